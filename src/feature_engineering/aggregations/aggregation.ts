@@ -32,6 +32,11 @@ export interface Aggregation<State = unknown> {
   readonly name: string;
   /** True if null values are facts that `add` must see (`count`, `latest`, `last_n`); otherwise callers skip nulls. */
   readonly takesNulls: boolean;
+  /**
+   * The name of the state's layout. Aggregations of equal `state` over equal inputs may share one state: they differ
+   * only in `finish` (`sum` and `mean`, for example).
+   */
+  readonly state: string;
   create(): State;
   add(state: State, value: Value, order: EventOrder): State;
   merge(into: State, other: State): State;
