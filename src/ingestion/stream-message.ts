@@ -1,0 +1,60 @@
+import type { Value } from "../definitions/value.ts";
+
+/**
+ * The common form of one event, whatever transport brought it: decoded, validated, with its three times and its
+ * position. The position (source, partition, offset) serves to drop redeliveries and nothing else.
+ */
+export interface StreamMessage {
+  /** The declared name of the stream or table source. */
+  readonly source: string;
+  /** The transport's partition: `0` of a Kafka topic, the content hash of a replayed file. */
+  readonly partition: string;
+  /** Grows strictly within a partition; the first may be 0. */
+  readonly offset: number;
+  /** The transport's message key, if it has one. */
+  readonly key: Uint8Array | null;
+  /** The decoded payload: one value per schema column, in declared order. */
+  readonly payload: readonly Value[];
+  /** From the payload; epoch milliseconds, UTC. */
+  readonly eventTime: number;
+  /** When the transport took it; epoch milliseconds, UTC. */
+  readonly ingestedAt: number;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** A message as a transport delivers it, before decoding. */
+export interface RawMessage {
+  readonly partition: string;
+  readonly offset: number;
+  readonly key: Uint8Array | null;
+  /** Encoded bytes or text, or, from in-process sources, an object whose fields are named as the columns are. */
+  readonly value: Uint8Array | string | Readonly<Record<string, unknown>>;
+  /** Epoch milliseconds; null where the transport does not know (files): then the event time stands in. */
+  readonly ingestedAt: number | null;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** A message that could not become a {@link StreamMessage}: kept with everything that is needed to replay it. */
+export interface DeadLetter {
+  readonly source: string;
+  readonly partition: string;
+  readonly offset: number;
+  /** A stable code, such as `DECODE_FAILED`, `INVALID_VALUE`, `EVENT_TIME_IN_FUTURE` or `ID_CONFLICT`. */
+  readonly code: string;
+  /** What was wrong and where, for a person. */
+  readonly reason: string;
+  /** The bytes as they were received. */
+  readonly bytes: Uint8Array;
+  /** Epoch milliseconds: when it was set aside. */
+  readonly at: number;
+}
+
+/** What a source hands to the pipeline at once: messages and dead letters of one partition, in position order. */
+export interface MessageBatch {
+  readonly source: string;
+  readonly partition: string;
+  readonly messages: readonly StreamMessage[];
+  readonly deadLetters: readonly DeadLetter[];
+  /** The last offset that the batch covers, dead letters included. */
+  readonly lastOffset: number;
+}
