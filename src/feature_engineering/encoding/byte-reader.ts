@@ -1,6 +1,7 @@
+import type { MillraceError } from "../../definitions/errors.ts";
 import type { Value } from "../../definitions/value.ts";
 import { valueTag } from "./byte-writer.ts";
-import { malformedBytes } from "./malformed-bytes.ts";
+import { malformedBytes } from "./encoding-errors.ts";
 
 /** Reads what a `ByteWriter` wrote, in the same order. Bytes that are cut short or malformed throw. */
 export interface ByteReader {
@@ -195,6 +196,6 @@ export function readUtf8(bytes: Uint8Array, start: number, end: number): string 
   return text;
 }
 
-function notUtf8(position: number): RangeError {
+function notUtf8(position: number): MillraceError {
   return malformedBytes("a string that is not UTF-8", position);
 }

@@ -1,4 +1,5 @@
 import type { Value } from "../../definitions/value.ts";
+import { notEncodable } from "./encoding-errors.ts";
 
 /** The first byte of a tagged value. The numbers are stored: never renumber them. */
 export const valueTag = {
@@ -39,6 +40,13 @@ export interface ByteWriter {
   bigint(value: bigint): void;
   /** Any value with its tag. An integer-valued number takes a zigzag varint, another number eight bytes. */
   value(value: Value): void;
+  /**
+   * The memory, with room for `count` more bytes from `position` on: for encoders that write in place and then call
+   * `advance`. Valid until the next write.
+   */
+  reserve(count: number): Uint8Array;
+  /** Counts `count` reserved bytes as written. */
+  advance(count: number): void;
   /** Overwrites four bytes at an earlier position, for a length that is known only afterwards. */
   patchU32(position: number, value: number): void;
   /** Starts again at position 0 and keeps the memory. */
@@ -52,10 +60,6 @@ export interface ByteWriter {
 /** A writer with room for `initialCapacity` bytes (default 256); it grows by doubling. */
 export function createByteWriter(initialCapacity = 256): ByteWriter {
   return new GrowableByteWriter(initialCapacity);
-}
-
-function notEncodable(method: string, value: number): RangeError {
-  return new RangeError(`Cannot write ${value} as ${method}: it takes integers within ±2^53. Write it with f64.`);
 }
 
 const two53 = 2 ** 53;
@@ -72,9 +76,14 @@ class GrowableByteWriter implements ByteWriter {
     this.#data = new DataView(this.#bytes.buffer);
   }
 
-  #reserve(count: number): void {
+  reserve(count: number): Uint8Array {
     const needed = this.position + count;
     if (needed > this.#bytes.length) this.#grow(needed);
+    return this.#bytes;
+  }
+
+  advance(count: number): void {
+    this.position += count;
   }
 
   #grow(needed: number): void {
@@ -85,12 +94,12 @@ class GrowableByteWriter implements ByteWriter {
   }
 
   u8(value: number): void {
-    this.#reserve(1);
+    this.reserve(1);
     this.#bytes[this.position++] = value;
   }
 
   u32(value: number): void {
-    this.#reserve(4);
+    this.reserve(4);
     this.#data.setUint32(this.position, value, true);
     this.position += 4;
   }
@@ -100,7 +109,7 @@ class GrowableByteWriter implements ByteWriter {
   }
 
   varint(value: number): void {
-    this.#reserve(8);
+    this.reserve(8);
     if (value >= 0 && value < 128) {
       this.#bytes[this.position++] = value;
       if (value !== Math.floor(value)) throw notEncodable("varint", value);
@@ -130,7 +139,7 @@ class GrowableByteWriter implements ByteWriter {
 
   zigzag(value: number): void {
     if (!(value >= -two53 && value <= two53) || value !== Math.floor(value)) throw notEncodable("zigzag", value);
-    this.#reserve(9);
+    this.reserve(9);
     // The zigzag of 2^53 needs 55 bits, so the sign and the low six bits go into the first byte and the rest follows.
     const sign = value < 0 ? 1 : 0;
     const magnitude = value < 0 ? -(value + 1) : value;
@@ -143,15 +152,21 @@ class GrowableByteWriter implements ByteWriter {
   }
 
   f64(value: number): void {
-    this.#reserve(8);
+    this.reserve(8);
     this.#data.setFloat64(this.position, value, true);
     this.position += 8;
   }
 
   raw(bytes: Uint8Array): void {
-    this.#reserve(bytes.length);
-    this.#bytes.set(bytes, this.position);
-    this.position += bytes.length;
+    const length = bytes.length;
+    this.reserve(length);
+    if (length <= 32) {
+      // A call of set() costs more than copying a few bytes here.
+      for (let index = 0; index < length; index++) this.#bytes[this.position + index] = bytes[index]!;
+    } else {
+      this.#bytes.set(bytes, this.position);
+    }
+    this.position += length;
   }
 
   bytes(bytes: Uint8Array): void {
@@ -162,7 +177,7 @@ class GrowableByteWriter implements ByteWriter {
   string(value: string): void {
     const length = value.length;
     if (length < 128) {
-      this.#reserve(length + 1);
+      this.reserve(length + 1);
       const bytes = this.#bytes;
       const start = this.position + 1;
       let index = 0;
@@ -179,7 +194,7 @@ class GrowableByteWriter implements ByteWriter {
     }
     const byteLength = utf8Length(value);
     this.varint(byteLength);
-    this.#reserve(byteLength);
+    this.reserve(byteLength);
     this.position = writeUtf8(value, this.#bytes, this.position);
   }
 
@@ -188,7 +203,7 @@ class GrowableByteWriter implements ByteWriter {
     let rest = sign === 1 ? -value : value;
     const count = rest === 0n ? 0 : (rest.toString(16).length + 1) >> 1;
     this.varint(count * 2 + sign);
-    this.#reserve(count + 8);
+    this.reserve(count + 8);
     const end = this.position + count;
     for (let position = this.position; position < end; position += 8) {
       this.#data.setBigUint64(position, BigInt.asUintN(64, rest), true);
