@@ -1,0 +1,29 @@
+export {
+  type Agg,
+  count,
+  countDistinct,
+  type Lifetime,
+  lastN,
+  latest,
+  max,
+  mean,
+  min,
+  type NeedsWindow,
+  stddev,
+  sum,
+  variance,
+  type Windowed,
+} from "./aggregate.ts";
+export { type ColumnType, type InferColumn, type InferSchema, type Schema, t } from "./column-type.ts";
+export { fileReplay, httpPush, memory, type StreamConnector } from "./connector.ts";
+export { derive } from "./derive.ts";
+export type { Duration } from "./duration.ts";
+export { type Entity, entity } from "./entity.ts";
+export { isMillraceError, MillraceError, millraceError } from "./errors.ts";
+export type { Expr } from "./expression.ts";
+export { type FeatureService, featureService, type InferLookup, type InferRow } from "./feature-service.ts";
+export { type FeatureView, featureView } from "./feature-view.ts";
+export { type Model, model, modelFolder } from "./model.ts";
+export { type RequestSource, requestSource } from "./request-source.ts";
+export { type Source, streamSource, tableSource } from "./source.ts";
+export { CategoricalTransform, NumericTransform } from "./transform.ts";

@@ -1,0 +1,81 @@
+import type { InferSchema, Schema } from "./column-type.ts";
+import { type Duration, durationMs } from "./duration.ts";
+import { millraceError } from "./errors.ts";
+import type { AnyFeatureService, FeatureServiceMeta, InferLookup } from "./feature-service.ts";
+import { Meta } from "./meta.ts";
+import { checkName } from "./names.ts";
+import type { ColumnTypeSpec, Value } from "./value.ts";
+
+/** Where a model's versions come from, as data. */
+export interface ModelFolderLocation {
+  readonly location: "folder";
+  /** A folder in MLflow model format, or one that holds such folders, one per version. */
+  readonly path: string;
+}
+export type ModelLocation = ModelFolderLocation;
+
+/** A folder in MLflow model format, or a folder of such folders named by version; the newest version serves. */
+export function modelFolder(path: string): ModelFolderLocation {
+  return Object.freeze({ location: "folder", path });
+}
+
+export interface ModelMeta {
+  readonly kind: "model";
+  readonly name: string;
+  readonly service: FeatureServiceMeta;
+  /** In the order of the model's outputs. */
+  readonly output: readonly { readonly name: string; readonly type: ColumnTypeSpec }[];
+  readonly location: ModelLocation;
+  readonly timeoutMs: number | null;
+  readonly fallback: Readonly<Record<string, Value>> | null;
+  readonly description: string;
+  readonly owner: string;
+  readonly tags: Readonly<Record<string, string>>;
+}
+
+/** A model: reads a feature service's row, answers the output's columns. */
+export interface Model<in out In, out Out> {
+  readonly [Meta]: ModelMeta;
+  readonly "~in"?: (input: In) => In;
+  readonly "~out"?: Out;
+}
+// biome-ignore lint/suspicious/noExplicitAny: the widest model, for constraints
+export type AnyModel = Model<any, any>;
+
+/** Declares a model that reads a feature service. */
+export function model<S extends AnyFeatureService, const O extends Schema>(
+  name: string,
+  options: {
+    readonly inputs: S;
+    readonly output: O;
+    readonly source: ModelLocation;
+    /** From the request's arrival; then `fallback`, or error `DEADLINE_EXCEEDED`. Default: none. */
+    readonly timeout?: Duration;
+    /** The answer when the model cannot answer in time. */
+    readonly fallback?: InferSchema<O>;
+    readonly description?: string;
+    readonly owner?: string;
+    readonly tags?: Readonly<Record<string, string>>;
+  },
+): Model<InferLookup<S>, InferSchema<O>> {
+  checkName("a model", name);
+  const output = Object.entries(options.output).map(([column, type]) => {
+    checkName(`an output of model '${name}'`, column);
+    return { name: column, type: type.spec };
+  });
+  if (output.length === 0) throw millraceError("DEFINITION_INVALID", `Model '${name}' has no output column.`);
+  return Object.freeze({
+    [Meta]: Object.freeze({
+      kind: "model",
+      name,
+      service: options.inputs[Meta],
+      output,
+      location: options.source,
+      timeoutMs: options.timeout === undefined ? null : durationMs(options.timeout),
+      fallback: (options.fallback as Readonly<Record<string, Value>> | undefined) ?? null,
+      description: options.description ?? "",
+      owner: options.owner ?? "",
+      tags: options.tags ?? {},
+    } as const),
+  });
+}
