@@ -56,7 +56,7 @@ function versionSeenFrom(packages: Record<string, LockedPackage>, place: string,
 /** The platform in a package's name, such as `binding-linux-x64-musl`, or null if it has none. */
 function platformOf(name: string): Platform | null {
   const [, os, cpu, abi] =
-    /-(android|darwin|freebsd|linux|openharmony|win32)-(arm64|arm|ia32|ppc64|riscv64|s390x|x64)(?:-(\w+))?$/.exec(
+    /[-/](android|darwin|freebsd|linux|openharmony|win32)-(arm64|arm|ia32|ppc64|riscv64|s390x|x64)(?:-(\w+))?$/.exec(
       name,
     ) ?? [];
   if (os === undefined || cpu === undefined) return null;
