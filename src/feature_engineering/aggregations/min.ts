@@ -1,0 +1,17 @@
+import type { Aggregation } from "./aggregation.ts";
+
+/** A value that has a natural order: numbers, timestamps, int64, and strings by their UTF-16 code units. */
+type Ordered = number | bigint | string;
+
+/** The smallest value, of the input's type; null for none. The state is that value. */
+export const minAggregation: Aggregation<Ordered | null> = {
+  name: "min",
+  takesNulls: false,
+  state: "min",
+  create: () => null,
+  add: (state, value) => (state === null || (value as Ordered) < state ? (value as Ordered) : state),
+  merge: (into, other) => (into === null || (other !== null && other < into) ? other : into),
+  finish: (state) => state,
+  encode: (state, out) => out.value(state),
+  decode: (input) => input.value() as Ordered | null,
+};
