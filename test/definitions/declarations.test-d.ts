@@ -194,25 +194,18 @@ featureView("bad", { source: rides, entity: card, features: { n: count().over("1
 const ride = entity("ride", { ride_id: t.string() });
 // @ts-expect-error a column of another source
 featureView("bad", { source: rides, entity: ride, features: { s: sum(transactions.amount).over("1h") } });
+const doubled = derive({ a: transactions.amount }, t.float64(), ({ a }) => a * 2);
 // @ts-expect-error a derived column of another source
-featureView("bad", {
-  source: rides,
-  entity: ride,
-  features: { s: sum(derive({ a: transactions.amount }, t.float64(), ({ a }) => a)).over("1h") },
-});
+featureView("bad", { source: rides, entity: ride, features: { s: sum(doubled).over("1h") } });
 // @ts-expect-error a where over another source
 featureView("bad", { source: rides, entity: ride, features: { s: count().where(transactions.declined).over("1h") } });
 // @ts-expect-error a count needs a window
 featureView("bad", { source: rides, entity: ride, features: { n: count() } });
 // @ts-expect-error a key mapped to a column of another type
 featureView("bad", { source: rides, entity: ride, keys: { ride_id: rides.fare }, features: { n: count().over("1h") } });
+const schema = { ride_id: t.string(), at: t.timestamp() };
 // @ts-expect-error event time must be a timestamp column
-streamSource("x", {
-  stream: httpPush(),
-  eventTime: "ride_id",
-  lateness: "1m",
-  schema: { ride_id: t.string(), at: t.timestamp() },
-});
+streamSource("x", { stream: httpPush(), eventTime: "ride_id", lateness: "1m", schema });
 // @ts-expect-error lateness needs a unit
 streamSource("x", { stream: httpPush(), eventTime: "at", lateness: "1", schema: { at: t.timestamp() } });
 // @ts-expect-error a raw stream column is not a feature

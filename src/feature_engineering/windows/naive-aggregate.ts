@@ -32,9 +32,9 @@ export function naiveAggregate(spec: AggregationSpec, events: readonly Aggregate
       return square === null ? null : Math.sqrt(square);
     }
     case "min":
-      return values.reduce((a, b) => (a === null || b! < a ? b : a), null);
+      return numbers.reduce<Value>((a, b) => (a === null || b < (a as number) ? b : a), null);
     case "max":
-      return values.reduce((a, b) => (a === null || b! > a ? b : a), null);
+      return numbers.reduce<Value>((a, b) => (a === null || b > (a as number) ? b : a), null);
     case "latest":
       return inOrder.at(-1)?.value ?? null;
     case "last_n":

@@ -1,0 +1,97 @@
+import type { Value } from "../../definitions/value.ts";
+import type { EventOrder } from "../aggregations/aggregation.ts";
+import { type EntityState, type FamilyState, type Tile, tileStates } from "./entity-state.ts";
+import { floorTo } from "./hop.ts";
+import type { TileFamily, ViewLayout } from "./view-layout.ts";
+
+/** An event's inputs and predicates, evaluated once for all of its view's features. */
+export interface EvaluatedEvent {
+  readonly inputs: Value[];
+  readonly wheres: boolean[];
+}
+
+/** A scratch to evaluate events of the view into. */
+export function createEvaluatedEvent(layout: ViewLayout): EvaluatedEvent {
+  return { inputs: layout.inputs.map(() => null), wheres: layout.wheres.map(() => false) };
+}
+
+/** Evaluates the row: a deleted table row has null inputs and passes every predicate. */
+export function evaluateEvent(layout: ViewLayout, row: readonly Value[], into: EvaluatedEvent): void {
+  const deleted = layout.deletedIndex >= 0 && row[layout.deletedIndex] === true;
+  for (let i = 0; i < layout.inputs.length; i++) into.inputs[i] = deleted ? null : layout.inputs[i]!(row);
+  for (let i = 0; i < layout.wheres.length; i++) into.wheres[i] = deleted || layout.wheres[i]!(row) === true;
+}
+
+/**
+ * Adds one event to its entity's tiles. `clock` is the source's clock: a tile that no window within the future bound
+ * of it can need is not made again (the event stays in history). Epoch milliseconds.
+ */
+export function foldEvent(
+  layout: ViewLayout,
+  state: EntityState,
+  event: EventOrder,
+  evaluated: EvaluatedEvent,
+  clock: number,
+): void {
+  const time = event.eventTime;
+  if (time > state.maxEventTime) state.maxEventTime = time;
+  for (let index = 0; index < layout.families.length; index++) {
+    const family = layout.families[index]!;
+    const tiles = state.families[index]!;
+    const start = family.hopMs === 0 ? 0 : floorTo(time, family.hopMs);
+    const needed = neededFrom(family, layout.futureBoundMs, clock);
+    if (family.hopMs !== 0 && start < needed) {
+      if (tiles.completeFrom < needed) tiles.completeFrom = needed;
+      continue;
+    }
+    const tile = tileAt(family, tiles, start);
+    const states = tileStates(family, tile);
+    tile.bytes = null;
+    const slots = family.slots;
+    for (let slot = 0; slot < slots.length; slot++) {
+      const { aggregation, input, where } = slots[slot]!;
+      if (where >= 0 && !evaluated.wheres[where]) continue;
+      const value = input < 0 ? null : evaluated.inputs[input]!;
+      if (value === null && !aggregation.takesNulls) continue;
+      states[slot] = aggregation.add(states[slot], value, event);
+    }
+  }
+}
+
+/** Drops what no window within the future bound of the clock can need. */
+export function pruneState(layout: ViewLayout, state: EntityState, clock: number): void {
+  for (let index = 0; index < layout.families.length; index++) {
+    const family = layout.families[index]!;
+    const tiles = state.families[index]!;
+    if (family.hopMs === 0) continue;
+    const needed = neededFrom(family, layout.futureBoundMs, clock);
+    let drop = 0;
+    while (drop < tiles.tiles.length && tiles.tiles[drop]!.start < needed) drop++;
+    if (drop > 0) {
+      tiles.tiles.splice(0, drop);
+      if (tiles.completeFrom < needed) tiles.completeFrom = needed;
+    }
+  }
+}
+
+/** True once nothing in the state can be of use at or after the clock less the future bound. */
+export function isExpired(layout: ViewLayout, state: EntityState, clock: number): boolean {
+  return state.maxEventTime + layout.reachMs + layout.futureBoundMs < clock;
+}
+
+/** The start of the first tile that a read at (clock − future bound) or later can need. */
+export function neededFrom(family: TileFamily, futureBoundMs: number, clock: number): number {
+  if (clock === Number.NEGATIVE_INFINITY || family.reachMs === Number.POSITIVE_INFINITY) return Number.NEGATIVE_INFINITY;
+  return floorTo(clock - futureBoundMs - family.reachMs, family.hopMs);
+}
+
+function tileAt(family: TileFamily, { tiles }: FamilyState, start: number): Tile {
+  let index = tiles.length - 1;
+  while (index >= 0 && tiles[index]!.start > start) index--;
+  const found = tiles[index];
+  if (found !== undefined && found.start === start) return found;
+  const states = family.slots.map((slot) => slot.aggregation.create());
+  const tile: Tile = { start, states, bytes: null, from: 0, to: 0 };
+  tiles.splice(index + 1, 0, tile);
+  return tile;
+}

@@ -1,0 +1,144 @@
+import type { AggregationSpec } from "../../definitions/aggregation-spec.ts";
+import type { Expression } from "../../definitions/expression.ts";
+import type { FeatureMeta, FeatureViewMeta } from "../../definitions/feature-view.ts";
+import type { ColumnTypeSpec, Value } from "../../definitions/value.ts";
+import type { Aggregation } from "../aggregations/aggregation.ts";
+import { aggregationOf } from "../aggregations/aggregation-of.ts";
+import { lastNEventTime, type LastNState } from "../aggregations/last-n.ts";
+import { latestEventTime, type LatestState } from "../aggregations/latest.ts";
+import { hopOf } from "./hop.ts";
+
+/** One aggregation state of a tile: features that differ only in window or in how they finish share it. */
+export interface Slot {
+  readonly aggregation: Aggregation;
+  /** Index of the event input that is aggregated; −1 for none (`count`). */
+  readonly input: number;
+  /** Index of the predicate; −1 for none. */
+  readonly where: number;
+}
+
+/** The tiles of one size. Family 0 of a view may be the lifetime family: one tile for all of the past. */
+export interface TileFamily {
+  /** Milliseconds; 0 for the lifetime family. */
+  readonly hopMs: number;
+  readonly slots: readonly Slot[];
+  /** The longest window, or twice the longest ttl, that reads it; Infinity if it is kept for ever. Milliseconds. */
+  readonly reachMs: number;
+}
+
+/** How one feature is read from the tiles. */
+export interface FeatureRead {
+  readonly name: string;
+  readonly family: number;
+  readonly slot: number;
+  readonly aggregation: Aggregation;
+  /** Milliseconds; null for all of the past. */
+  readonly windowMs: number | null;
+  readonly ttlMs: number | null;
+  readonly default: Value | undefined;
+  /** The event time of a lifetime value, for its ttl. */
+  readonly eventTimeOf: ((state: unknown) => number | null) | null;
+}
+
+/** Evaluates an expression over a source's row. */
+export type RowEvaluator = (row: readonly Value[]) => Value;
+
+/** A view compiled: what to compute from an event, where to keep it, how to read it. */
+export interface ViewLayout {
+  readonly view: FeatureViewMeta;
+  /** Indexes of the key columns in the source's row, in the entity's order. */
+  readonly keyIndexes: readonly number[];
+  readonly keyTypes: readonly ColumnTypeSpec[];
+  readonly inputs: readonly RowEvaluator[];
+  readonly wheres: readonly RowEvaluator[];
+  /** Index of a table source's `deleted` column; −1 if there is none. */
+  readonly deletedIndex: number;
+  readonly families: readonly TileFamily[];
+  /** In the order of `view.features`. */
+  readonly features: readonly FeatureRead[];
+  /** How far behind the source's clock an entity's value is of use; Infinity if for ever. Milliseconds. */
+  readonly reachMs: number;
+  readonly futureBoundMs: number;
+}
+
+/** Compiles a view. `compile` turns a column or an event derive into an evaluator over the source's row. */
+export function compileViewLayout(view: FeatureViewMeta, compile: (expression: Expression) => RowEvaluator): ViewLayout {
+  const columnIndex = (name: string): number => view.source.columns.findIndex((column) => column.name === name);
+  const inputs: Expression[] = [];
+  const wheres: Expression[] = [];
+  const families: { hopMs: number; slots: (Slot & { key: string })[]; reachMs: number }[] = [];
+  const needSquares = new Set(view.features.filter(isSpread).map((feature) => momentsKey(feature)));
+
+  const features = view.features.map((feature): FeatureRead => {
+    const { aggregate, windowMs, ttlMs } = feature;
+    const aggregation = aggregationOf(aggregate.aggregation, { squares: needSquares.has(momentsKey(feature)) });
+    const hopMs = windowMs === null ? 0 : hopOf(windowMs);
+    const input = indexOf(inputs, aggregate.input);
+    const where = indexOf(wheres, aggregate.where);
+    let family = families.findIndex((f) => f.hopMs === hopMs);
+    if (family < 0) family = families.push({ hopMs, slots: [], reachMs: 0 }) - 1;
+    const tiles = families[family]!;
+    tiles.reachMs = Math.max(tiles.reachMs, windowMs ?? (ttlMs === null ? Number.POSITIVE_INFINITY : 2 * ttlMs));
+    const key = `${aggregation.state}|${input}|${where}`;
+    let slot = tiles.slots.findIndex((s) => s.key === key);
+    if (slot < 0) slot = tiles.slots.push({ aggregation, input, where, key }) - 1;
+    return {
+      name: feature.name,
+      family,
+      slot,
+      aggregation,
+      windowMs,
+      ttlMs,
+      default: aggregate.default,
+      eventTimeOf: eventTimeReader(aggregate.aggregation),
+    };
+  });
+
+  return {
+    view,
+    keyIndexes: view.keyColumns.map(columnIndex),
+    keyTypes: view.entity.keys.map((key) => key.type),
+    inputs: inputs.map(compile),
+    wheres: wheres.map(compile),
+    deletedIndex: view.source.deleted === null ? -1 : columnIndex(view.source.deleted),
+    families,
+    features,
+    reachMs: Math.max(...families.map((f) => f.reachMs + f.hopMs)),
+    futureBoundMs: view.source.futureBoundMs,
+  };
+}
+
+function isSpread(feature: FeatureMeta): boolean {
+  return feature.aggregate.aggregation.name === "variance" || feature.aggregate.aggregation.name === "stddev";
+}
+
+/** Features with equal keys could share one state of moments. */
+function momentsKey(feature: FeatureMeta): string {
+  const { aggregate, windowMs } = feature;
+  return `${windowMs === null ? 0 : hopOf(windowMs)}|${identity(aggregate.input)}|${identity(aggregate.where)}`;
+}
+
+const identities = new WeakMap<Expression, number>();
+let nextIdentity = 0;
+
+/** Equal for expressions that surely compute the same: equal columns, or one and the same object. */
+function identity(expression: Expression | null): string {
+  if (expression === null) return "";
+  if (expression.op === "column") return `column:${expression.column}`;
+  let id = identities.get(expression);
+  if (id === undefined) identities.set(expression, (id = nextIdentity++));
+  return `object:${id}`;
+}
+
+function indexOf(list: Expression[], expression: Expression | null): number {
+  if (expression === null) return -1;
+  const key = identity(expression);
+  const found = list.findIndex((known) => identity(known) === key);
+  return found >= 0 ? found : list.push(expression) - 1;
+}
+
+function eventTimeReader(spec: AggregationSpec): ((state: unknown) => number | null) | null {
+  if (spec.name === "latest") return (state) => latestEventTime(state as LatestState);
+  if (spec.name === "last_n") return (state) => lastNEventTime(state as LastNState);
+  return null;
+}
