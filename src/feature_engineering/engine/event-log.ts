@@ -1,6 +1,8 @@
 import type { Value } from "../../definitions/value.ts";
-import type { DeadLetter } from "../../ingestion/stream-message.ts";
+import type { AcceptedPush, DeadLetter } from "../../ingestion/stream-message.ts";
 import type { EventOrder } from "../aggregations/aggregation.ts";
+
+export type { AcceptedPush, DeadLetter };
 
 /** One event as the cold store keeps it. It is its own {@link EventOrder}. */
 export interface LoggedEvent extends EventOrder {
@@ -30,6 +32,8 @@ export interface LogCommit {
   /** In offset order. Those at or below the partition's committed offset are dropped as redeliveries. */
   readonly events: readonly LoggedEvent[];
   readonly deadLetters: readonly DeadLetter[];
+  /** HTTP pushes that lie wholly in this commit: recorded with it, so that their idempotency keys are known. */
+  readonly pushes?: readonly AcceptedPush[];
   /** The offset that `committed` moves to. */
   readonly lastOffset: number;
 }

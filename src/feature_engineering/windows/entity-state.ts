@@ -1,6 +1,6 @@
+import { millraceError } from "../../definitions/errors.ts";
 import { createByteReader } from "../encoding/byte-reader.ts";
 import { type ByteWriter, createByteWriter } from "../encoding/byte-writer.ts";
-import { millraceError } from "../../definitions/errors.ts";
 import type { TileFamily, ViewLayout } from "./view-layout.ts";
 
 /** The partial aggregates of all events of one (view, entity) within [start, start + hop). */
@@ -125,9 +125,13 @@ function copy(bytes: Uint8Array, from: number, out: ByteWriter, length: number):
 export function decodeEntityState(layout: ViewLayout, bytes: Uint8Array): EntityState {
   const input = createByteReader(bytes);
   if (input.u8() !== FORMAT) {
-    throw millraceError("VALUE_CORRUPT", `A stored value of view '${layout.view.name}' has an unknown format: rebuild the view.`, {
-      kind: "operational",
-    });
+    throw millraceError(
+      "VALUE_CORRUPT",
+      `A stored value of view '${layout.view.name}' has an unknown format: rebuild the view.`,
+      {
+        kind: "operational",
+      },
+    );
   }
   const maxEventTime = readTime(input);
   const positions = new Map<number, number>();

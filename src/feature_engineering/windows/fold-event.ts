@@ -81,7 +81,8 @@ export function isExpired(layout: ViewLayout, state: EntityState, clock: number)
 
 /** The start of the first tile that a read at (clock − future bound) or later can need. */
 export function neededFrom(family: TileFamily, futureBoundMs: number, clock: number): number {
-  if (clock === Number.NEGATIVE_INFINITY || family.reachMs === Number.POSITIVE_INFINITY) return Number.NEGATIVE_INFINITY;
+  if (clock === Number.NEGATIVE_INFINITY || family.reachMs === Number.POSITIVE_INFINITY)
+    return Number.NEGATIVE_INFINITY;
   return floorTo(clock - futureBoundMs - family.reachMs, family.hopMs);
 }
 

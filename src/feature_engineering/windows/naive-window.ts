@@ -26,7 +26,9 @@ export function naiveFeatures(
   const found = past.some((event) => view.features.some((feature) => event.eventTime >= reach(feature, time, 2)));
   const read = view.features.map((feature): [Value, FeatureStatus] => {
     const { aggregation, input, where, default: fallback } = feature.aggregate;
-    const facts = past.filter((event) => isDeleted(view, event) || where === null || compile(where)(event.row) === true);
+    const facts = past.filter(
+      (event) => isDeleted(view, event) || where === null || compile(where)(event.row) === true,
+    );
     const valueOf = (event: NaiveEvent): Value =>
       input === null || isDeleted(view, event) ? null : compile(input)(event.row);
     const at = Math.max(...facts.map((event) => event.eventTime));
@@ -34,7 +36,10 @@ export function naiveFeatures(
     const valid = facts.filter((event) =>
       feature.windowMs === null ? at >= reach(feature, time, 1) : event.eventTime >= reach(feature, time, 1),
     );
-    const value = naiveAggregate(aggregation, valid.map((event) => ({ value: valueOf(event), order: event })));
+    const value = naiveAggregate(
+      aggregation,
+      valid.map((event) => ({ value: valueOf(event), order: event })),
+    );
     const status = !found ? "NOT_FOUND" : outside ? "OUTSIDE_MAX_AGE" : value === null ? "NULL_VALUE" : "PRESENT";
     return [value === null && fallback !== undefined ? fallback : value, status];
   });

@@ -44,7 +44,8 @@ export function readFeatures(
   into.headOverlap = state !== null && state.maxEventTime >= time;
   into.tooOld = false;
   const { features } = layout;
-  for (let index = 0; index < features.length; index++) readFeature(layout, features[index]!, index, state, time, into, expiredBefore);
+  for (let index = 0; index < features.length; index++)
+    readFeature(layout, features[index]!, index, state, time, into, expiredBefore);
   for (let index = 0; index < features.length; index++) {
     const fallback = features[index]!.default;
     if (!into.found) into.statuses[index] = "NOT_FOUND";

@@ -4,8 +4,8 @@ import type { FeatureMeta, FeatureViewMeta } from "../../definitions/feature-vie
 import type { ColumnTypeSpec, Value } from "../../definitions/value.ts";
 import type { Aggregation } from "../aggregations/aggregation.ts";
 import { aggregationOf } from "../aggregations/aggregation-of.ts";
-import { lastNEventTime, type LastNState } from "../aggregations/last-n.ts";
-import { latestEventTime, type LatestState } from "../aggregations/latest.ts";
+import { type LastNState, lastNEventTime } from "../aggregations/last-n.ts";
+import { type LatestState, latestEventTime } from "../aggregations/latest.ts";
 import { hopOf } from "./hop.ts";
 
 /** One aggregation state of a tile: features that differ only in window or in how they finish share it. */
@@ -62,7 +62,10 @@ export interface ViewLayout {
 }
 
 /** Compiles a view. `compile` turns a column or an event derive into an evaluator over the source's row. */
-export function compileViewLayout(view: FeatureViewMeta, compile: (expression: Expression) => RowEvaluator): ViewLayout {
+export function compileViewLayout(
+  view: FeatureViewMeta,
+  compile: (expression: Expression) => RowEvaluator,
+): ViewLayout {
   const columnIndex = (name: string): number => view.source.columns.findIndex((column) => column.name === name);
   const inputs: Expression[] = [];
   const wheres: Expression[] = [];

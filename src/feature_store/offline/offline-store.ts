@@ -1,6 +1,5 @@
 import type { ColumnTypeSpec, Value } from "../../definitions/value.ts";
-import type { EventLog, LoggedEvent } from "../../feature_engineering/engine/event-log.ts";
-import type { DeadLetter } from "../../ingestion/stream-message.ts";
+import type { DeadLetter, EventLog, LoggedEvent } from "../../feature_engineering/engine/event-log.ts";
 
 /** What the cold store must know of a source to keep its events. */
 export interface SourceTable {

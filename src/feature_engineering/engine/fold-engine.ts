@@ -1,0 +1,281 @@
+import { channel } from "node:diagnostics_channel";
+import { isMillraceError } from "../../definitions/errors.ts";
+import type { SourceMeta } from "../../definitions/source.ts";
+import type { MessageBatch } from "../../ingestion/stream-message.ts";
+import type { ViewLayout } from "../windows/view-layout.ts";
+import {
+  ENGINE_BATCH_CHANNEL,
+  ENGINE_RECOVERY_CHANNEL,
+  type EngineBatchEvent,
+  type EngineRecoveryEvent,
+} from "./channels.ts";
+import type { EventLog, LoggedEvent, OwnedPartition } from "./event-log.ts";
+import type { FeatureSink } from "./feature-sink.ts";
+import { createMessageLogger } from "./message-logger.ts";
+import { metaNames } from "./meta-names.ts";
+import { createViewFolder, type ViewFolder } from "./view-folder.ts";
+
+export interface FoldEngineOptions {
+  readonly source: SourceMeta;
+  /** The views of the source, each with the key space of its version. */
+  readonly views: readonly { readonly layout: ViewLayout; readonly keyspace: string }[];
+  readonly log: EventLog;
+  readonly sink: FeatureSink;
+  /** A fresh name for a new hot store. */
+  readonly newInstance: () => string;
+  /** The wall clock; epoch milliseconds. */
+  readonly now: () => number;
+  /** Monotone seconds, for durations. */
+  readonly seconds: () => number;
+  /** Entities per view that stay in memory, at least. Default 65,536. */
+  readonly cacheCapacity?: number;
+  /** Values per write to the hot store. Default 1,000. */
+  readonly writeBatch?: number;
+}
+
+/** The embedded stream engine of one source: the four steps by which nothing is lost and nothing counted twice. */
+export interface FoldEngine {
+  /**
+   * Folds what the log holds and the hot store does not: after a crash, and to fill new view versions. To be called
+   * once, before the first batch. `fold` resolves when everything committed is readable.
+   */
+  recover(): Promise<void>;
+  /** The offset after which a partition resumes: the last committed one, −1 if none. Takes the partition over. */
+  resumeAfter(partition: string): Promise<number>;
+  /** Commits a batch to the log, folds what is new, writes the hot store. Resolves when it is readable. */
+  handle(batch: MessageBatch): Promise<void>;
+  /** Makes `applied` durable for everything handled. */
+  flush(): Promise<void>;
+  /** The source's clock; epoch milliseconds; −Infinity before the first event of a stream clock. */
+  clock(): number;
+}
+
+/** Events folded at once during recovery and within a batch: bounds memory, and is below the cache's capacity. */
+const SLICE = 8_192;
+
+const batches = channel(ENGINE_BATCH_CHANNEL);
+const recoveries = channel(ENGINE_RECOVERY_CHANNEL);
+
+export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
+  const { source, log, sink, now, seconds } = options;
+  const folders = options.views.map(({ layout, keyspace }) =>
+    createViewFolder({
+      layout,
+      keyspace,
+      sink,
+      cacheCapacity: Math.max(2 * SLICE, options.cacheCapacity ?? 65_536),
+      writeBatch: options.writeBatch ?? 1_000,
+    }),
+  );
+  const toLogged = createMessageLogger(source);
+  const owned = new Map<string, OwnedPartition>();
+  /** Per partition id: the last offset whose values are in the hot store, and the last that is durably so. */
+  const written = new Map<number, number>();
+  const durable = new Map<number, number>();
+  let streamClock = Number.NEGATIVE_INFINITY;
+  let instance = "";
+  let committing: Promise<unknown> = Promise.resolve();
+  let folding: Promise<unknown> = Promise.resolve();
+  let flushing: Promise<void> | null = null;
+  let broken = false;
+
+  const clock = (): number => (source.clock === "wall" ? now() : streamClock);
+  const appliedName = (folder: ViewFolder): string => `${folder.keyspace}#${instance}`;
+  const durableApplied = (partitionId: number): number => durable.get(partitionId) ?? -1;
+
+  /** The clock at each event; a stream clock moves with them: to the first instant after the largest event time. */
+  function advance(events: readonly LoggedEvent[]): Float64Array {
+    const clocks = new Float64Array(events.length);
+    if (source.clock === "wall") return clocks.fill(now());
+    for (let i = 0; i < events.length; i++) {
+      const after = events[i]!.eventTime + 1;
+      if (after > streamClock) streamClock = after;
+      clocks[i] = streamClock;
+    }
+    return clocks;
+  }
+
+  async function writeClock(): Promise<void> {
+    if (source.clock === "stream" && streamClock !== Number.NEGATIVE_INFINITY) {
+      await sink.writeMeta(new Map([[metaNames.clock(source.name), String(streamClock)]]));
+    }
+  }
+
+  async function loadInstance(): Promise<void> {
+    const [known, storedClock] = await sink.readMeta([metaNames.instance, metaNames.clock(source.name)]);
+    if (storedClock !== null && storedClock !== undefined) streamClock = Number(storedClock);
+    if (known !== null && known !== undefined) {
+      instance = known;
+    } else {
+      instance = options.newInstance();
+      await sink.writeMeta(new Map([[metaNames.instance, instance]]));
+    }
+  }
+
+  async function recover(): Promise<void> {
+    await loadInstance();
+    const partitions = await log.partitions(source.name);
+    const applied = await Promise.all(
+      folders.map(
+        async (folder) => new Map((await log.applied(appliedName(folder))).map((p) => [p.partitionId, p.offset])),
+      ),
+    );
+    const behind = partitions.map((partition) => ({
+      partition,
+      from: Math.min(...applied.map((positions) => positions.get(partition.partitionId) ?? -1)),
+    }));
+    const total = behind.reduce((sum, { partition, from }) => sum + Math.max(0, partition.committed - from), 0);
+    let done = 0;
+    const report = (finished: boolean): void => {
+      if (!recoveries.hasSubscribers) return;
+      recoveries.publish({ source: source.name, events: done, total, done: finished } satisfies EngineRecoveryEvent);
+    };
+    report(false);
+    for (const { partition, from } of behind) {
+      for await (const events of log.read(source.name, partition.partitionId, from, partition.committed)) {
+        const clocks = advance(events);
+        for (const [index, folder] of folders.entries()) {
+          const after = applied[index]!.get(partition.partitionId) ?? -1;
+          const first = events.findIndex((event) => event.offset > after);
+          if (first >= 0) await foldSlices(folder, events.slice(first), clocks.subarray(first));
+          // Positions stay until all of the partition is durable: a crash during recovery folds it again.
+          await folder.write(clock(), durableApplied);
+        }
+        done += events.length;
+        report(false);
+      }
+      written.set(partition.partitionId, partition.committed);
+    }
+    await writeClock();
+    await flush();
+    await sink.writeMeta(new Map(folders.map((folder) => [metaNames.ready(folder.keyspace), "1"])));
+    report(true);
+  }
+
+  async function foldSlices(folder: ViewFolder, events: readonly LoggedEvent[], clocks: Float64Array): Promise<void> {
+    for (let from = 0; from < events.length; from += SLICE) {
+      await folder.fold(events.slice(from, from + SLICE), clocks.subarray(from, from + SLICE));
+    }
+  }
+
+  async function own(partition: string): Promise<OwnedPartition> {
+    let found = owned.get(partition);
+    if (found === undefined) {
+      found = await log.own(source.name, partition);
+      owned.set(partition, found);
+    }
+    return found;
+  }
+
+  async function commit(batch: MessageBatch): ReturnType<EventLog["commit"]> {
+    const partition = await own(batch.partition);
+    return log.commit({
+      partition,
+      events: batch.messages.map((message) => toLogged(message, partition.partitionId)),
+      deadLetters: batch.deadLetters,
+      lastOffset: batch.lastOffset,
+      ...(batch.pushes === undefined ? {} : { pushes: batch.pushes }),
+    });
+  }
+
+  /** Steps 2 and 3 for one batch. After an error of the hot store the values are repaired from the log first. */
+  async function foldAndWrite(
+    partition: string,
+    inserted: readonly LoggedEvent[],
+    lastOffset: number,
+  ): Promise<[number, number, number]> {
+    if (broken) {
+      for (const folder of folders) folder.reset();
+      await recover();
+      broken = false;
+      return [0, 0, 0];
+    }
+    const started = seconds();
+    const { partitionId } = owned.get(partition)!;
+    let foldSeconds = 0;
+    let writes = 0;
+    try {
+      // A repair may have folded this batch already.
+      const after = written.get(partitionId) ?? -1;
+      const events =
+        inserted[0] !== undefined && inserted[0].offset <= after ? inserted.filter((e) => e.offset > after) : inserted;
+      const clocks = advance(events);
+      for (const folder of folders) {
+        const from = seconds();
+        await foldSlices(folder, events, clocks);
+        foldSeconds += seconds() - from;
+        writes += await folder.write(clock(), durableApplied);
+      }
+      if (events.length > 0) await writeClock();
+    } catch (error) {
+      broken = true;
+      throw error;
+    }
+    written.set(partitionId, lastOffset);
+    flushing ??= flushOnce().then(
+      () => {
+        flushing = null;
+      },
+      () => {
+        // The next batch repairs what may not have become durable.
+        broken = true;
+        flushing = null;
+      },
+    );
+    return [writes, foldSeconds, seconds() - started - foldSeconds];
+  }
+
+  async function flushOnce(): Promise<void> {
+    const upTo = [...written];
+    await sink.durable();
+    await log.setApplied(
+      folders.flatMap((folder) =>
+        upTo.map(([partitionId, offset]) => ({ viewVersion: appliedName(folder), partitionId, offset })),
+      ),
+    );
+    for (const [partitionId, offset] of upTo) durable.set(partitionId, Math.max(offset, durableApplied(partitionId)));
+  }
+
+  async function flush(): Promise<void> {
+    if (flushing !== null) await flushing;
+    await flushOnce();
+  }
+
+  async function handle(batch: MessageBatch): Promise<void> {
+    const started = seconds();
+    const committed = chain(committing, () => commit(batch));
+    committing = committed;
+    const result = await committed;
+    const commitSeconds = seconds() - started;
+    const folded = chain(folding, () => foldAndWrite(batch.partition, result.inserted, batch.lastOffset));
+    folding = folded;
+    const [writes, foldSeconds, writeSeconds] = await folded;
+    if (batches.hasSubscribers) {
+      batches.publish({
+        source: source.name,
+        events: result.inserted.length,
+        duplicates: result.duplicates,
+        conflicts: result.conflicts,
+        nullKeys: folders.reduce((sum, folder) => sum + folder.nullKeys, 0),
+        writes,
+        commitSeconds,
+        foldSeconds,
+        writeSeconds,
+        clock: clock(),
+      } satisfies EngineBatchEvent);
+    }
+  }
+
+  return {
+    recover,
+    resumeAfter: async (partition) => (await own(partition)).committed,
+    handle,
+    flush,
+    clock,
+  };
+}
+
+/** Runs `next` after `before`, whether that failed or not. */
+function chain<T>(before: Promise<unknown>, next: () => Promise<T>): Promise<T> {
+  return before.then(next, next);
+}
