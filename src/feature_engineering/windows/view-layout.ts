@@ -129,7 +129,10 @@ function identity(expression: Expression | null): string {
   if (expression === null) return "";
   if (expression.op === "column") return `column:${expression.column}`;
   let id = identities.get(expression);
-  if (id === undefined) identities.set(expression, (id = nextIdentity++));
+  if (id === undefined) {
+    id = nextIdentity++;
+    identities.set(expression, id);
+  }
   return `object:${id}`;
 }
 
