@@ -82,7 +82,9 @@ function insertHash(state: DistinctState, high: number, low: number): void {
   }
   const end = 2 * state.count;
   const room = end < hashes.length ? hashes : grown(state);
-  room.copyWithin(2 * from + 2, 2 * from, end);
+  // A call of copyWithin() costs more than moving a few words here.
+  if (end - 2 * from > 64) room.copyWithin(2 * from + 2, 2 * from, end);
+  else for (let index = end - 1; index >= 2 * from; index--) room[index + 2] = room[index]!;
   room[2 * from] = high;
   room[2 * from + 1] = low;
   state.count++;

@@ -159,7 +159,8 @@ export function encodeExact(sum: ExactSum, out: ByteWriter): void {
 /** The double nearest to an expansion, which keeps the exact remainder. */
 function takeNearest(partials: number[]): number {
   const nearest = roundExpansion(partials);
-  growExpansion(partials, -nearest);
+  if (nearest === partials[partials.length - 1]) partials.pop();
+  else growExpansion(partials, -nearest);
   return nearest;
 }
 

@@ -12,6 +12,13 @@ const powerOfTwo = (min: number, max: number): fc.Arbitrary<number> =>
 const around = (exponent: number): fc.Arbitrary<number> =>
   signed(fc.integer({ min: -3, max: 3 }).map((k) => 2 ** exponent * (1 + (k < 0 ? k / 2 : k) * 2 ** -52)));
 
+/** A double with all of its 53 bits drawn, and 2^min ≤ |x| < 2^(max + 1). */
+export function fullDouble(min: number, max: number): fc.Arbitrary<number> {
+  const mantissa = fc.bigInt({ min: 2n ** 52n, max: 2n ** 53n - 1n }).map(Number);
+  const scaled = fc.tuple(mantissa, fc.integer({ min, max })).map(([x, exponent]) => (x / 2 ** 52) * 2 ** exponent);
+  return signed(scaled);
+}
+
 const anyDouble = fc.double({ noNaN: true, noDefaultInfinity: true }).map((x) => x + 0);
 const cents = fc.integer({ min: -10_000_000, max: 10_000_000 }).map((x) => x / 100 + 0);
 const halves = fc.integer({ min: -100, max: 100 }).map((x) => x / 2 + 0);
@@ -27,6 +34,10 @@ export const interestingDoubles: fc.Arbitrary<number>[] = [
   powerOfTwo(-60, 60),
   fc.oneof(around(960), around(480), around(0), around(1023)),
   fc.oneof(around(-480), around(-537), around(-1022), powerOfTwo(-1074, -1000)),
+  fullDouble(-560, -470),
+  fullDouble(-540, -530),
+  fullDouble(470, 490),
+  fullDouble(955, 965),
   fc.constantFrom(1e308, -1e308, 1.7e308, Number.MAX_VALUE, -Number.MAX_VALUE, 1, 5e-324, -5e-324, 1e16, -1e16),
 ];
 
@@ -64,13 +75,16 @@ export const columns: readonly { readonly type: ColumnTypeSpec; readonly values:
 /** An order that shares its leading parts with many others. The last word makes it unique if `index` is. */
 export function orderArbitrary(index: number): fc.Arbitrary<EventOrder> {
   const word = fc.constantFrom(0, 1, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1);
-  return fc.record({
-    eventTime: fc.constantFrom(-5, 0, 3, 1_700_000_000_000, 1_700_000_000_001),
-    version: fc.constantFrom(null, -1, 0, 7, 8n, 2n ** 60n),
-    ingestedAt: fc.constantFrom(0, 1, 1_700_000_000_500),
-    hash0: word,
-    hash1: word,
-    hash2: word,
-    hash3: fc.constant(index),
-  });
+  return fc.record(
+    {
+      eventTime: fc.constantFrom(-5, 0, 3, 1_700_000_000_000, 1_700_000_000_001),
+      version: fc.constantFrom(null, -1, 0, 7, 8n, 2n ** 60n),
+      ingestedAt: fc.constantFrom(0, 1, 1_700_000_000_500),
+      hash0: word,
+      hash1: word,
+      hash2: word,
+      hash3: fc.constant(index),
+    },
+    { noNullPrototype: true },
+  );
 }
