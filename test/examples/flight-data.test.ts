@@ -166,6 +166,10 @@ describe("local time", () => {
     expect(localToUtc(2013, 3, 10, 150, "America/New_York")).toBe(Date.parse("2013-03-10T07:30:00Z"));
   });
 
+  test("reads a time that is shown twice as the first of the two", () => {
+    expect(localToUtc(2013, 11, 3, 90, "America/New_York")).toBe(Date.parse("2013-11-03T05:30:00Z"));
+  });
+
   test("takes a minute outside the day as another day's", () => {
     expect(localToUtc(2013, 2, 28, 1440 + 30, "Pacific/Honolulu")).toBe(Date.parse("2013-03-01T10:30:00Z"));
   });
