@@ -1,7 +1,7 @@
-import type { MillraceError } from "../../definitions/errors.ts";
 import type { Value } from "../../definitions/value.ts";
 import { valueTag } from "./byte-writer.ts";
 import { malformedBytes } from "./encoding-errors.ts";
+import { readUtf8 } from "./utf8.ts";
 
 /** Reads what a `ByteWriter` wrote, in the same order. Bytes that are cut short or malformed throw. */
 export interface ByteReader {
@@ -160,42 +160,4 @@ class ArrayByteReader implements ByteReader {
         throw malformedBytes(`${tag} is no value tag`, this.position - 1);
     }
   }
-}
-
-/** The string whose UTF-8 is `bytes` from `start` to before `end`. */
-export function readUtf8(bytes: Uint8Array, start: number, end: number): string {
-  let text = "";
-  let index = start;
-  // Four ASCII characters at a time: each call and each concatenation costs more than the characters themselves.
-  while (index + 4 <= end) {
-    const a = bytes[index]!;
-    const b = bytes[index + 1]!;
-    const c = bytes[index + 2]!;
-    const d = bytes[index + 3]!;
-    if ((a | b | c | d) >= 0x80) break;
-    text += String.fromCharCode(a, b, c, d);
-    index += 4;
-  }
-  while (index < end) {
-    const first = bytes[index++]!;
-    if (first < 0x80) {
-      text += String.fromCharCode(first);
-      continue;
-    }
-    const more = first >= 0xf0 ? 3 : first >= 0xe0 ? 2 : 1;
-    if (first < 0xc2 || first > 0xf4 || index + more > end) throw notUtf8(index - 1);
-    let point = first & (more === 3 ? 7 : more === 2 ? 15 : 31);
-    for (let count = 0; count < more; count++) {
-      const byte = bytes[index++]!;
-      if ((byte & 0xc0) !== 0x80) throw notUtf8(index - 1);
-      point = (point << 6) | (byte & 63);
-    }
-    if (point > 0x10ffff) throw notUtf8(index - 1);
-    text += String.fromCodePoint(point);
-  }
-  return text;
-}
-
-function notUtf8(position: number): MillraceError {
-  return malformedBytes("a string that is not UTF-8", position);
 }

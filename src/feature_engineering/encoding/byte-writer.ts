@@ -1,5 +1,6 @@
 import type { Value } from "../../definitions/value.ts";
 import { notEncodable } from "./encoding-errors.ts";
+import { utf8Length, writeUtf8 } from "./utf8.ts";
 
 /** The first byte of a tagged value. The numbers are stored: never renumber them. */
 export const valueTag = {
@@ -249,55 +250,4 @@ class GrowableByteWriter implements ByteWriter {
   view(): Uint8Array {
     return this.#bytes.subarray(0, this.position);
   }
-}
-
-/** How many bytes the UTF-8 of a string takes; a lone surrogate counts as U+FFFD. */
-export function utf8Length(value: string): number {
-  const length = value.length;
-  let count = length;
-  for (let index = 0; index < length; index++) {
-    const unit = value.charCodeAt(index);
-    if (unit < 0x80) continue;
-    if (unit < 0x800) {
-      count += 1;
-    } else {
-      // A pair takes four bytes for its two units; everything else here takes three for one.
-      count += 2;
-      if (isPair(value, index, unit)) index++;
-    }
-  }
-  return count;
-}
-
-/** Writes the UTF-8 of a string at `position` into an array that has room for it; returns the position after it. */
-export function writeUtf8(value: string, into: Uint8Array, position: number): number {
-  const length = value.length;
-  let at = position;
-  for (let index = 0; index < length; index++) {
-    let unit = value.charCodeAt(index);
-    if (unit < 0x80) {
-      into[at++] = unit;
-    } else if (unit < 0x800) {
-      into[at++] = 0xc0 | (unit >> 6);
-      into[at++] = 0x80 | (unit & 63);
-    } else if (isPair(value, index, unit)) {
-      const point = 0x10000 + ((unit - 0xd800) << 10) + (value.charCodeAt(++index) - 0xdc00);
-      into[at++] = 0xf0 | (point >> 18);
-      into[at++] = 0x80 | ((point >> 12) & 63);
-      into[at++] = 0x80 | ((point >> 6) & 63);
-      into[at++] = 0x80 | (point & 63);
-    } else {
-      if (unit >= 0xd800 && unit < 0xe000) unit = 0xfffd;
-      into[at++] = 0xe0 | (unit >> 12);
-      into[at++] = 0x80 | ((unit >> 6) & 63);
-      into[at++] = 0x80 | (unit & 63);
-    }
-  }
-  return at;
-}
-
-function isPair(value: string, index: number, unit: number): boolean {
-  if (unit < 0xd800 || unit >= 0xdc00) return false;
-  const next = value.charCodeAt(index + 1);
-  return next >= 0xdc00 && next < 0xe000;
 }

@@ -1,6 +1,6 @@
 import type { Value } from "../../definitions/value.ts";
 import type { ByteWriter } from "./byte-writer.ts";
-import { writeUtf8 } from "./byte-writer.ts";
+import { writeUtf8 } from "./utf8.ts";
 
 /**
  * Writes a value as canonical JSON (RFC 8785), in UTF-8:
