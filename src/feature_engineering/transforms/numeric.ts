@@ -1,0 +1,64 @@
+import type { NumericStep } from "../../definitions/expression.ts";
+import type { ColumnTypeSpec, Value } from "../../definitions/value.ts";
+import type { FittedStandardize } from "./fitted-state.ts";
+
+type Evaluator = (row: readonly Value[]) => Value;
+type NumberEvaluator = (row: readonly Value[]) => number | null;
+
+/**
+ * Compiles the steps of a numeric transform, in the order written. An int64 becomes the nearest double. A null passes
+ * through every step but `fill_null`; a step whose result is not finite gives a null.
+ */
+export function compileNumeric(
+  input: Evaluator,
+  type: ColumnTypeSpec,
+  steps: readonly NumericStep[],
+  fitted: (step: number) => FittedStandardize,
+): NumberEvaluator {
+  let evaluate = type.kind === "int64" ? fromInt64(input) : (input as NumberEvaluator);
+  steps.forEach((step, index) => {
+    evaluate = compileStep(evaluate, step, () => fitted(index));
+  });
+  return evaluate;
+}
+
+function fromInt64(input: Evaluator): NumberEvaluator {
+  return (row) => {
+    const value = input(row);
+    return value === null ? null : Number(value);
+  };
+}
+
+function compileStep(input: NumberEvaluator, step: NumericStep, fitted: () => FittedStandardize): NumberEvaluator {
+  switch (step.op) {
+    case "fill_null": {
+      // Adding 0 makes 0 of −0.
+      const fill = step.value + 0;
+      return (row) => input(row) ?? fill;
+    }
+    case "clip": {
+      const low = step.low + 0;
+      const high = step.high + 0;
+      return (row) => {
+        const x = input(row);
+        if (x === null) return null;
+        return Math.min(Math.max(x, low), high);
+      };
+    }
+    case "log1p":
+      return (row) => {
+        const x = input(row);
+        // At −1 the logarithm is −∞, which is a null as well.
+        return x === null || x <= -1 ? null : Math.log1p(x);
+      };
+    case "standardize": {
+      const { mean, stddev } = fitted();
+      return (row) => {
+        const x = input(row);
+        if (x === null) return null;
+        const z = (x - mean) / stddev + 0;
+        return Number.isFinite(z) ? z : null;
+      };
+    }
+  }
+}
