@@ -1,4 +1,4 @@
-import { utf8Length, writeUtf8 } from "../encoding/byte-writer.ts";
+import { utf8Length, writeUtf8 } from "../encoding/utf8.ts";
 import { murmur3 } from "../encoding/murmur3.ts";
 
 /** Plain JSON, as plans are made of. */

@@ -1,5 +1,5 @@
 import type { Value } from "../../definitions/value.ts";
-import { writeUtf8 } from "../encoding/byte-writer.ts";
+import { writeUtf8 } from "../encoding/utf8.ts";
 import { murmur3 } from "../encoding/murmur3.ts";
 
 type Evaluator = (row: readonly Value[]) => Value;
