@@ -2,8 +2,6 @@ import type { Value } from "../../definitions/value.ts";
 import { notEncodable } from "./encoding-errors.ts";
 import { utf8Length, writeUtf8 } from "./utf8.ts";
 
-export { utf8Length, writeUtf8 };
-
 /** The first byte of a tagged value. The numbers are stored: never renumber them. */
 export const valueTag = {
   null: 0,
