@@ -1,5 +1,4 @@
 import { channel } from "node:diagnostics_channel";
-import { isMillraceError } from "../../definitions/errors.ts";
 import type { SourceMeta } from "../../definitions/source.ts";
 import type { MessageBatch } from "../../ingestion/stream-message.ts";
 import type { ViewLayout } from "../windows/view-layout.ts";

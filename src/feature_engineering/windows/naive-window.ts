@@ -29,7 +29,7 @@ export function naiveFeatures(
     const facts = past.filter(
       (event) => isDeleted(view, event) || where === null || compile(where)(event.row) === true,
     );
-    const valueOf = (event: NaiveEvent): Value =>
+    const factOf = (event: NaiveEvent): Value =>
       input === null || isDeleted(view, event) ? null : compile(input)(event.row);
     const at = Math.max(...facts.map((event) => event.eventTime));
     const outside = feature.ttlMs !== null && at < reach(feature, time, 1) && at >= reach(feature, time, 2);
@@ -38,7 +38,7 @@ export function naiveFeatures(
     );
     const value = naiveAggregate(
       aggregation,
-      valid.map((event) => ({ value: valueOf(event), order: event })),
+      valid.map((event) => ({ value: factOf(event), order: event })),
     );
     const status = !found ? "NOT_FOUND" : outside ? "OUTSIDE_MAX_AGE" : value === null ? "NULL_VALUE" : "PRESENT";
     return [value === null && fallback !== undefined ? fallback : value, status];

@@ -6,6 +6,7 @@ import type { Aggregation } from "../aggregations/aggregation.ts";
 import { aggregationOf } from "../aggregations/aggregation-of.ts";
 import { type LastNState, lastNEventTime } from "../aggregations/last-n.ts";
 import { type LatestState, latestEventTime } from "../aggregations/latest.ts";
+import { expressionKey } from "../plan/plan-hash.ts";
 import { hopOf } from "./hop.ts";
 
 /** One aggregation state of a tile: features that differ only in window or in how they finish share it. */
@@ -70,14 +71,17 @@ export function compileViewLayout(
   const inputs: Expression[] = [];
   const wheres: Expression[] = [];
   const families: { hopMs: number; slots: (Slot & { key: string })[]; reachMs: number }[] = [];
-  const needSquares = new Set(view.features.filter(isSpread).map((feature) => momentsKey(feature)));
+  const needSquares = new Set(view.features.filter(isSpread).map((feature) => momentsKey(view, feature)));
 
-  const features = view.features.map((feature): FeatureRead => {
+  // Slots are given out in the order of the names: the order of declaration is not part of the view's hash.
+  const inOrder = [...view.features].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const reads = new Map<string, FeatureRead>();
+  for (const feature of inOrder) {
     const { aggregate, windowMs, ttlMs } = feature;
-    const aggregation = aggregationOf(aggregate.aggregation, { squares: needSquares.has(momentsKey(feature)) });
+    const aggregation = aggregationOf(aggregate.aggregation, { squares: needSquares.has(momentsKey(view, feature)) });
     const hopMs = windowMs === null ? 0 : hopOf(windowMs);
-    const input = indexOf(inputs, aggregate.input);
-    const where = indexOf(wheres, aggregate.where);
+    const input = indexOf(view, inputs, aggregate.input);
+    const where = indexOf(view, wheres, aggregate.where);
     let family = families.findIndex((f) => f.hopMs === hopMs);
     if (family < 0) family = families.push({ hopMs, slots: [], reachMs: 0 }) - 1;
     const tiles = families[family]!;
@@ -85,7 +89,7 @@ export function compileViewLayout(
     const key = `${aggregation.state}|${input}|${where}`;
     let slot = tiles.slots.findIndex((s) => s.key === key);
     if (slot < 0) slot = tiles.slots.push({ aggregation, input, where, key }) - 1;
-    return {
+    reads.set(feature.name, {
       name: feature.name,
       family,
       slot,
@@ -94,8 +98,8 @@ export function compileViewLayout(
       ttlMs,
       default: aggregate.default,
       eventTimeOf: eventTimeReader(aggregate.aggregation),
-    };
-  });
+    });
+  }
 
   return {
     view,
@@ -105,7 +109,7 @@ export function compileViewLayout(
     wheres: wheres.map(compile),
     deletedIndex: view.source.deleted === null ? -1 : columnIndex(view.source.deleted),
     families,
-    features,
+    features: view.features.map((feature) => reads.get(feature.name)!),
     reachMs: Math.max(...families.map((f) => f.reachMs + f.hopMs)),
     futureBoundMs: view.source.futureBoundMs,
   };
@@ -116,30 +120,23 @@ function isSpread(feature: FeatureMeta): boolean {
 }
 
 /** Features with equal keys could share one state of moments. */
-function momentsKey(feature: FeatureMeta): string {
+function momentsKey(view: FeatureViewMeta, feature: FeatureMeta): string {
   const { aggregate, windowMs } = feature;
-  return `${windowMs === null ? 0 : hopOf(windowMs)}|${identity(aggregate.input)}|${identity(aggregate.where)}`;
+  return `${windowMs === null ? 0 : hopOf(windowMs)}|${identity(view, aggregate.input)}|${identity(view, aggregate.where)}`;
 }
 
-const identities = new WeakMap<Expression, number>();
-let nextIdentity = 0;
-
-/** Equal for expressions that surely compute the same: equal columns, or one and the same object. */
-function identity(expression: Expression | null): string {
-  if (expression === null) return "";
-  if (expression.op === "column") return `column:${expression.column}`;
-  let id = identities.get(expression);
-  if (id === undefined) {
-    id = nextIdentity++;
-    identities.set(expression, id);
-  }
-  return `object:${id}`;
+/**
+ * Equal for expressions that compute the same, by their canonical plan: so the layout is a function of the view's hash,
+ * however the declaration was written.
+ */
+function identity(view: FeatureViewMeta, expression: Expression | null): string {
+  return expression === null ? "" : expressionKey(expression, `view '${view.name}'`);
 }
 
-function indexOf(list: Expression[], expression: Expression | null): number {
+function indexOf(view: FeatureViewMeta, list: Expression[], expression: Expression | null): number {
   if (expression === null) return -1;
-  const key = identity(expression);
-  const found = list.findIndex((known) => identity(known) === key);
+  const key = identity(view, expression);
+  const found = list.findIndex((known) => identity(view, known) === key);
   return found >= 0 ? found : list.push(expression) - 1;
 }
 
