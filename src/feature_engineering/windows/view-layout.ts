@@ -62,11 +62,11 @@ export interface ViewLayout {
   readonly futureBoundMs: number;
 }
 
-/** Compiles a view. `compile` turns a column or an event derive into an evaluator over the source's row. */
-export function compileViewLayout(
-  view: FeatureViewMeta,
-  compile: (expression: Expression) => RowEvaluator,
-): ViewLayout {
+/** Turns a column or an event derive into an evaluator over the source's row. */
+export type CompileForRow = (expression: Expression, role: "input" | "where") => RowEvaluator;
+
+/** Compiles a view. */
+export function compileViewLayout(view: FeatureViewMeta, compile: CompileForRow): ViewLayout {
   const columnIndex = (name: string): number => view.source.columns.findIndex((column) => column.name === name);
   const inputs: Expression[] = [];
   const wheres: Expression[] = [];
@@ -105,8 +105,8 @@ export function compileViewLayout(
     view,
     keyIndexes: view.keyColumns.map(columnIndex),
     keyTypes: view.entity.keys.map((key) => key.type),
-    inputs: inputs.map(compile),
-    wheres: wheres.map(compile),
+    inputs: inputs.map((input) => compile(input, "input")),
+    wheres: wheres.map((where) => compile(where, "where")),
     deletedIndex: view.source.deleted === null ? -1 : columnIndex(view.source.deleted),
     families,
     features: view.features.map((feature) => reads.get(feature.name)!),

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { AggregationName, AggregationSpec } from "../../../src/definitions/aggregation-spec.ts";
+import { aggregationType } from "../../../src/definitions/aggregation-spec.ts";
 import type { ColumnTypeSpec } from "../../../src/definitions/value.ts";
 import { aggregationOf } from "../../../src/feature_engineering/aggregations/aggregation-of.ts";
-import { aggregationOutputType } from "../../../src/feature_engineering/aggregations/output-type.ts";
 
 const float64: ColumnTypeSpec = { kind: "float64", nullable: false };
 const int64: ColumnTypeSpec = { kind: "int64", nullable: true };
@@ -66,25 +66,25 @@ describe("aggregationOf", () => {
   });
 });
 
-describe("aggregationOutputType", () => {
+describe("aggregationType", () => {
   test("is a float64 that may be null only where it may lack a value", () => {
     for (const name of ["count", "sum", "count_distinct"] as const) {
-      expect(aggregationOutputType(spec(name, int64))).toStrictEqual({ kind: "float64", nullable: false });
+      expect(aggregationType(spec(name, int64))).toStrictEqual({ kind: "float64", nullable: false });
     }
     for (const name of ["mean", "variance", "stddev"] as const) {
-      expect(aggregationOutputType(spec(name, int64))).toStrictEqual({ kind: "float64", nullable: true });
+      expect(aggregationType(spec(name, int64))).toStrictEqual({ kind: "float64", nullable: true });
     }
   });
 
   test("keeps the input's type, or lists it", () => {
-    expect(aggregationOutputType(spec("min", int64))).toStrictEqual(int64);
-    expect(aggregationOutputType(spec("max", float64))).toStrictEqual({ kind: "float64", nullable: true });
-    expect(aggregationOutputType(spec("latest", colour))).toStrictEqual(colour);
-    expect(aggregationOutputType(spec("last_n", colour, 3))).toStrictEqual({
+    expect(aggregationType(spec("min", int64))).toStrictEqual(int64);
+    expect(aggregationType(spec("max", float64))).toStrictEqual({ kind: "float64", nullable: true });
+    expect(aggregationType(spec("latest", colour))).toStrictEqual(colour);
+    expect(aggregationType(spec("last_n", colour, 3))).toStrictEqual({
       kind: "list",
       nullable: false,
       item: colour,
     });
-    expect(aggregationOutputType(spec("last_n", float64, 3)).item).toStrictEqual(float64);
+    expect(aggregationType(spec("last_n", float64, 3)).item).toStrictEqual(float64);
   });
 });

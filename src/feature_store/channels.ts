@@ -1,0 +1,18 @@
+import type { FeatureStatus } from "../feature_engineering/windows/read-features.ts";
+
+/** The names of the diagnostics channels of the feature store, and what is published on them. */
+
+/** Published after each online read: {@link OnlineReadEvent}. */
+export const ONLINE_READ_CHANNEL = "millrace:feature-store:online-read";
+
+export interface OnlineReadEvent {
+  readonly service: string;
+  readonly rows: number;
+  /** Values found and unexpired in the hot store, over all views and rows. */
+  readonly hits: number;
+  readonly misses: number;
+  readonly headOverlaps: number;
+  readonly seconds: number;
+  /** Per row, one status per input. */
+  readonly statuses: () => readonly (readonly FeatureStatus[])[];
+}

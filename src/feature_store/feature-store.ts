@@ -1,0 +1,195 @@
+import { channel } from "node:diagnostics_channel";
+import { millraceError } from "../definitions/errors.ts";
+import type { FeatureServiceMeta } from "../definitions/feature-service.ts";
+import type { FeatureViewMeta } from "../definitions/feature-view.ts";
+import type { Value } from "../definitions/value.ts";
+import { metaNames } from "../feature_engineering/engine/meta-names.ts";
+import type { ServiceColumn } from "../feature_engineering/plan/service-columns.ts";
+import type { FittedState } from "../feature_engineering/transforms/fitted-state.ts";
+import { fitRow } from "../feature_engineering/transforms/fitter.ts";
+import type { FeatureStatus } from "../feature_engineering/windows/read-features.ts";
+import { ONLINE_READ_CHANNEL, type OnlineReadEvent } from "./channels.ts";
+import { type HistoricalLookup, type Knowledge, readHistory } from "./historical-reader.ts";
+import type { OfflineStore } from "./offline/offline-store.ts";
+import type { OnlineStore } from "./online/online-store.ts";
+import { createOnlineReader } from "./online-reader.ts";
+import { createServiceRuntime, type ServiceRuntime } from "./service-runtime.ts";
+import { createViewRuntime, type ViewRuntime } from "./view-runtime.ts";
+
+export interface OnlineRequest {
+  /** One lookup per row: entity keys and request columns by name. */
+  readonly rows: readonly Readonly<Record<string, unknown>>[];
+  /** The moment t to read at, epoch milliseconds. Default: the sources' clock, taken once. */
+  readonly asOf?: number;
+  /** Refuse the read if an event at or after t was applied. Default: answer, and flag the row `head_overlap`. */
+  readonly exact?: boolean;
+  /** What the service's transforms learned; needed if any is fitted. */
+  readonly fitted?: FittedState | null;
+}
+
+export interface FeatureRows {
+  readonly service: string;
+  readonly columns: readonly ServiceColumn[];
+  /** One value per column. */
+  readonly rows: readonly (readonly Value[])[];
+  readonly statuses: readonly (readonly FeatureStatus[])[];
+}
+
+export interface OnlineFeatures extends FeatureRows {
+  /** t, epoch milliseconds. */
+  readonly asOf: number;
+  /** Per row: an event at or after t was applied, so the value may hold more than the window. */
+  readonly headOverlap: readonly boolean[];
+}
+
+export interface HistoricalRequest {
+  readonly rows: readonly HistoricalLookup[];
+  /** Count what had happened by t (`event_time`, default), or only what had also arrived by t (`ingested_at`). */
+  readonly knowledge?: Knowledge;
+  /** Fit the service's transforms on these rows, or apply what was fitted before. Default: fit. */
+  readonly fitted?: FittedState;
+}
+
+export interface HistoricalFeatures extends FeatureRows {
+  /** What the transforms learned or were given. */
+  readonly fitted: FittedState;
+}
+
+export interface FeatureStoreOptions {
+  readonly views: readonly FeatureViewMeta[];
+  readonly services: readonly FeatureServiceMeta[];
+  readonly online: OnlineStore;
+  /** Null where history cannot be read (another process owns it). */
+  readonly offline: OfflineStore | null;
+  /** The wall clock; epoch milliseconds. */
+  readonly now: () => number;
+  /** Called when a derive or where function fails on a row. */
+  readonly onFunctionFailure?: (where: string) => void;
+}
+
+/** Reads features: of now from the hot store, of any moment from history. */
+export interface FeatureStore {
+  readonly views: ReadonlyMap<string, ViewRuntime>;
+  readonly services: ReadonlyMap<string, ServiceRuntime>;
+  /** @throws `SERVICE_UNKNOWN` */
+  service(name: string): ServiceRuntime;
+  /** @throws `LOOKUP_…`, `AS_OF_TOO_OLD`, `AS_OF_TOO_EARLY`, `NOT_FITTED`, `SERVICE_UNKNOWN` */
+  getOnlineFeatures(service: string, request: OnlineRequest): Promise<OnlineFeatures>;
+  getHistoricalFeatures(service: string, request: HistoricalRequest): Promise<HistoricalFeatures>;
+  /** The moment that a request without `as_of` reads at: the wall clock, or of replayed sources their stream clock. */
+  now(service: ServiceRuntime): Promise<number>;
+}
+
+const reads = channel(ONLINE_READ_CHANNEL);
+
+export function createFeatureStore(options: FeatureStoreOptions): FeatureStore {
+  const { online, offline } = options;
+  const failed = options.onFunctionFailure ?? (() => {});
+  const views = new Map(options.views.map((view) => [view.name, createViewRuntime(view, failed)]));
+  const runtimeOf = (name: string): ViewRuntime => views.get(name)!;
+  const services = new Map(options.services.map((s) => [s.name, createServiceRuntime(s, runtimeOf, failed)]));
+  const reader = createOnlineReader(online);
+  const binds = new WeakMap<
+    ServiceRuntime,
+    { fitted: FittedState | null; make: (inputs: readonly Value[]) => Value[] }
+  >();
+
+  function service(name: string): ServiceRuntime {
+    const found = services.get(name);
+    if (found === undefined) {
+      throw millraceError(
+        "SERVICE_UNKNOWN",
+        `There is no feature service '${name}': declared are ${[...services.keys()].join(", ") || "none"}.`,
+      );
+    }
+    return found;
+  }
+
+  function bind(runtime: ServiceRuntime, fitted: FittedState | null): (inputs: readonly Value[]) => Value[] {
+    const known = binds.get(runtime);
+    if (known !== undefined && known.fitted === fitted) return known.make;
+    const make = runtime.row.bind(fitted);
+    binds.set(runtime, { fitted, make });
+    return make;
+  }
+
+  async function now(runtime: ServiceRuntime): Promise<number> {
+    if (runtime.sources.length === 0 || runtime.sources.some((source) => source.clock === "wall")) return options.now();
+    const clocks = await online.readMeta(runtime.sources.map((source) => metaNames.clock(source.name)));
+    return clocks.reduce((latest, clock) => Math.max(latest, clock === null ? 0 : Number(clock)), 0);
+  }
+
+  async function expired(runtime: ServiceRuntime): Promise<(keyspace: string) => number> {
+    const keyspaces = [...new Set(runtime.lookups.map((lookup) => lookup.runtime.keyspace))];
+    const facts = await online.readMeta(keyspaces.map(metaNames.expired));
+    if (facts.every((fact) => fact === null)) return () => Number.NEGATIVE_INFINITY;
+    const known = new Map(
+      keyspaces.map((keyspace, i) => [keyspace, facts[i] === null ? Number.NEGATIVE_INFINITY : Number(facts[i])]),
+    );
+    return (keyspace) => known.get(keyspace)!;
+  }
+
+  function statusesOf(
+    runtime: ServiceRuntime,
+    row: readonly Value[],
+    inputs: readonly FeatureStatus[],
+  ): FeatureStatus[] {
+    return runtime.statusSlots.map((slot, column) => {
+      if (slot >= 0) return inputs[slot]!;
+      return row[column] === null ? "NULL_VALUE" : "PRESENT";
+    });
+  }
+
+  return {
+    views,
+    services,
+    service,
+    now,
+    async getOnlineFeatures(name, request) {
+      const runtime = service(name);
+      const make = bind(runtime, request.fitted ?? null);
+      const lookups = request.rows.map(runtime.readLookup);
+      const asOf = request.asOf ?? (await now(runtime));
+      const started = reads.hasSubscribers ? performance.now() : 0;
+      const read = await reader.read(runtime, lookups, asOf, request.exact ?? false, await expired(runtime));
+      const rows = read.inputs.map(make);
+      if (reads.hasSubscribers) {
+        reads.publish({
+          service: name,
+          rows: rows.length,
+          hits: read.hits,
+          misses: read.misses,
+          headOverlaps: read.headOverlap.filter(Boolean).length,
+          seconds: (performance.now() - started) / 1_000,
+          statuses: () => read.statuses,
+        } satisfies OnlineReadEvent);
+      }
+      return {
+        service: name,
+        columns: runtime.row.columns,
+        rows,
+        statuses: rows.map((row, i) => statusesOf(runtime, row, read.statuses[i]!)),
+        asOf,
+        headOverlap: read.headOverlap,
+      };
+    },
+    async getHistoricalFeatures(name, request) {
+      const runtime = service(name);
+      if (offline === null) {
+        throw millraceError("HISTORY_UNAVAILABLE", "This process has no cold store: ask the process that owns it.", {
+          kind: "operational",
+        });
+      }
+      const { inputs, statuses } = await readHistory(offline, runtime, request.rows, request.knowledge ?? "event_time");
+      const fitted = request.fitted ?? (await fitRow(runtime.row, () => inputs));
+      const rows = inputs.map(runtime.row.bind(fitted));
+      return {
+        service: name,
+        columns: runtime.row.columns,
+        rows,
+        statuses: rows.map((row, i) => statusesOf(runtime, row, statuses[i]!)),
+        fitted,
+      };
+    },
+  };
+}

@@ -1,0 +1,142 @@
+import { millraceError } from "../definitions/errors.ts";
+import type { Value } from "../definitions/value.ts";
+import { createByteWriter } from "../feature_engineering/encoding/byte-writer.ts";
+import { encodeEntityKey } from "../feature_engineering/encoding/entity-key.ts";
+import type { StoredValue, ValueKey } from "../feature_engineering/engine/feature-sink.ts";
+import { decodeEntityState, type EntityState } from "../feature_engineering/windows/entity-state.ts";
+import {
+  createViewReading,
+  type FeatureStatus,
+  readFeatures,
+  type ViewReading,
+} from "../feature_engineering/windows/read-features.ts";
+import type { OnlineStore } from "./online/online-store.ts";
+import type { ServiceRuntime } from "./service-runtime.ts";
+
+/** The inputs of rows, before transforms, as read from the hot store at one moment. */
+export interface OnlineInputs {
+  /** Per row, one value per input slot. */
+  readonly inputs: Value[][];
+  /** Per row, one status per input slot. */
+  readonly statuses: FeatureStatus[][];
+  /** Per row: an event at or after t was applied already, so the newest tile may hold more than the window. */
+  readonly headOverlap: boolean[];
+  readonly hits: number;
+  readonly misses: number;
+}
+
+export interface OnlineReader {
+  /**
+   * Reads every view of the service for all lookup rows in one round trip, at `time` (epoch milliseconds).
+   * `expiredBefore` gives per key space the moment up to which whole values were dropped.
+   * @throws `AS_OF_TOO_OLD` if a needed tile was dropped; `AS_OF_TOO_EARLY` if `exact` and an event at or after `time` was applied.
+   */
+  read(
+    service: ServiceRuntime,
+    lookups: readonly (readonly Value[])[],
+    time: number,
+    exact: boolean,
+    expiredBefore: (keyspace: string) => number,
+  ): Promise<OnlineInputs>;
+}
+
+/** How many decoded values are kept, by key and revision: a value whose revision is unchanged is not decoded again. */
+const DECODED_CAPACITY = 10_000;
+
+export function createOnlineReader(store: OnlineStore): OnlineReader {
+  const out = createByteWriter(256);
+  const readings = new WeakMap<ServiceRuntime, ViewReading[]>();
+  let decoded = new Map<string, { revision: number; state: EntityState }>();
+
+  function keysOf(service: ServiceRuntime, lookups: readonly (readonly Value[])[]): ValueKey[] {
+    const keys: ValueKey[] = [];
+    for (const lookup of lookups) {
+      for (const { runtime, keyIndexes } of service.lookups) {
+        out.reset();
+        encodeEntityKey(
+          runtime.layout.keyTypes,
+          keyIndexes.map((index) => lookup[index]!),
+          out,
+        );
+        keys.push({ keyspace: runtime.keyspace, key: out.finish() });
+      }
+    }
+    return keys;
+  }
+
+  /** Never stale: the revision that was just read says whether the decoded form is still the value. */
+  function decode(service: ServiceRuntime, lookup: number, key: ValueKey, value: StoredValue): EntityState {
+    const { layout, keyspace } = service.lookups[lookup]!.runtime;
+    let id = `${keyspace}|`;
+    for (const byte of key.key) id += String.fromCharCode(byte);
+    const known = decoded.get(id);
+    if (known !== undefined && known.revision === value.revision) return known.state;
+    const state = decodeEntityState(layout, value.bytes);
+    if (decoded.size >= DECODED_CAPACITY) decoded = new Map();
+    decoded.set(id, { revision: value.revision, state });
+    return state;
+  }
+
+  return {
+    async read(service, lookups, time, exact, expiredBefore) {
+      const keys = keysOf(service, lookups);
+      const stored = store.readSync === undefined ? await store.read(keys) : store.readSync(keys);
+      let scratch = readings.get(service);
+      if (scratch === undefined) {
+        scratch = service.lookups.map((lookup) => createViewReading(lookup.runtime.layout));
+        readings.set(service, scratch);
+      }
+      const inputs: Value[][] = [];
+      const statuses: FeatureStatus[][] = [];
+      const headOverlap: boolean[] = [];
+      let hits = 0;
+      for (let row = 0; row < lookups.length; row++) {
+        const values = new Array<Value>(service.inputCount);
+        const status = new Array<FeatureStatus>(service.inputCount);
+        let overlap = false;
+        for (let l = 0; l < service.lookups.length; l++) {
+          const { runtime, reads } = service.lookups[l]!;
+          const at = row * service.lookups.length + l;
+          const value = stored[at] ?? null;
+          const state = value === null ? null : decode(service, l, keys[at]!, value);
+          const reading = scratch[l]!;
+          readFeatures(runtime.layout, state, time, reading, expiredBefore(runtime.keyspace));
+          if (reading.tooOld) throw tooOld(runtime.layout.view.name, time);
+          if (reading.headOverlap) {
+            if (exact) throw tooEarly(runtime.layout.view.name, time);
+            overlap = true;
+          }
+          if (reading.found) hits++;
+          for (const { feature, slot } of reads) {
+            values[slot] = reading.values[feature]!;
+            status[slot] = reading.statuses[feature]!;
+          }
+        }
+        for (const { index, slot } of service.requests) {
+          values[slot] = lookups[row]![index]!;
+          status[slot] = values[slot] === null ? "NULL_VALUE" : "PRESENT";
+        }
+        inputs.push(values);
+        statuses.push(status);
+        headOverlap.push(overlap);
+      }
+      return { inputs, statuses, headOverlap, hits, misses: keys.length - hits };
+    },
+  };
+}
+
+function tooOld(view: string, time: number): Error {
+  return millraceError(
+    "AS_OF_TOO_OLD",
+    `View '${view}' no longer holds what its windows need at ${new Date(time).toISOString()}: the hot store keeps each window behind its clock only. Ask getHistoricalFeatures for this moment.`,
+    { details: { view } },
+  );
+}
+
+function tooEarly(view: string, time: number): Error {
+  return millraceError(
+    "AS_OF_TOO_EARLY",
+    `View '${view}' has applied an event at or after ${new Date(time).toISOString()}, so its newest tile holds more than the window: read at a later moment, without "exact", or ask getHistoricalFeatures.`,
+    { details: { view } },
+  );
+}

@@ -1,0 +1,80 @@
+import type { FeatureServiceMeta } from "../definitions/feature-service.ts";
+import type { SourceMeta } from "../definitions/source.ts";
+import { serviceHash } from "../feature_engineering/plan/plan-hash.ts";
+import { type CompiledRow, compileRow } from "../feature_engineering/transforms/compile-row.ts";
+import { compileLookup, type LookupReader } from "./lookup.ts";
+import type { ViewRuntime } from "./view-runtime.ts";
+
+/** One view as a service looks it up: two roles of one view are two lookups. */
+export interface ServiceLookup {
+  readonly runtime: ViewRuntime;
+  /** Where each entity key stands in the lookup row, in the entity's order. */
+  readonly keyIndexes: readonly number[];
+  /** Which of the view's features go to which input slot of the row. */
+  readonly reads: readonly { readonly feature: number; readonly slot: number }[];
+}
+
+/** A service compiled: how its lookups are read, which values they need, how the row is made of them. */
+export interface ServiceRuntime {
+  readonly service: FeatureServiceMeta;
+  readonly hash: string;
+  readonly readLookup: LookupReader;
+  readonly row: CompiledRow;
+  readonly lookups: readonly ServiceLookup[];
+  readonly requests: readonly { readonly index: number; readonly slot: number }[];
+  /** How many input slots a row has. */
+  readonly inputCount: number;
+  /** Per output column, the input slot whose status it has; −1 if it is computed from several. */
+  readonly statusSlots: readonly number[];
+  readonly sources: readonly SourceMeta[];
+}
+
+export function createServiceRuntime(
+  service: FeatureServiceMeta,
+  runtimeOf: (view: string) => ViewRuntime,
+  onFailure: (feature: string) => void = () => {},
+): ServiceRuntime {
+  const row = compileRow(service, { onFailure });
+  const indexOf = new Map(service.lookup.map((column, index) => [column.name, index]));
+  const lookups = new Map<
+    string,
+    { runtime: ViewRuntime; keyIndexes: number[]; reads: { feature: number; slot: number }[] }
+  >();
+  for (const input of row.featureInputs) {
+    const names = input.view.entity.keys.map((key) => input.keys[key.name] ?? key.name);
+    const id = `${input.view.name}(${names.join(",")})`;
+    let lookup = lookups.get(id);
+    if (lookup === undefined) {
+      lookup = { runtime: runtimeOf(input.view.name), keyIndexes: names.map((name) => indexOf.get(name)!), reads: [] };
+      lookups.set(id, lookup);
+    }
+    lookup.reads.push({ feature: input.view.features.findIndex((f) => f.name === input.feature), slot: input.slot });
+  }
+  const requests = row.requestInputs.map((input) => ({ index: indexOf.get(input.name)!, slot: input.slot }));
+  return {
+    service,
+    hash: serviceHash(service),
+    readLookup: compileLookup(service),
+    row,
+    lookups: [...lookups.values()],
+    requests,
+    inputCount: row.featureInputs.length + row.requestInputs.length,
+    statusSlots: statusSlots(row),
+    sources: [...new Map(service.views.map((view) => [view.source.name, view.source])).values()],
+  };
+}
+
+/** A column has the status of the one feature that it reads; a computed one is PRESENT or NULL_VALUE by its value. */
+function statusSlots(row: CompiledRow): number[] {
+  return row.columns.map((column) => {
+    const feature = row.service.features.find((f) => f.name === column.feature);
+    let expression = feature?.expression;
+    while (expression !== undefined && "input" in expression) expression = expression.input;
+    if (expression?.op !== "feature") return -1;
+    const { view, feature: name, keys } = expression;
+    return row.featureInputs.findIndex(
+      (input) =>
+        input.view === view && input.feature === name && Object.entries(keys).every(([k, v]) => input.keys[k] === v),
+    );
+  });
+}
