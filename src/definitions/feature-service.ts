@@ -72,12 +72,16 @@ export function featureService<const F extends Readonly<Record<string, AnyExpr>>
   },
 ): FeatureService<RowOf<F>, LookupOf<F>> {
   checkName("a feature service", name);
-  const features = Object.entries(options.features as Readonly<Record<string, AnyExpr>>).map(
-    ([feature, { expression }]) => {
-      checkName(`a feature of service '${name}'`, feature);
-      return { name: feature, expression };
-    },
-  );
+  const features = Object.entries(options.features as Readonly<Record<string, AnyExpr>>).map(([feature, value]) => {
+    checkName(`a feature of service '${name}'`, feature);
+    if (value?.expression === undefined) {
+      throw millraceError(
+        "DEFINITION_INVALID",
+        `Feature '${feature}' of service '${name}' is not a declared value: give it a view's feature, a request column, a transform or a derive.`,
+      );
+    }
+    return { name: feature, expression: value.expression };
+  });
   if (features.length === 0) throw millraceError("DEFINITION_INVALID", `Service '${name}' has no feature.`);
   const lookup = new Map<string, { name: string; type: ColumnTypeSpec; role: "key" | "request" }>();
   const views = new Map<string, FeatureViewMeta>();

@@ -108,7 +108,7 @@ async function readLookup(
   const history = store.history({
     source: layout.view.source.name,
     keyColumns: layout.view.keyColumns,
-    keys: [...wanted.values()].map((group) => group.key),
+    keys: [...wanted.values()].map((group) => group.key).filter((key) => !key.includes(null)),
     from: reach === Number.POSITIVE_INFINITY ? null : first - reach,
     before: last,
     knowledge,

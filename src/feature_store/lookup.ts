@@ -21,7 +21,8 @@ export function compileLookup(service: FeatureServiceMeta, alsoAllowed: readonly
       const raw = row[name];
       if (raw !== undefined) present++;
       if (raw === undefined || raw === null) {
-        if (role === "request" && type.nullable) {
+        // A key that is null belongs to no entity: its features are NOT_FOUND. It must be said, not left out.
+        if (role === "key" ? raw === null : type.nullable) {
           values[i] = null;
           continue;
         }

@@ -48,20 +48,25 @@ export function createOnlineReader(store: OnlineStore): OnlineReader {
   const readings = new WeakMap<ServiceRuntime, ViewReading[]>();
   let decoded = new Map<string, { revision: number; state: EntityState }>();
 
-  function keysOf(service: ServiceRuntime, lookups: readonly (readonly Value[])[]): ValueKey[] {
+  /** The keys of all rows and lookups that have one, and per row and lookup where its key is; −1 for a null key. */
+  function keysOf(
+    service: ServiceRuntime,
+    lookups: readonly (readonly Value[])[],
+  ): { keys: ValueKey[]; places: number[] } {
     const keys: ValueKey[] = [];
+    const places: number[] = [];
     for (const lookup of lookups) {
       for (const { runtime, keyIndexes } of service.lookups) {
         out.reset();
-        encodeEntityKey(
+        const whole = encodeEntityKey(
           runtime.layout.keyTypes,
           keyIndexes.map((index) => lookup[index]!),
           out,
         );
-        keys.push({ keyspace: runtime.keyspace, key: out.finish() });
+        places.push(whole ? keys.push({ keyspace: runtime.keyspace, key: out.finish() }) - 1 : -1);
       }
     }
-    return keys;
+    return { keys, places };
   }
 
   /** Never stale: the revision that was just read says whether the decoded form is still the value. */
@@ -79,7 +84,7 @@ export function createOnlineReader(store: OnlineStore): OnlineReader {
 
   return {
     async read(service, lookups, time, exact, expiredBefore) {
-      const keys = keysOf(service, lookups);
+      const { keys, places } = keysOf(service, lookups);
       const stored = store.readSync === undefined ? await store.read(keys) : store.readSync(keys);
       let scratch = readings.get(service);
       if (scratch === undefined) {
@@ -96,8 +101,8 @@ export function createOnlineReader(store: OnlineStore): OnlineReader {
         let overlap = false;
         for (let l = 0; l < service.lookups.length; l++) {
           const { runtime, reads } = service.lookups[l]!;
-          const at = row * service.lookups.length + l;
-          const value = stored[at] ?? null;
+          const at = places[row * service.lookups.length + l]!;
+          const value = at < 0 ? null : (stored[at] ?? null);
           const state = value === null ? null : decode(service, l, keys[at]!, value);
           const reading = scratch[l]!;
           readFeatures(runtime.layout, state, time, reading, expiredBefore(runtime.keyspace));
@@ -120,7 +125,7 @@ export function createOnlineReader(store: OnlineStore): OnlineReader {
         statuses.push(status);
         headOverlap.push(overlap);
       }
-      return { inputs, statuses, headOverlap, hits, misses: keys.length - hits };
+      return { inputs, statuses, headOverlap, hits, misses: places.length - hits };
     },
   };
 }
