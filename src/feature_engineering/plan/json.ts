@@ -1,5 +1,5 @@
-import { utf8Length, writeUtf8 } from "../encoding/utf8.ts";
 import { murmur3 } from "../encoding/murmur3.ts";
+import { utf8Length, writeUtf8 } from "../encoding/utf8.ts";
 
 /** Plain JSON, as plans are made of. */
 export type Json = null | boolean | number | string | readonly Json[] | JsonObject;
