@@ -8,7 +8,7 @@ import {
   type EngineBatchEvent,
   type EngineRecoveryEvent,
 } from "./channels.ts";
-import type { EventLog, LoggedEvent, OwnedPartition } from "./event-log.ts";
+import type { EventLog, LogCommitResult, LoggedEvent, OwnedPartition } from "./event-log.ts";
 import type { FeatureSink } from "./feature-sink.ts";
 import { createMessageLogger } from "./message-logger.ts";
 import { metaNames } from "./meta-names.ts";
@@ -41,8 +41,15 @@ export interface FoldEngine {
   recover(): Promise<void>;
   /** The offset after which a partition resumes: the last committed one, −1 if none. Takes the partition over. */
   resumeAfter(partition: string): Promise<number>;
-  /** Commits a batch to the log, folds what is new, writes the hot store. Resolves when it is readable. */
+  /**
+   * Commits a batch to the log, then folds what is new and writes the hot store. Resolves when it is committed and the
+   * batch before it is readable: so decoding, committing and folding overlap. One call at a time.
+   */
   handle(batch: MessageBatch): Promise<void>;
+  /** Resolves when everything handled is readable; repairs first if a write failed. */
+  settled(): Promise<void>;
+  /** To be called now and then: repairs after an error of the hot store, also when no new batch comes. */
+  tend(): Promise<void>;
   /** Makes `applied` durable for everything handled. */
   flush(): Promise<void>;
   /** The source's clock; epoch milliseconds; −Infinity before the first event of a stream clock. */
@@ -73,7 +80,6 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
   const durable = new Map<number, number>();
   let streamClock = Number.NEGATIVE_INFINITY;
   let instance = "";
-  let committing: Promise<unknown> = Promise.resolve();
   let folding: Promise<unknown> = Promise.resolve();
   let flushing: Promise<void> | null = null;
   let broken = false;
@@ -146,7 +152,8 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
       written.set(partition.partitionId, partition.committed);
     }
     await writeClock();
-    await flush();
+    await flushing;
+    await flushOnce();
     await sink.writeMeta(new Map(folders.map((folder) => [metaNames.ready(folder.keyspace), "1"])));
     report(true);
   }
@@ -166,7 +173,7 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
     return found;
   }
 
-  async function commit(batch: MessageBatch): ReturnType<EventLog["commit"]> {
+  async function commit(batch: MessageBatch): Promise<LogCommitResult> {
     const partition = await own(batch.partition);
     return log.commit({
       partition,
@@ -184,9 +191,7 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
     lastOffset: number,
   ): Promise<[number, number, number]> {
     if (broken) {
-      for (const folder of folders) folder.reset();
-      await recover();
-      broken = false;
+      await repair();
       return [0, 0, 0];
     }
     const started = seconds();
@@ -224,6 +229,12 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
     return [writes, foldSeconds, seconds() - started - foldSeconds];
   }
 
+  async function repair(): Promise<void> {
+    for (const folder of folders) folder.reset();
+    await recover();
+    broken = false;
+  }
+
   async function flushOnce(): Promise<void> {
     const upTo = [...written];
     await sink.durable();
@@ -236,45 +247,57 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
   }
 
   async function flush(): Promise<void> {
+    await folding;
     if (flushing !== null) await flushing;
     await flushOnce();
   }
 
   async function handle(batch: MessageBatch): Promise<void> {
     const started = seconds();
-    const committed = chain(committing, () => commit(batch));
-    committing = committed;
-    const result = await committed;
+    const result = await commit(batch);
     const commitSeconds = seconds() - started;
-    const folded = chain(folding, () => foldAndWrite(batch.partition, result.inserted, batch.lastOffset));
-    folding = folded;
-    const [writes, foldSeconds, writeSeconds] = await folded;
-    if (batches.hasSubscribers) {
-      batches.publish({
-        source: source.name,
-        events: result.inserted.length,
-        duplicates: result.duplicates,
-        conflicts: result.conflicts,
-        nullKeys: folders.reduce((sum, folder) => sum + folder.nullKeys, 0),
-        writes,
-        commitSeconds,
-        foldSeconds,
-        writeSeconds,
-        clock: clock(),
-      } satisfies EngineBatchEvent);
-    }
+    // The batch before this one was folded while this one was decoded and committed: one fold at most is behind.
+    await folding;
+    folding = foldAndPublish(batch, result, commitSeconds);
+    // Its failure is met by the next `handle`, `settled` or `tend`, which repair from the log.
+    folding.catch(() => {});
+  }
+
+  async function foldAndPublish(batch: MessageBatch, result: LogCommitResult, commitSeconds: number): Promise<void> {
+    const [writes, foldSeconds, writeSeconds] = await foldAndWrite(batch.partition, result.inserted, batch.lastOffset);
+    if (!batches.hasSubscribers) return;
+    batches.publish({
+      source: source.name,
+      events: result.inserted.length,
+      duplicates: result.duplicates,
+      conflicts: result.conflicts,
+      nullKeys: folders.reduce((sum, folder) => sum + folder.nullKeys, 0),
+      writes,
+      commitSeconds,
+      foldSeconds,
+      writeSeconds,
+      clock: clock(),
+    } satisfies EngineBatchEvent);
+  }
+
+  /** Repairs the hot store from the log if a write or a flush failed. */
+  async function tend(): Promise<void> {
+    await folding.catch(() => {});
+    if (!broken) return;
+    folding = repair();
+    await folding;
   }
 
   return {
     recover,
     resumeAfter: async (partition) => (await own(partition)).committed,
     handle,
+    tend,
+    async settled() {
+      await folding.catch(() => {});
+      if (broken) await tend();
+    },
     flush,
     clock,
   };
-}
-
-/** Runs `next` after `before`, whether that failed or not. */
-function chain<T>(before: Promise<unknown>, next: () => Promise<T>): Promise<T> {
-  return before.then(next, next);
 }

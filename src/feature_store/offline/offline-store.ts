@@ -1,5 +1,5 @@
 import type { ColumnTypeSpec, Value } from "../../definitions/value.ts";
-import type { DeadLetter, EventLog, LoggedEvent } from "../../feature_engineering/engine/event-log.ts";
+import type { AcceptedPush, DeadLetter, EventLog, LoggedEvent } from "../../feature_engineering/engine/event-log.ts";
 
 /** What the cold store must know of a source to keep its events. */
 export interface SourceTable {
@@ -46,6 +46,8 @@ export interface OfflineStore extends EventLog {
   prepareSource(table: SourceTable): Promise<void>;
   /** Events grouped by key (all of one key together, keys in any order), each group in the order of the query. */
   history(query: HistoryQuery): AsyncIterable<readonly LoggedEvent[]>;
+  /** The recorded pushes of a source under idempotency keys, taken at or after `since`; null where there is none. */
+  seenPushes(source: string, keys: readonly string[], since: number): Promise<readonly (AcceptedPush | null)[]>;
   /** Newest first. */
   deadLetters(filter: { readonly source?: string; readonly limit: number }): Promise<readonly StoredDeadLetter[]>;
   removeDeadLetters(ids: readonly number[]): Promise<void>;

@@ -1,0 +1,9 @@
+/** `npm run accept -- NAME`: runs one acceptance and prints its figures. */
+const names = ["parity", "crashes", "xgboost"] as const;
+const name = process.argv[2];
+if (!names.includes(name as (typeof names)[number])) {
+  process.stderr.write(`usage: npm run accept -- ${names.join("|")}\n`);
+  process.exit(2);
+}
+const { run } = (await import(`./accept-${name}.ts`)) as { run: (args: readonly string[]) => Promise<void> };
+await run(process.argv.slice(3));
