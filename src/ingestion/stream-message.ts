@@ -22,6 +22,17 @@ export interface StreamMessage {
   readonly headers: Readonly<Record<string, string>>;
 }
 
+/** Why a message could not be decoded or validated. */
+export interface DecodeFailure {
+  /** `DECODE_FAILED`, `INVALID_VALUE` or `EVENT_TIME_IN_FUTURE`. */
+  readonly code: string;
+  /** What was found, where, and what was expected. */
+  readonly reason: string;
+}
+
+/** A row in the schema's declared order, or why there is none. A row is an array, a failure is not. */
+export type DecodedPayload = readonly Value[] | DecodeFailure;
+
 /** A message as a transport delivers it, before decoding. */
 export interface RawMessage {
   readonly partition: string;
@@ -32,6 +43,8 @@ export interface RawMessage {
   /** Epoch milliseconds; null where the transport does not know (files): then the event time stands in. */
   readonly ingestedAt: number | null;
   readonly headers: Readonly<Record<string, string>>;
+  /** Set by sources that decode themselves (CSV files, HTTP push): then `value` serves dead letters only. */
+  readonly decoded?: DecodedPayload;
 }
 
 /** A message that could not become a {@link StreamMessage}: kept with everything that is needed to replay it. */
@@ -49,6 +62,27 @@ export interface DeadLetter {
   readonly at: number;
 }
 
+/** One accepted push under an idempotency key: a second push under the key is answered from this and not applied. */
+export interface AcceptedPush {
+  readonly idempotencyKey: string;
+  readonly partition: string;
+  /** The offsets that its accepted events took. */
+  readonly firstOffset: number;
+  readonly lastOffset: number;
+  /** How many of its events were accepted. */
+  readonly accepted: number;
+  /** Events that were rejected, in the order they were sent. */
+  readonly rejected: readonly RejectedEvent[];
+  /** Epoch milliseconds; keys are kept for a window from here. */
+  readonly at: number;
+}
+
+/** One event of a push that was not accepted. */
+export interface RejectedEvent extends DecodeFailure {
+  /** Its place in the push, from 0. */
+  readonly index: number;
+}
+
 /** What a source hands to the pipeline at once: messages and dead letters of one partition, in position order. */
 export interface MessageBatch {
   readonly source: string;
@@ -57,4 +91,6 @@ export interface MessageBatch {
   readonly deadLetters: readonly DeadLetter[];
   /** The last offset that the batch covers, dead letters included. */
   readonly lastOffset: number;
+  /** Pushes that lie wholly in this batch: to be recorded in the transaction that commits it. */
+  readonly pushes?: readonly AcceptedPush[];
 }

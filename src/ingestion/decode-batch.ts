@@ -1,0 +1,87 @@
+import type { MessageDecoder } from "./decoders/message-decoder.ts";
+import { isDecodeFailure } from "./decoders/row-decoder.ts";
+import type { RawBatch } from "./message-source.ts";
+import type {
+  DeadLetter,
+  DecodedPayload,
+  DecodeFailure,
+  MessageBatch,
+  RawMessage,
+  StreamMessage,
+} from "./stream-message.ts";
+
+/** What decoding one source's messages takes. */
+export interface BatchDecoding {
+  readonly source: string;
+  readonly decode: MessageDecoder;
+  /** The place of the event time in a row. */
+  readonly eventTimeIndex: number;
+  /** Events more than this (ms) ahead of their arrival are dead letters; null: not checked. */
+  readonly futureBoundMs: number | null;
+  /** Wall clock, epoch ms. */
+  readonly now: () => number;
+}
+
+/** Why an event that claims to be from the future is not taken; null if it is within the bound. */
+export function futureFailure(eventTime: number, arrival: number, boundMs: number | null): DecodeFailure | null {
+  if (boundMs === null || eventTime - arrival <= boundMs) return null;
+  const ahead = Math.round((eventTime - arrival) / 1000);
+  return {
+    code: "EVENT_TIME_IN_FUTURE",
+    reason:
+      `The event time ${new Date(eventTime).toISOString()} is ${ahead} s ahead of its arrival; ` +
+      `at most ${boundMs / 1000} s are allowed. Check the producer's clock and the column's unit.`,
+  };
+}
+
+function receivedBytes(value: RawMessage["value"]): Uint8Array {
+  if (value instanceof Uint8Array) return value;
+  if (typeof value === "string") return Buffer.from(value, "utf8");
+  try {
+    const text = JSON.stringify(value, (_key, field: unknown) => (typeof field === "bigint" ? String(field) : field));
+    return Buffer.from(text, "utf8");
+  } catch {
+    // A cyclic object of the process: there are no bytes.
+    return Buffer.from(String(value), "utf8");
+  }
+}
+
+function decodeGuarded(decode: MessageDecoder, raw: RawMessage): DecodedPayload {
+  try {
+    return decode(raw);
+  } catch (error) {
+    // A decoder of the user's own: one message must not stop the stream.
+    const why = error instanceof Error ? error.message : String(error);
+    return { code: "DECODE_FAILED", reason: `The decoder failed: ${why}` };
+  }
+}
+
+/** Decodes and validates a batch (which is not empty); `note` is told of each message whether it is bad. */
+export function decodeBatch(raw: RawBatch, decoding: BatchDecoding, note: (bad: boolean) => void): MessageBatch {
+  const { source, decode, eventTimeIndex, futureBoundMs, now } = decoding;
+  const messages: StreamMessage[] = [];
+  const deadLetters: DeadLetter[] = [];
+  for (const message of raw.messages) {
+    const { partition, offset } = message;
+    const decoded = message.decoded ?? decodeGuarded(decode, message);
+    let failure: DecodeFailure | null;
+    if (isDecodeFailure(decoded)) failure = decoded;
+    else {
+      const eventTime = decoded[eventTimeIndex] as number;
+      const ingestedAt = message.ingestedAt ?? eventTime;
+      failure = futureFailure(eventTime, ingestedAt, futureBoundMs);
+      if (failure === null) {
+        const { key, headers } = message;
+        messages.push({ source, partition, offset, key, payload: decoded, eventTime, ingestedAt, headers });
+        note(false);
+        continue;
+      }
+    }
+    const { code, reason } = failure;
+    deadLetters.push({ source, partition, offset, code, reason, bytes: receivedBytes(message.value), at: now() });
+    note(true);
+  }
+  const lastOffset = raw.messages[raw.messages.length - 1]!.offset;
+  const batch = { source, partition: raw.partition, messages, deadLetters, lastOffset };
+  return raw.pushes === undefined ? batch : { ...batch, pushes: raw.pushes };
+}

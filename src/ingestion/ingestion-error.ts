@@ -1,0 +1,31 @@
+import { type MillraceError, type MillraceErrorOptions, millraceError } from "../definitions/errors.ts";
+
+/** Why a message became a dead letter, as far as ingestion finds out; the cold store adds `ID_CONFLICT`. */
+export type DeadLetterCode = "DECODE_FAILED" | "INVALID_VALUE" | "EVENT_TIME_IN_FUTURE";
+
+/** The codes of all errors that this layer throws. */
+export type IngestionErrorCode =
+  | "BACK_PRESSURE"
+  | "COLUMN_UNKNOWN"
+  | "DEAD_LETTER_THRESHOLD"
+  | "DECODE_FAILED"
+  | "FILE_COLUMN_MISSING"
+  | "FILE_CORRUPT"
+  | "FILE_FORMAT_UNKNOWN"
+  | "FILE_NOT_FOUND"
+  | "FILE_UNREADABLE"
+  | "INGESTION_RUNNING"
+  | "INVALID_VALUE"
+  | "PUSH_TOO_LARGE"
+  | "REPLAY_SOURCE_LEFT"
+  | "SOURCE_CLOSED"
+  | "SOURCE_NOT_OPEN";
+
+/** Makes an error of this layer; the message says what, why and what to do. */
+export function ingestionError(
+  code: IngestionErrorCode,
+  message: string,
+  options?: MillraceErrorOptions,
+): MillraceError {
+  return millraceError(code, message, options);
+}

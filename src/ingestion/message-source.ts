@@ -1,0 +1,50 @@
+import type { AcceptedPush, RawMessage } from "./stream-message.ts";
+
+/** Messages of one partition, in offset order. */
+export interface RawBatch {
+  readonly partition: string;
+  /** May be empty: then there is nothing to do and the loop fetches again. */
+  readonly messages: readonly RawMessage[];
+  /** Pushes that lie wholly in this batch; see {@link AcceptedPush}. */
+  readonly pushes?: readonly AcceptedPush[];
+}
+
+/** How far a partition is behind its head, by what the transport knows; null where it does not. */
+export interface PartitionLag {
+  readonly partition: string;
+  readonly messages: number | null;
+  readonly seconds: number | null;
+}
+
+export interface MessageSourceCapabilities {
+  /** The transport's own positions grow and survive; false where an internal partition stands in (Pub/Sub, HTTP). */
+  readonly monotonePositions: boolean;
+  /** False for sources that come to an end, such as files. */
+  readonly endless: boolean;
+}
+
+/** Gives the last committed offset of a partition; −1 if none is. */
+export type ResumePosition = (partition: string) => Promise<number>;
+
+/**
+ * The port of a transport: one adapter per file in `sources/`. The ingestion loop calls it from one place, never two
+ * methods of `open`, `fetch`, `close` at a time; `checkpoint` and `lag` may come while a fetch waits.
+ *
+ * Errors: of kind `operational`, or any that Millrace did not make, are retried with backoff; others stop the loop.
+ */
+export interface MessageSource {
+  readonly capabilities: MessageSourceCapabilities;
+  /** Connects. `resume` is kept and asked for each partition that is taken over, now or later. */
+  open(resume: ResumePosition): Promise<void>;
+  /**
+   * Waits until there is something and gives up to `maxMessages` messages of one partition; null when the source has
+   * ended. When `signal` aborts while it waits, it rejects with the signal's reason and has consumed nothing.
+   */
+  fetch(maxMessages: number, signal: AbortSignal): Promise<RawBatch | null>;
+  /** Everything up to `offset` is handled for good: lets the transport forget it. Never moves backwards. */
+  checkpoint(partition: string, offset: number): Promise<void>;
+  /** The lag of every partition that this process reads, idle ones too. */
+  lag(): Promise<readonly PartitionLag[]>;
+  /** Idempotent. What was fetched and not checkpointed is delivered again after the next `open`. */
+  close(): Promise<void>;
+}
