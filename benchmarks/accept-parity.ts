@@ -28,8 +28,8 @@ const MODEL = new URL("../examples/flight_delays/model/1", import.meta.url).path
 export async function run(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "millrace-parity-"));
   const declarations = collectDeclarations(declared);
-  const online = lmdbOnlineStore({ path: join(folder, "hot") });
-  const offline = duckdbOfflineStore({ path: join(folder, "cold.duckdb") });
+  const online = await lmdbOnlineStore({ path: join(folder, "hot") });
+  const offline = await duckdbOfflineStore({ path: join(folder, "cold.duckdb") });
   const pipeline = createPipeline({ ...declarations, online, offline, replay: { hold: true } });
   const store = createFeatureStore({ ...declarations, online, offline, now: Date.now });
   const service = store.service(flightDelayFeatures[Meta].name);

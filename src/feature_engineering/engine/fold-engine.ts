@@ -184,16 +184,12 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
     });
   }
 
-  /** Steps 2 and 3 for one batch. After an error of the hot store the values are repaired from the log first. */
+  /** Steps 2 and 3 for one batch. */
   async function foldAndWrite(
     partition: string,
     inserted: readonly LoggedEvent[],
     lastOffset: number,
   ): Promise<[number, number, number]> {
-    if (broken) {
-      await repair();
-      return [0, 0, 0];
-    }
     const started = seconds();
     const { partitionId } = owned.get(partition)!;
     let foldSeconds = 0;
@@ -247,7 +243,7 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
   }
 
   async function flush(): Promise<void> {
-    await folding;
+    await tend();
     if (flushing !== null) await flushing;
     await flushOnce();
   }
@@ -257,9 +253,10 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
     const result = await commit(batch);
     const commitSeconds = seconds() - started;
     // The batch before this one was folded while this one was decoded and committed: one fold at most is behind.
-    await folding;
+    await folding.catch(() => {});
+    if (broken) await repair();
     folding = foldAndPublish(batch, result, commitSeconds);
-    // Its failure is met by the next `handle`, `settled` or `tend`, which repair from the log.
+    // After a failure the next `handle`, `settled` or `tend` repairs from the log, and rejects if it cannot.
     folding.catch(() => {});
   }
 
@@ -283,9 +280,7 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
   /** Repairs the hot store from the log if a write or a flush failed. */
   async function tend(): Promise<void> {
     await folding.catch(() => {});
-    if (!broken) return;
-    folding = repair();
-    await folding;
+    if (broken) await repair();
   }
 
   return {
@@ -293,10 +288,7 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
     resumeAfter: async (partition) => (await own(partition)).committed,
     handle,
     tend,
-    async settled() {
-      await folding.catch(() => {});
-      if (broken) await tend();
-    },
+    settled: tend,
     flush,
     clock,
   };

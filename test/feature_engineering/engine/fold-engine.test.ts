@@ -114,7 +114,7 @@ describe("the engine", () => {
             sentBatches = [...sentBatches, batch].slice(-5);
             committed.push(...own);
             if (what === "hot store error") sink.failWrites(2);
-            await attempt(engine, batch);
+            await attempt(() => engine.handle(batch));
           }
           if (what === "crash") {
             // Anything in memory is gone; a write may have been under way.
@@ -124,14 +124,14 @@ describe("the engine", () => {
             engine = await start();
           } else if (what === "redelivery") {
             for (const batch of sentBatches) await engine.resumeAfter(batch.partition);
-            for (const batch of sentBatches) await attempt(engine, batch);
+            for (const batch of sentBatches) await attempt(() => engine.handle(batch));
           } else if (what === "other writer") {
-            await engine.settled();
+            await attempt(() => engine.settled());
             await bumpRevisions(online);
           }
         }
-        await engine.settled();
-        await engine.flush();
+        await attempt(() => engine.settled());
+        await attempt(() => engine.flush());
         await compareWithOracle(committed, online, Math.max(...messages.map((m) => m.eventTime)) + 1 + ahead * 1_000);
       }),
       { numRuns: 300 },
@@ -139,10 +139,10 @@ describe("the engine", () => {
   }, 120_000);
 });
 
-async function attempt(engine: FoldEngine, batch: MessageBatch): Promise<void> {
+async function attempt(action: () => Promise<void>): Promise<void> {
   for (let tries = 0; ; tries++) {
     try {
-      return await engine.handle(batch);
+      return await action();
     } catch (error) {
       if (tries === 10) throw error;
     }
