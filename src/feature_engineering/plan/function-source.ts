@@ -23,7 +23,8 @@ const sources = new WeakMap<RowFunction, FunctionSource>();
  * `const`, `let` and (at the top) `var`; arrows, function expressions and methods; expression bodies and single
  * returns; single statements and blocks; `if … return` and `? :`; `if (a) b()` and `a && b()`; negated tests; constants
  * on either side of `===`; `void 0`, `!0`, `1 / 0`; arithmetic of numbers written out; `a["b"]` and `a.b`. Not alike
- * are rewritings that move or inline variables, or lower newer syntax (`?.`, `??`, patterns) for old engines: these
+ * are rewritings that move or inline variables, turn `continue` or `return` inside of loops and blocks into conditions,
+ * apply De Morgan's laws or shorten `a === true`, or lower newer syntax (`?.`, `??`, patterns) for old engines: these
  * give another hash, so apply declarations from the same build that runs them, or do not minify them.
  *
  * @param where names the view or service and the feature in errors.

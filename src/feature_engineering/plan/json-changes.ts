@@ -25,7 +25,7 @@ function compare(path: string, before: Json | undefined, after: Json | undefined
 }
 
 function compareObjects(path: string, before: JsonObject, after: JsonObject): JsonChange[] {
-  const names = [...new Set([...Object.keys(before), ...Object.keys(after)])];
+  const names = [...new Set([...Object.keys(before), ...Object.keys(after)])].sort();
   return names.flatMap((name) =>
     Object.hasOwn(before, name) || Object.hasOwn(after, name)
       ? compare(path === "" ? name : `${path}.${name}`, before[name], after[name])

@@ -1,6 +1,7 @@
 import { type AnyNode, type ArrowFunctionExpression, type FunctionExpression, parse } from "acorn";
 import { type MillraceError, millraceError } from "../../definitions/errors.ts";
 import type { RowFunction } from "../../definitions/expression.ts";
+import { mapChildren } from "./child-nodes.ts";
 
 /** A function of whatever syntax: arrow, function expression, or the value of a method. */
 export type FunctionNode = ArrowFunctionExpression | FunctionExpression;
@@ -22,7 +23,16 @@ export function parseFunction(fn: RowFunction, where: string): ParsedFunction {
   // The end of line ends a comment that the text may end with.
   const node = parseExpression(`(${text}\n)`) ?? parseMethod(`({${text}\n})`);
   if (node === null) throw unreadable(text, where);
-  return { text, node };
+  return { text, node: withoutKeptNames(node) as FunctionNode };
+}
+
+/** esbuild's `keepNames` (also of tsx) writes `__name(f, "f")` for f, which only sets its `name`. */
+function withoutKeptNames(node: AnyNode): AnyNode {
+  if (node.type === "CallExpression" && node.callee.type === "Identifier" && node.callee.name === "__name") {
+    const [fn, name] = node.arguments;
+    if (fn !== undefined && name?.type === "Literal") return withoutKeptNames(fn);
+  }
+  return mapChildren(node, withoutKeptNames);
 }
 
 function parseExpression(code: string): FunctionNode | null {

@@ -1,4 +1,4 @@
-import { millraceError } from "../../definitions/errors.ts";
+import { type MillraceError, millraceError } from "../../definitions/errors.ts";
 import type { Declarations } from "./collect-declarations.ts";
 import { canonicalText, hashJson, isList, isObject, type Json } from "./json.ts";
 import {
@@ -78,7 +78,7 @@ function parseJson(text: string): Json {
   }
 }
 
-function unreadable(why: string, cause?: unknown): Error {
+function unreadable(why: string, cause?: unknown): MillraceError {
   return millraceError(
     "PLAN_UNREADABLE",
     `The stored plan cannot be read: ${why}. It was written by another version of Millrace, or by something else: apply the declarations again.`,

@@ -5,6 +5,8 @@ import type { FunctionNode } from "./parse-function.ts";
 import type { Names } from "./resolve-names.ts";
 import { isIdentifierName } from "./simplify-expression.ts";
 
+type AnyFunction = FunctionNode | Extract<AnyNode, { type: "FunctionDeclaration" }>;
+
 /** The nodes' operators by how tightly they bind. */
 const LEVEL = { sequence: 0, assignment: 1, conditional: 2, unary: 15, postfix: 16, call: 17, primary: 18 };
 const BINARY_LEVELS: Readonly<Record<string, number>> = {
@@ -44,20 +46,19 @@ export function printFunction(node: FunctionNode, names: Names): string {
 
   const list = (nodes: readonly AnyNode[]): string => nodes.map((n) => expression(n, LEVEL.assignment)).join(", ");
 
-  function functionText(fn: FunctionNode | Extract<AnyNode, { type: "FunctionDeclaration" }>): string {
-    const head = `(${fn.params.map(pattern).join(", ")})`;
-    if (fn.body.type !== "BlockStatement") return `${head} => ${expression(fn.body, LEVEL.assignment)}`;
-    const [only, more] = fn.body.body;
+  function functionText(fn: AnyFunction): string {
+    const parameters = `(${fn.params.map(pattern).join(", ")})`;
+    // The simplified form has a block always.
+    const body = fn.body.type === "BlockStatement" ? fn.body.body : [];
+    const isNamed =
+      fn.type === "FunctionDeclaration" || (fn.type === "FunctionExpression" && fn.id && text.isUsed(fn.id));
+    if (isNamed) return `function ${fn.id ? text.of(fn.id) : ""}${parameters} ${blockText(body)}`;
+    const [only, more] = body;
     if (more === undefined && only?.type === "ReturnStatement" && only.argument) {
       const value = expression(only.argument, LEVEL.assignment);
-      return `${head} => ${value.startsWith("{") ? `(${value})` : value}`;
+      return `${parameters} => ${value.startsWith("{") ? `(${value})` : value}`;
     }
-    return `${head} => ${blockText(fn.body.body)}`;
-  }
-
-  function namedFunction(fn: FunctionNode | Extract<AnyNode, { type: "FunctionDeclaration" }>): string {
-    const isNamed = fn.type !== "ArrowFunctionExpression" && fn.id && text.isUsed(fn.id);
-    return isNamed ? `function ${text.of(fn.id!)} ${functionText(fn)}` : functionText(fn);
+    return `${parameters} => ${blockText(body)}`;
   }
 
   function blockText(statements: readonly Statement[]): string {
@@ -113,7 +114,7 @@ export function printFunction(node: FunctionNode, names: Names): string {
       case "VariableDeclaration":
         return `${declaration(node)};`;
       case "FunctionDeclaration":
-        return namedFunction(node);
+        return functionText(node);
       case "ReturnStatement":
         return node.argument ? `return ${expression(node.argument, LEVEL.sequence)};` : "return;";
       case "ThrowStatement":
@@ -190,11 +191,11 @@ export function printFunction(node: FunctionNode, names: Names): string {
         return [template(node, false), LEVEL.primary];
       case "TaggedTemplateExpression":
         return [`${expression(node.tag, LEVEL.call)}${template(node.quasi, true)}`, LEVEL.call];
-      case "ArrayExpression":
-        return [
-          `[${node.elements.map((element) => (element ? expression(element, LEVEL.assignment) : "")).join(", ")}]`,
-          LEVEL.primary,
-        ];
+      case "ArrayExpression": {
+        const elements = node.elements.map((element) => (element ? expression(element, LEVEL.assignment) : ""));
+        // A hole at the end needs a comma of its own.
+        return [`[${elements.join(", ")}${node.elements.at(-1) === null ? "," : ""}]`, LEVEL.primary];
+      }
       case "ObjectExpression": {
         const properties = node.properties.map((property) =>
           property.type === "SpreadElement"
@@ -205,7 +206,7 @@ export function printFunction(node: FunctionNode, names: Names): string {
       }
       case "ArrowFunctionExpression":
       case "FunctionExpression":
-        return [namedFunction(node), LEVEL.assignment];
+        return [functionText(node), LEVEL.assignment];
       case "SpreadElement":
         return [`...${expression(node.argument, LEVEL.assignment)}`, LEVEL.assignment];
       case "UnaryExpression": {
@@ -268,7 +269,7 @@ export function printFunction(node: FunctionNode, names: Names): string {
     }
   }
 
-  return namedFunction(node);
+  return functionText(node);
 }
 
 function literalText(node: Extract<Expression, { type: "Literal" }>): readonly [string, number] {

@@ -83,6 +83,8 @@ function flatten(statement: Statement, ofFunction: boolean): Statement[] {
     case "ExpressionStatement": {
       if (statement.directive !== undefined) return [];
       const { expression } = statement;
+      // What is left of `__name(f, "f");`.
+      if (expression.type === "Identifier") return [];
       if (expression.type === "LogicalExpression" && expression.operator === "&&") {
         return [expressionStatement(when(expression.left, expression.right))];
       }

@@ -1,6 +1,6 @@
 import type { Value } from "../../definitions/value.ts";
-import { writeUtf8 } from "../encoding/utf8.ts";
 import { murmur3 } from "../encoding/murmur3.ts";
+import { writeUtf8 } from "../encoding/utf8.ts";
 
 type Evaluator = (row: readonly Value[]) => Value;
 

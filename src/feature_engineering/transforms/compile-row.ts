@@ -1,4 +1,4 @@
-import { millraceError } from "../../definitions/errors.ts";
+import { type MillraceError, millraceError } from "../../definitions/errors.ts";
 import type { Expression } from "../../definitions/expression.ts";
 import type { FeatureServiceMeta } from "../../definitions/feature-service.ts";
 import type { FeatureViewMeta } from "../../definitions/feature-view.ts";
@@ -197,7 +197,7 @@ function leafKey(leaf: LeafExpression): string {
   return `feature:${leaf.view.name}:${leaf.feature}:${lookup.join(",")}`;
 }
 
-function notFitted(service: FeatureServiceMeta, fits: readonly PlacedFit[]): Error {
+function notFitted(service: FeatureServiceMeta, fits: readonly PlacedFit[]): MillraceError {
   const features = [...new Set(fits.map((fit) => fit.feature))];
   return millraceError(
     "NOT_FITTED",
