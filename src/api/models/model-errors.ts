@@ -1,0 +1,40 @@
+import { type MillraceError, type MillraceErrorOptions, millraceError } from "../../definitions/errors.ts";
+
+/** Every code that loading or running a model can fail with. */
+export type ModelErrorCode =
+  /** The bytes are not a whole model of the format that they claim: load a fresh copy. */
+  | "MODEL_CORRUPT"
+  /** A sound model that uses something Millrace does not evaluate. */
+  | "MODEL_UNSUPPORTED"
+  /** The MLflow flavor is not one that Millrace loads. */
+  | "MODEL_FLAVOR_UNSUPPORTED"
+  /** The folder, its `MLmodel` or the file that it names does not exist. */
+  | "MODEL_NOT_FOUND"
+  /** `MLmodel` names a file outside its own folder. */
+  | "MODEL_PATH_OUTSIDE"
+  /** A file is larger than the limit given to the loader. */
+  | "MODEL_TOO_LARGE"
+  /** An optional package that runs this kind of model is not installed. */
+  | "MODEL_RUNTIME_MISSING"
+  /** The columns offered do not fit the model's inputs. */
+  | "SIGNATURE_MISMATCH"
+  /** A value has a type that the model's input cannot take. */
+  | "MODEL_INPUT_INVALID"
+  /** The model's runtime failed while predicting. */
+  | "MODEL_RUN_FAILED"
+  /** The runner was used after `close()`. */
+  | "MODEL_CLOSED";
+
+/** Makes a `MillraceError` with one of the codes of this folder. */
+export function modelError(code: ModelErrorCode, message: string, options?: MillraceErrorOptions): MillraceError {
+  return millraceError(code, message, options);
+}
+
+/** The error of bytes that are not the model they claim to be. `what` is a clause without a full stop. */
+export function corruptModel(what: string, options?: MillraceErrorOptions): MillraceError {
+  return modelError(
+    "MODEL_CORRUPT",
+    `The model file cannot be read: ${what}. It is truncated, damaged or not of the format that its folder says; save or download it again.`,
+    options,
+  );
+}

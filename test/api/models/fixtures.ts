@@ -1,0 +1,72 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+
+/** Where the committed models live; `benchmarks/xgboost_parity.py --small` made those of the folders `xgboost-*`. */
+export const FIXTURES: string = join(import.meta.dirname, "fixtures");
+
+export interface XgboostFixture {
+  readonly name: string;
+  readonly bytes: Uint8Array;
+  readonly objective: string;
+  readonly features: number;
+  readonly rowCount: number;
+  readonly rows: Float32Array;
+  /** XGBoost's own predictions. */
+  readonly margins: Float32Array;
+  readonly outputs: Float32Array;
+}
+
+interface Entry {
+  readonly file: string;
+  readonly objective: string;
+  readonly features: number;
+  readonly rows: readonly string[];
+  readonly margins: readonly string[];
+  readonly outputs: readonly string[];
+}
+
+function parseFloats(texts: readonly string[]): Float32Array {
+  const special: Record<string, number> = {
+    nan: Number.NaN,
+    inf: Number.POSITIVE_INFINITY,
+    "-inf": Number.NEGATIVE_INFINITY,
+  };
+  return Float32Array.from(texts, (text) => special[text] ?? Number(text));
+}
+
+export function readFixture(...path: string[]): Uint8Array {
+  return new Uint8Array(readFileSync(join(FIXTURES, ...path)));
+}
+
+export function xgboostFixtures(): XgboostFixture[] {
+  return ["xgboost-1", "xgboost-2", "xgboost-3"].flatMap((folder) => {
+    const entries: Entry[] = JSON.parse(readFileSync(join(FIXTURES, folder, "manifest.json"), "utf8"));
+    return entries.map((entry) => {
+      const rows = parseFloats(entry.rows);
+      return {
+        name: `${folder}/${entry.file}`,
+        bytes: readFixture(folder, entry.file),
+        objective: entry.objective,
+        features: entry.features,
+        rowCount: rows.length / entry.features,
+        rows,
+        margins: parseFloats(entry.margins),
+        outputs: parseFloats(entry.outputs),
+      };
+    });
+  });
+}
+
+/** A parsed document that a test takes apart and damages at will. */
+// biome-ignore lint/suspicious/noExplicitAny: any shape is the point of it
+export type LooseJson = any;
+
+/** The code of the error that `action` throws or rejects with; fails when it does neither. */
+export async function codeOf(action: () => unknown): Promise<unknown> {
+  try {
+    await action();
+  } catch (error) {
+    return (error as { code?: unknown }).code;
+  }
+  return "no error";
+}
