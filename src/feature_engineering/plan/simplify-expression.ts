@@ -53,7 +53,7 @@ export function isIdentifierName(name: string): boolean {
 
 const at = { start: 0, end: 0 };
 
-export function literal(value: string | number | boolean): Literal {
+function literal(value: string | number | boolean): Literal {
   return { ...at, type: "Literal", value };
 }
 

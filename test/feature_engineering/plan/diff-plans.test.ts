@@ -99,6 +99,11 @@ describe("the difference of two plans", () => {
     });
   });
 
+  test("names a list that was only put in another order", () => {
+    const [service] = diff({ serviceOrder: "reversed" }).changes;
+    expect(service!.paths.map(({ path }) => path)).toEqual(["columns.order", "features.order", "hash"]);
+  });
+
   test("is shown with a sign per line", () => {
     const text = renderDiff(diff({ window: "2h", extraFeature: true }));
     const lines = text.replaceAll(/@[0-9a-f]{12}/g, "@…").split("\n");

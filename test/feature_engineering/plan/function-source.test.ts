@@ -98,6 +98,7 @@ describe("the canonical source", () => {
       for (let i = 0, n = list.length; i < n; i++) { if (list[i] < 0) continue; total += list[i] ** 2; }
       outer: while (true) { do { more++; if (more > 5) break outer } while (more % 2); }
       switch (b) { case 1: total += 10; break; case 2: { total += 20 } default: total += 30 }
+      if (a > 2) { total += 100; more += 1 } else if (b) { total += 200 } else { total += 300; more += 2 }
       try { if (a > 3) throw "big"; } catch (e) { total += String(e).length } finally { total *= 2 }
       const g = function f(n) { return n <= 1 ? 1 : n * f(n - 1) };
       const { x: { y = 7 } = {}, ...rest } = { x: undefined, z: [...list, , a] };
@@ -167,6 +168,7 @@ describe("a pure function", () => {
     ["assignments by patterns", "({ a }) => { [counter] = a }", "counter"],
     ["assignments by loops", "({ a }) => { for (counter of a); }", "counter"],
     ["updates of globals", "() => counter++", "counter"],
+    ["updates within globals", "() => Math.calls++", "Math"],
     ["deletions", "() => delete globalThis.x", "globalThis"],
     ["state on itself", "function f() { f.n = (f.n ?? 0) + 1; return f.n }", "f"],
     ["classes", "() => class {}", "class"],

@@ -71,6 +71,11 @@ describe("standardize", () => {
     );
   });
 
+  test("gives 0, not −0, for what is too small beside the standard deviation", async () => {
+    const [y] = await fitAndApply(standardized(), [-1e150, 1e150], [-1e-300]);
+    expect(Object.is(y, 0)).toBe(true);
+  });
+
   test("refuses values whose mean overflows", async () => {
     await expect(fitRow(standardized(), () => [[1.7e308], [1.7e308]])).rejects.toMatchObject({
       code: "FIT_OVERFLOW",
