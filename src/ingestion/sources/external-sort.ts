@@ -28,8 +28,8 @@ export interface ExternalSort {
 const WRITE_RECORDS = 1024;
 
 function byKey(a: KeyedRecord, b: KeyedRecord): number {
-  // Not a difference: −Infinity − −Infinity is no number.
-  return a.key < b.key ? -1 : a.key > b.key ? 1 : 0;
+  // −Infinity − −Infinity is NaN, which sorting takes for equal.
+  return a.key - b.key;
 }
 
 function encode(record: KeyedRecord): string {

@@ -328,3 +328,14 @@ test("whoever waits for a replay that failed is told", async () => {
   await expect(clock.settled(T0 + 5)).rejects.toMatchObject({ code: "REPLAY_SOURCE_LEFT" });
   await expect(run).rejects.toThrow("a bug");
 });
+
+test("what lies behind a corrupt place never counts as delivered", async () => {
+  const events = Array.from({ length: 2000 }, (_, n) => ({ at: T0 + n, n, note: String(Math.sin(n)) }));
+  const content = gzipSync(jsonl(events));
+  const path = await file("cut.jsonl.gz", content.subarray(0, content.length >> 1));
+  const clock = replayClock();
+  const run = loop({ paths: [path], clock }, async () => {}, -1, 1000).run();
+  const settled = expect(clock.settled(T0 + 2000)).rejects.toMatchObject({ code: "REPLAY_SOURCE_LEFT" });
+  await expect(run).rejects.toMatchObject({ code: "FILE_CORRUPT" });
+  await settled;
+});
