@@ -2,7 +2,7 @@ import { millraceError } from "../../definitions/errors.ts";
 import type { Value } from "../../definitions/value.ts";
 import { createByteWriter } from "../encoding/byte-writer.ts";
 import { encodeEntityKey } from "../encoding/entity-key.ts";
-import { createEntityState, decodeEntityState, encodeEntityState } from "../windows/entity-state.ts";
+import { createEntityState, decodeEntityState, encodeEntityState, positionOf, prunePositions, setPosition } from "../windows/entity-state.ts";
 import { createEvaluatedEvent, evaluateEvent, foldEvent, pruneState } from "../windows/fold-event.ts";
 import type { ViewLayout } from "../windows/view-layout.ts";
 import { type CachedEntity, createEntityCache, type EntityId } from "./entity-cache.ts";
@@ -67,11 +67,10 @@ export function createViewFolder(options: ViewFolderOptions): ViewFolder {
 
   function apply(id: EntityId, entity: CachedEntity, event: LoggedEvent, clock: number): void {
     const state = entity.state!;
-    const applied = state.positions.get(event.partitionId);
-    if (applied !== undefined && event.offset <= applied) return;
+    if (event.offset <= positionOf(state, event.partitionId)) return;
     evaluateEvent(layout, event.row, evaluated);
     foldEvent(layout, state, event, evaluated, clock);
-    state.positions.set(event.partitionId, event.offset);
+    setPosition(state, event.partitionId, event.offset);
     if (!entity.dirty) {
       entity.dirty = true;
       changed.push({ id, entity });
@@ -144,9 +143,7 @@ export function createViewFolder(options: ViewFolderOptions): ViewFolder {
           const writes = part.map(({ entity }): ValueWrite => {
             const state = entity.state!;
             pruneState(layout, state, clock);
-            for (const [partition, offset] of state.positions) {
-              if (offset <= durableApplied(partition)) state.positions.delete(partition);
-            }
+            prunePositions(state, durableApplied);
             return {
               keyspace,
               key: entity.key,

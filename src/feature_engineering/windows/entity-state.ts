@@ -26,8 +26,13 @@ export interface FamilyState {
 export interface EntityState {
   /** The largest event time folded, before any `where`; −Infinity if none. Epoch milliseconds. */
   maxEventTime: number;
-  /** The last position folded per partition, for partitions whose durable `applied` is below it. */
-  readonly positions: Map<number, number>;
+  /**
+   * The last position folded per partition, for partitions whose durable `applied` is below it. The partition folded
+   * last stands here (−1: none), for speed; `others` holds the rest, null while there is none.
+   */
+  partitionId: number;
+  offset: number;
+  others: Map<number, number> | null;
   readonly families: readonly FamilyState[];
 }
 
@@ -35,7 +40,9 @@ export interface EntityState {
 export function createEntityState(layout: ViewLayout, completeFrom: number = Number.NEGATIVE_INFINITY): EntityState {
   return {
     maxEventTime: Number.NEGATIVE_INFINITY,
-    positions: new Map(),
+    partitionId: -1,
+    offset: -1,
+    others: null,
     families: layout.families.map(() => ({ completeFrom, tiles: [] })),
   };
 }
@@ -63,11 +70,11 @@ export function encodeEntityState(layout: ViewLayout, state: EntityState): Uint8
   out.reset();
   out.u8(FORMAT);
   writeTime(out, state.maxEventTime);
-  const partitions = [...state.positions.keys()].sort((a, b) => a - b);
-  out.varint(partitions.length);
-  for (const partition of partitions) {
+  const positions = positionsOf(state);
+  out.varint(positions.length);
+  for (const [partition, offset] of positions) {
     out.varint(partition);
-    out.varint(state.positions.get(partition)!);
+    out.varint(offset);
   }
   for (let index = 0; index < layout.families.length; index++) {
     encodeFamily(out, layout.families[index]!, state.families[index]!);
@@ -134,8 +141,9 @@ export function decodeEntityState(layout: ViewLayout, bytes: Uint8Array): Entity
     );
   }
   const maxEventTime = readTime(input);
-  const positions = new Map<number, number>();
-  for (let left = input.varint(); left > 0; left--) positions.set(input.varint(), input.varint());
+  const state = createEntityState(layout);
+  state.maxEventTime = maxEventTime;
+  for (let left = input.varint(); left > 0; left--) setPosition(state, input.varint(), input.varint());
   const families = layout.families.map((family): FamilyState => {
     const completeFrom = readTime(input);
     const hop = family.hopMs === 0 ? 1 : family.hopMs;
@@ -150,7 +158,41 @@ export function decodeEntityState(layout: ViewLayout, bytes: Uint8Array): Entity
     }
     return { completeFrom, tiles };
   });
-  return { maxEventTime, positions, families };
+  return { ...state, families };
+}
+
+/** The last offset folded of a partition; −1 if it is not known. */
+export function positionOf(state: EntityState, partitionId: number): number {
+  if (state.partitionId === partitionId) return state.offset;
+  return state.others?.get(partitionId) ?? -1;
+}
+
+/** Notes that the partition was folded up to the offset. */
+export function setPosition(state: EntityState, partitionId: number, offset: number): void {
+  if (state.partitionId !== partitionId) {
+    state.others?.delete(partitionId);
+    if (state.partitionId >= 0) {
+      state.others ??= new Map();
+      state.others.set(state.partitionId, state.offset);
+    }
+    state.partitionId = partitionId;
+  }
+  state.offset = offset;
+}
+
+/** Forgets the positions at or below what is durably applied. */
+export function prunePositions(state: EntityState, durableApplied: (partitionId: number) => number): void {
+  for (const [partition, offset] of state.others ?? []) {
+    if (offset <= durableApplied(partition)) state.others!.delete(partition);
+  }
+  if (state.partitionId >= 0 && state.offset <= durableApplied(state.partitionId)) state.partitionId = -1;
+}
+
+/** All positions, by partition. */
+function positionsOf(state: EntityState): (readonly [number, number])[] {
+  const all: (readonly [number, number])[] = state.others === null ? [] : [...state.others];
+  if (state.partitionId >= 0) all.push([state.partitionId, state.offset]);
+  return all.length < 2 ? all : all.sort((a, b) => a[0] - b[0]);
 }
 
 function writeTime(out: ByteWriter, time: number): void {

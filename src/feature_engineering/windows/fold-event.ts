@@ -34,24 +34,34 @@ export function foldEvent(
   clock: number,
 ): void {
   const time = event.eventTime;
+  const { inputs, wheres } = evaluated;
   if (time > state.maxEventTime) state.maxEventTime = time;
   for (let index = 0; index < layout.families.length; index++) {
     const family = layout.families[index]!;
     const tiles = state.families[index]!;
-    const start = family.hopMs === 0 ? 0 : floorTo(time, family.hopMs);
-    const needed = neededFrom(family, layout.futureBoundMs, clock);
-    if (family.hopMs !== 0 && start < needed) {
-      if (tiles.completeFrom < needed) tiles.completeFrom = needed;
-      continue;
+    let tile: Tile;
+    if (family.hopMs === 0) {
+      tile = tileAt(family, tiles, 0);
+    } else {
+      // Most events are recent: one comparison shows it.
+      if (time < clock - layout.futureBoundMs - family.reachMs) {
+        const needed = neededFrom(family, layout.futureBoundMs, clock);
+        if (time < needed) {
+          if (tiles.completeFrom < needed) tiles.completeFrom = needed;
+          continue;
+        }
+      }
+      const head = tiles.tiles[tiles.tiles.length - 1];
+      const isHead = head !== undefined && time >= head.start && time < head.start + family.hopMs;
+      tile = isHead ? head : tileAt(family, tiles, floorTo(time, family.hopMs));
     }
-    const tile = tileAt(family, tiles, start);
-    const states = tileStates(family, tile);
+    const states = tile.states ?? tileStates(family, tile);
     tile.bytes = null;
     const slots = family.slots;
     for (let slot = 0; slot < slots.length; slot++) {
       const { aggregation, input, where } = slots[slot]!;
-      if (where >= 0 && !evaluated.wheres[where]) continue;
-      const value = input < 0 ? null : evaluated.inputs[input]!;
+      if (where >= 0 && !wheres[where]) continue;
+      const value = input < 0 ? null : inputs[input]!;
       if (value === null && !aggregation.takesNulls) continue;
       states[slot] = aggregation.add(states[slot], value, event);
     }

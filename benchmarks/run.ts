@@ -1,0 +1,9 @@
+/** `npm run bench -- NAME`: runs one benchmark and prints its figures. */
+const names = ["fold", "pipeline", "predict", "startup", "aggregations", "stores", "ingestion"] as const;
+const name = process.argv[2];
+if (!names.includes(name as (typeof names)[number])) {
+  process.stderr.write(`usage: npm run bench -- ${names.join("|")}\n`);
+  process.exit(2);
+}
+const module = (await import(`./${name}.ts`)) as { run?: (args: readonly string[]) => Promise<void> };
+await module.run?.(process.argv.slice(3));
