@@ -77,7 +77,7 @@ export function memoryOfflineStore(): OfflineStore {
     }
     source.events.push(...inserted);
     for (const letter of deadLetters) if (letter.offset > committed) setAside(letter);
-    for (const push of pushes ?? []) recordPush(source, push);
+    if (lastOffset > committed) for (const push of pushes ?? []) recordPush(source, push);
     partitions[owned.partitionId - 1] = { ...current, committed: Math.max(committed, lastOffset) };
     return { inserted, duplicates, conflicts };
   }
@@ -85,8 +85,7 @@ export function memoryOfflineStore(): OfflineStore {
   function recordPush(source: MemorySourceTable, push: AcceptedPush): void {
     const known = source.pushes.get(push.idempotencyKey);
     if (known === undefined) source.pushes.set(push.idempotencyKey, [push]);
-    else if (!known.some((other) => other.partition === push.partition && other.firstOffset === push.firstOffset))
-      known.push(push);
+    else known.push(push);
   }
 
   function prepareSource(next: SourceTable): void {
