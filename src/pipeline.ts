@@ -137,7 +137,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
       clock,
       name: source.name,
       ...(connector.format === null ? {} : { format: connector.format }),
-      ...(arrival === undefined ? {} : { ingestedAt: { name: arrival.name } }),
+      ...(arrival === undefined ? {} : { ingestedAt: arrival }),
     });
   }
 

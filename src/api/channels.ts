@@ -1,0 +1,46 @@
+/** The names of the diagnostics channels of the API, and what is published on them. */
+
+/** Published after each predict request, failed ones too: {@link PredictionEvent}. */
+export const PREDICTION_CHANNEL = "millrace:api:prediction";
+/** Published after each attempt to load a model version: {@link ModelLoadEvent}. */
+export const MODEL_LOAD_CHANNEL = "millrace:api:model-load";
+/** Published when the serving version of a model changed: {@link ModelSwapEvent}. */
+export const MODEL_SWAP_CHANNEL = "millrace:api:model-swap";
+/** Published after each HTTP request: {@link HttpRequestEvent}. */
+export const HTTP_REQUEST_CHANNEL = "millrace:api:http-request";
+
+export interface PredictionEvent {
+  readonly model: string;
+  /** The version that answered; null if none did. */
+  readonly version: string | null;
+  readonly rows: number;
+  /** From the request's arrival in the handler to the answer, before it is sent. */
+  readonly seconds: number;
+  /** Of which: reading features (store round trip, windows), transforms, the model. */
+  readonly stages: { readonly features: number; readonly model: number };
+  /** `ok`, or the error's code. */
+  readonly outcome: string;
+}
+
+export interface ModelLoadEvent {
+  readonly model: string;
+  readonly version: string;
+  readonly seconds: number;
+  /** `ok`, or the error's code. */
+  readonly outcome: string;
+  readonly sizeBytes: number | null;
+}
+
+export interface ModelSwapEvent {
+  readonly model: string;
+  readonly version: string;
+  readonly previous: string | null;
+}
+
+export interface HttpRequestEvent {
+  readonly method: string;
+  /** The route's pattern, never the path as it was sent. */
+  readonly route: string;
+  readonly status: number;
+  readonly seconds: number;
+}

@@ -1,0 +1,165 @@
+import { existsSync } from "node:fs";
+import { dirname, isAbsolute, join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { millraceError } from "./definitions/errors.ts";
+
+/** What `millrace.config.ts` exports as its default. Relative paths are relative to the file. */
+export interface MillraceConfig {
+  /** Modules whose exports are the declarations. */
+  readonly declarations: string | readonly string[];
+  /** The folder of the embedded stores. Default `.millrace`. `MILLRACE_DATA` */
+  readonly data?: string;
+  readonly server?: {
+    /** Default `127.0.0.1`. `MILLRACE_HOST` */
+    readonly host?: string;
+    /** 0 takes a free port. Default 8080. `MILLRACE_PORT` */
+    readonly port?: number;
+    /** The largest request body. Default 32 MiB. `MILLRACE_BODY_LIMIT_BYTES` */
+    readonly bodyLimitBytes?: number;
+    /** The most rows of one request. Default 100,000. `MILLRACE_MAX_ROWS` */
+    readonly maxRows?: number;
+  };
+  readonly replay?: {
+    /** Seconds of event time per second, or `max`. Default `max`. `MILLRACE_REPLAY_SPEED` */
+    readonly speed?: number | "max";
+    /** Hold replays until something advances them. Default false. */
+    readonly hold?: boolean;
+  };
+  readonly models?: {
+    /** How often new versions are looked for. Default 5 s. `MILLRACE_MODEL_POLL_SECONDS` */
+    readonly pollSeconds?: number;
+    /** The most memory that loaded models may take. Default 1 GiB. `MILLRACE_MODEL_CACHE_BYTES` */
+    readonly cacheBytes?: number;
+  };
+  /** `silent`, `error`, `warn`, `info`, `debug`. Default `info`. `MILLRACE_LOG_LEVEL` */
+  readonly logLevel?: LogLevel;
+}
+export type LogLevel = "silent" | "error" | "warn" | "info" | "debug";
+
+/** A configuration with every value filled in and checked. Paths are absolute. */
+export interface ResolvedConfig {
+  readonly declarations: readonly string[];
+  readonly data: string;
+  readonly server: { readonly host: string; readonly port: number; readonly bodyLimitBytes: number; readonly maxRows: number };
+  readonly replay: { readonly speed: number | "max"; readonly hold: boolean };
+  readonly models: { readonly pollSeconds: number; readonly cacheBytes: number };
+  readonly logLevel: LogLevel;
+}
+
+/** For the editor's help only: returns what it is given. */
+export function defineConfig(config: MillraceConfig): MillraceConfig {
+  return config;
+}
+
+const KNOWN: Readonly<Record<string, readonly string[] | null>> = {
+  declarations: null,
+  data: null,
+  server: ["host", "port", "bodyLimitBytes", "maxRows"],
+  replay: ["speed", "hold"],
+  models: ["pollSeconds", "cacheBytes"],
+  logLevel: null,
+};
+const LEVELS: readonly LogLevel[] = ["silent", "error", "warn", "info", "debug"];
+const VARIABLES = [
+  "MILLRACE_DATA",
+  "MILLRACE_HOST",
+  "MILLRACE_PORT",
+  "MILLRACE_BODY_LIMIT_BYTES",
+  "MILLRACE_MAX_ROWS",
+  "MILLRACE_REPLAY_SPEED",
+  "MILLRACE_MODEL_POLL_SECONDS",
+  "MILLRACE_MODEL_CACHE_BYTES",
+  "MILLRACE_LOG_LEVEL",
+];
+
+/**
+ * Loads a configuration file; environment variables win over it.
+ * @throws `CONFIG_NOT_FOUND`, `CONFIG_INVALID` (naming the value or variable)
+ */
+export async function loadConfig(file: string, env: Readonly<Record<string, string | undefined>>): Promise<ResolvedConfig> {
+  const path = resolve(file);
+  if (!existsSync(path)) {
+    throw millraceError("CONFIG_NOT_FOUND", `There is no configuration ${path}: make one (millrace.config.ts), or name it with --config.`);
+  }
+  let module: { readonly default?: unknown };
+  try {
+    module = (await import(pathToFileURL(path).href)) as { readonly default?: unknown };
+  } catch (error) {
+    throw millraceError("CONFIG_INVALID", `The configuration ${path} cannot be loaded: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
+  if (typeof module.default !== "object" || module.default === null) {
+    throw millraceError("CONFIG_INVALID", `The configuration ${path} has no default export: export default defineConfig({ declarations: "./features.ts" }).`);
+  }
+  return resolveConfig(module.default as MillraceConfig, dirname(path), env);
+}
+
+/** Fills in and checks a configuration; relative paths are relative to `folder`. */
+export function resolveConfig(config: MillraceConfig, folder: string, env: Readonly<Record<string, string | undefined>>): ResolvedConfig {
+  checkNames(config);
+  for (const name of Object.keys(env)) {
+    if (name.startsWith("MILLRACE_") && !VARIABLES.includes(name)) {
+      throw millraceError("CONFIG_INVALID", `The variable ${name} is unknown: Millrace reads ${VARIABLES.join(", ")}.`);
+    }
+  }
+  const absolute = (path: string): string => (isAbsolute(path) ? path : join(folder, path));
+  const declarations = typeof config.declarations === "string" ? [config.declarations] : config.declarations;
+  if (!Array.isArray(declarations) || declarations.length === 0 || declarations.some((d) => typeof d !== "string")) {
+    throw millraceError("CONFIG_INVALID", `declarations must be a module's path, or a list of them.`);
+  }
+  for (const path of declarations) {
+    if (!existsSync(absolute(path))) throw millraceError("CONFIG_INVALID", `declarations names ${absolute(path)}, which does not exist.`);
+  }
+  const text = (name: string, variable: string, value: string | undefined, fallback: string): string => {
+    const found = env[variable] ?? value ?? fallback;
+    if (typeof found !== "string" || found === "") throw invalid(name, variable, env, "a text");
+    return found;
+  };
+  const number = (name: string, variable: string, value: number | undefined, fallback: number, least: number, most: number): number => {
+    const given = env[variable];
+    const found = given === undefined ? (value ?? fallback) : given.trim() === "" ? Number.NaN : Number(given);
+    if (typeof found !== "number" || !(found >= least && found <= most)) throw invalid(name, variable, env, `a number from ${least} to ${most}`);
+    return found;
+  };
+  const speed = env.MILLRACE_REPLAY_SPEED ?? config.replay?.speed ?? "max";
+  const logLevel = (env.MILLRACE_LOG_LEVEL ?? config.logLevel ?? "info") as LogLevel;
+  if (!LEVELS.includes(logLevel)) throw invalid("logLevel", "MILLRACE_LOG_LEVEL", env, `one of ${LEVELS.join(", ")}`);
+  if (config.replay?.hold !== undefined && typeof config.replay.hold !== "boolean") throw invalid("replay.hold", "", env, "true or false");
+  return {
+    declarations: declarations.map(absolute),
+    data: absolute(text("data", "MILLRACE_DATA", config.data, ".millrace")),
+    server: {
+      host: text("server.host", "MILLRACE_HOST", config.server?.host, "127.0.0.1"),
+      port: number("server.port", "MILLRACE_PORT", config.server?.port, 8080, 0, 65_535),
+      bodyLimitBytes: number("server.bodyLimitBytes", "MILLRACE_BODY_LIMIT_BYTES", config.server?.bodyLimitBytes, 32 * 2 ** 20, 1_024, 2 ** 31),
+      maxRows: number("server.maxRows", "MILLRACE_MAX_ROWS", config.server?.maxRows, 100_000, 1, 1e7),
+    },
+    replay: {
+      speed: speed === "max" ? "max" : number("replay.speed", "MILLRACE_REPLAY_SPEED", Number(speed), 1, 1e-6, 1e12),
+      hold: config.replay?.hold ?? false,
+    },
+    models: {
+      pollSeconds: number("models.pollSeconds", "MILLRACE_MODEL_POLL_SECONDS", config.models?.pollSeconds, 5, 0.05, 86_400),
+      cacheBytes: number("models.cacheBytes", "MILLRACE_MODEL_CACHE_BYTES", config.models?.cacheBytes, 2 ** 30, 2 ** 20, 2 ** 40),
+    },
+    logLevel,
+  };
+}
+
+function checkNames(config: MillraceConfig): void {
+  for (const [name, value] of Object.entries(config)) {
+    const inner = KNOWN[name];
+    if (inner === undefined) throw unknownName(name, Object.keys(KNOWN));
+    if (inner === null) continue;
+    if (typeof value !== "object" || value === null) throw millraceError("CONFIG_INVALID", `${name} must be an object.`);
+    for (const key of Object.keys(value)) if (!inner.includes(key)) throw unknownName(`${name}.${key}`, inner);
+  }
+}
+
+function unknownName(name: string, known: readonly string[]): Error {
+  return millraceError("CONFIG_INVALID", `The configuration has no '${name}': known here are ${known.join(", ")}.`);
+}
+
+function invalid(name: string, variable: string, env: Readonly<Record<string, string | undefined>>, expected: string): Error {
+  const from = env[variable] === undefined ? name : `the variable ${variable}`;
+  return millraceError("CONFIG_INVALID", `${from} must be ${expected}.`, { details: { name: from } });
+}

@@ -1,0 +1,113 @@
+import { join } from "node:path";
+import { millraceError } from "./definitions/errors.ts";
+import { collectDeclarations, type Declarations } from "./feature_engineering/plan/collect-declarations.ts";
+import { createFeatureStore, type FeatureStore } from "./feature_store/feature-store.ts";
+import { encodeFrame } from "./feature_store/offline/duckdb-frame.ts";
+import { duckdbOfflineStore } from "./feature_store/offline/duckdb-offline-store.ts";
+import type { StoredDeadLetter } from "./feature_store/offline/offline-store.ts";
+import { lmdbOnlineStore } from "./feature_store/online/lmdb-online-store.ts";
+import { type AppliedPlan, applyPlan, currentPlan, type PlanPreview, previewPlan } from "./feature_store/registry/registry.ts";
+import { createTrainingSet, type TrainingManifest, type TrainingSetRequest } from "./feature_store/training-set.ts";
+import type { PushOptions, PushResult } from "./ingestion/sources/http-push.ts";
+import { createPipeline, type PipelineStatus } from "./pipeline.ts";
+import type { RpcMethods } from "./thread-rpc.ts";
+
+export interface WorkerOptions {
+  /** Absolute paths of the modules with the declarations. */
+  readonly declarations: readonly string[];
+  /** The folder of the embedded stores. */
+  readonly data: string;
+  readonly replay: { readonly speed: number | "max"; readonly hold: boolean };
+  /** False: no source is read; events still come over HTTP. */
+  readonly ingest: boolean;
+}
+
+/** What the main thread may ask of the pipeline's thread. */
+export interface WorkerMethods extends RpcMethods {
+  /** Applies the plan, folds what the hot store lacks, starts the sources. Resolves when every view is ready. */
+  readonly start: () => Promise<void>;
+  readonly push: (source: string, events: readonly unknown[] | string, options: PushOptions) => Promise<PushResult>;
+  readonly advanceTo: (time: number) => Promise<void>;
+  readonly release: () => void;
+  readonly finished: () => Promise<void>;
+  readonly status: () => Promise<PipelineStatus>;
+  readonly trainingSet: (
+    service: string,
+    request: TrainingSetRequest,
+    format: "parquet" | "csv" | "rows",
+  ) => Promise<TrainingSetAnswer>;
+  readonly deadLetters: (filter: { source?: string; limit: number }) => Promise<readonly StoredDeadLetter[]>;
+  readonly removeDeadLetters: (ids: readonly number[]) => Promise<void>;
+  readonly plan: () => Promise<PlanPreview>;
+  readonly applied: () => Promise<AppliedPlan | null>;
+  readonly close: () => Promise<void>;
+}
+
+export interface TrainingSetAnswer {
+  /** The file's bytes; null for `rows`. */
+  readonly bytes: Uint8Array | null;
+  readonly columns: readonly { readonly name: string; readonly kind: string }[];
+  readonly rows: readonly (readonly unknown[])[] | null;
+  readonly manifest: TrainingManifest;
+}
+
+/** Opens the embedded stores and makes the pipeline of the declarations. `tell` reports failures and bad functions. */
+export async function createWorkerMethods(
+  options: WorkerOptions,
+  modules: readonly Readonly<Record<string, unknown>>[],
+  tell: (notice: string, value: unknown) => void,
+): Promise<WorkerMethods> {
+  const declarations: Declarations = collectDeclarations(Object.assign({}, ...modules.map((module, i) => prefixed(module, i))));
+  const online = await lmdbOnlineStore({ path: join(options.data, "hot") });
+  const offline = await duckdbOfflineStore({ path: join(options.data, "cold.duckdb") });
+  const onFunctionFailure = (where: string): void => tell("function-failed", where);
+  const pipeline = createPipeline({
+    ...declarations,
+    online,
+    offline,
+    replay: options.replay,
+    onFunctionFailure,
+    onFailure: (source, error) => tell("source-failed", { source, message: error instanceof Error ? error.message : String(error) }),
+  });
+  const store: FeatureStore = createFeatureStore({ ...declarations, online, offline, now: Date.now, onFunctionFailure });
+  let closing: Promise<void> | null = null;
+  return {
+    async start() {
+      await applyPlan(offline, declarations);
+      await pipeline.recover();
+      if (options.ingest) pipeline.start();
+    },
+    push: (source, events, pushOptions) => pipeline.push(source, events, pushOptions),
+    advanceTo: (time) => pipeline.advanceTo(time),
+    release: () => pipeline.release(),
+    finished: () => pipeline.finished(),
+    status: () => pipeline.status(),
+    async trainingSet(service, request, format) {
+      const { columns, rows, manifest } = await createTrainingSet(store, service, request);
+      return {
+        bytes: format === "rows" ? null : await encodeFrame(format, { columns, rows }),
+        columns: columns.map(({ name, type }) => ({ name, kind: type.kind })),
+        rows: format === "rows" ? rows : null,
+        manifest,
+      };
+    },
+    deadLetters: (filter) => offline.deadLetters(filter),
+    removeDeadLetters: (ids) => offline.removeDeadLetters(ids),
+    plan: () => previewPlan(offline, declarations),
+    applied: () => currentPlan(offline),
+    close() {
+      closing ??= (async () => {
+        await pipeline.drain();
+        await online.close();
+        await offline.close();
+      })();
+      return closing;
+    },
+  };
+}
+
+/** Two modules may export one name: what is declared has its own. */
+function prefixed(module: Readonly<Record<string, unknown>>, index: number): Record<string, unknown> {
+  if (Object.keys(module).length === 0) throw millraceError("CONFIG_INVALID", "A module of declarations exports nothing.");
+  return Object.fromEntries(Object.entries(module).map(([name, value]) => [`${index}.${name}`, value]));
+}
