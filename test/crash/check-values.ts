@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
+import { isDeepStrictEqual } from "node:util";
 import { gunzipSync } from "node:zlib";
 import { parse } from "csv-parse/sync";
-import * as declared from "../../examples/flight_delays/features.ts";
+import * as declared from "./declarations.ts";
 import type { SourceMeta } from "../../src/definitions/source.ts";
 import type { Value } from "../../src/definitions/value.ts";
 import { createByteWriter } from "../../src/feature_engineering/encoding/byte-writer.ts";
@@ -67,7 +68,7 @@ export async function checkValues(online: OnlineStore): Promise<ValueCheck> {
       );
       for (const [index, feature] of view.features.entries()) {
         values++;
-        if (Object.is(reading.values[index], expected.values[index]) && reading.statuses[index] === expected.statuses[index]) continue;
+        if (isDeepStrictEqual(reading.values[index], expected.values[index]) && reading.statuses[index] === expected.statuses[index]) continue;
         mismatches++;
         if (examples.length < 5) {
           examples.push(`${view.name}.${feature.name}: ${String(reading.values[index])}, the oracle says ${String(expected.values[index])}`);

@@ -2,7 +2,7 @@
  * Replays the flights into the stores of a folder, and dies at a chosen point: the process that the crash tests kill.
  * Arguments: folder, point, how often the point is passed before it kills, `recover` or `no-recovery`.
  */
-import * as declared from "../../examples/flight_delays/features.ts";
+import * as declared from "./declarations.ts";
 import { collectDeclarations } from "../../src/feature_engineering/plan/collect-declarations.ts";
 import { duckdbOfflineStore } from "../../src/feature_store/offline/duckdb-offline-store.ts";
 import type { OfflineStore } from "../../src/feature_store/offline/offline-store.ts";
