@@ -17,7 +17,8 @@ import { duckdbOfflineStore } from "../src/feature_store/offline/duckdb-offline-
 import { lmdbOnlineStore } from "../src/feature_store/online/lmdb-online-store.ts";
 import type { ServiceRuntime } from "../src/feature_store/service-runtime.ts";
 import { createPipeline } from "../src/pipeline.ts";
-import { auc, type Flight, readFlights } from "./flights.ts";
+import { auc } from "../examples/flight_delays/replay/auc.ts";
+import { type Flight, readFlights } from "../examples/flight_delays/replay/flights.ts";
 
 const MODEL = new URL("../examples/flight_delays/model/1", import.meta.url).pathname;
 

@@ -1,1 +1,2 @@
+export { defineConfig, type MillraceConfig } from "./config.ts";
 export * from "./definitions/index.ts";

@@ -36,7 +36,7 @@ export function serveRpc(port: MessagePort, methods: RpcMethods): void {
       if (method === undefined) throw millraceError("BUG", `The thread has no method ${message.method}.`, { kind: "bug" });
       port.postMessage({ answer, value: await method(...message.args) } satisfies Answer);
     } catch (error) {
-      port.postMessage({ answer, error: portable(error) } satisfies Answer);
+      port.postMessage({ answer, error: portableError(error) } satisfies Answer);
     }
   });
 }
@@ -80,7 +80,8 @@ export function callRpc<M extends RpcMethods>(worker: Worker, onNotice: (notice:
   });
 }
 
-function portable(error: unknown): NonNullable<Answer["error"]> {
+/** An error as structured cloning keeps it. */
+export function portableError(error: unknown): NonNullable<Answer["error"]> {
   if (isMillraceError(error)) return { code: error.code, message: error.message, kind: error.kind, details: { ...error.details } };
   return { code: "INTERNAL", message: error instanceof Error ? error.message : String(error), kind: "bug", details: {} };
 }

@@ -40,6 +40,8 @@ export interface WorkerMethods extends RpcMethods {
   readonly removeDeadLetters: (ids: readonly number[]) => Promise<void>;
   readonly plan: () => Promise<PlanPreview>;
   readonly applied: () => Promise<AppliedPlan | null>;
+  /** The thread's metrics in the exposition format that `accept` asks for. Only where the thread has metrics. */
+  readonly metrics: (accept: string) => Promise<string>;
   readonly close: () => Promise<void>;
 }
 
@@ -56,7 +58,7 @@ export async function createWorkerMethods(
   options: WorkerOptions,
   modules: readonly Readonly<Record<string, unknown>>[],
   tell: (notice: string, value: unknown) => void,
-): Promise<WorkerMethods> {
+): Promise<Omit<WorkerMethods, "metrics">> {
   const declarations: Declarations = collectDeclarations(Object.assign({}, ...modules.map((module, i) => prefixed(module, i))));
   const online = await lmdbOnlineStore({ path: join(options.data, "hot") });
   const offline = await duckdbOfflineStore({ path: join(options.data, "cold.duckdb") });

@@ -10,6 +10,8 @@ export interface Flight {
   readonly lookup: Readonly<Record<string, unknown>>;
   /** Null where there is none: cancelled or diverted. */
   readonly late: boolean | null;
+  /** When the outcome is known, epoch milliseconds; null where there is none. */
+  readonly knownAt: number | null;
 }
 
 const KEYS = ["carrier", "origin", "dest", "route", "tail_number"];
@@ -17,7 +19,7 @@ const NUMBERS = ["local_hour", "local_minute_of_day", "day_of_week", "distance_m
 
 /** The flights of one month (`2013-02` or `2013-03`), in the order of their prediction times. */
 export function readFlights(month: string): Flight[] {
-  const file = new URL("../examples/flight_delays/data/flights.csv.gz", import.meta.url);
+  const file = new URL("../data/flights.csv.gz", import.meta.url);
   const records = parse(gunzipSync(readFileSync(file)), { columns: true }) as Record<string, string>[];
   return records
     .filter((record) => record.prediction_time!.startsWith(month))
@@ -30,23 +32,6 @@ export function readFlights(month: string): Flight[] {
         prediction_time: record.prediction_time,
       },
       late: record.late === "" ? null : record.late === "true",
+      knownAt: record.late === "" ? null : Date.parse(record.scheduled_arrival!) + Number(record.arr_delay_minutes) * 60_000,
     }));
-}
-
-/** The area under the ROC curve: the share of (late, on time) pairs that the scores order rightly, ties as half. */
-export function auc(scored: readonly { readonly score: number; readonly late: boolean }[]): number {
-  const sorted = [...scored].sort((a, b) => a.score - b.score);
-  let rankSum = 0;
-  let late = 0;
-  for (let i = 0; i < sorted.length; ) {
-    let j = i;
-    while (j < sorted.length && sorted[j]!.score === sorted[i]!.score) j++;
-    const rank = (i + 1 + j) / 2;
-    for (; i < j; i++) {
-      if (!sorted[i]!.late) continue;
-      rankSum += rank;
-      late++;
-    }
-  }
-  return (rankSum - (late * (late + 1)) / 2) / (late * (sorted.length - late));
 }
