@@ -13,13 +13,18 @@ export async function run(args: readonly string[]): Promise<void> {
   const moments = Array.from({ length: 20 }, (): Crash => ({ milliseconds: Math.floor(random() * 900) }));
   await report("20 random moments", moments);
   for (const point of POINTS) {
-    await report(point, Array.from({ length: 3 }, (): Crash => ({ point, after: Math.floor(random() * 20) })));
+    await report(
+      point,
+      Array.from({ length: 3 }, (): Crash => ({ point, after: Math.floor(random() * 20) })),
+    );
   }
   const without = await runWithCrashes(
     [0, 1, 2].map((): Crash => ({ point: "after-commit", after: 5 + Math.floor(random() * 20) })),
     "no-recovery",
   );
-  process.stdout.write(`${"without the recovery code".padEnd(28)} ${without.mismatches} mismatches (aim: more than 0)\n`);
+  process.stdout.write(
+    `${"without the recovery code".padEnd(28)} ${without.mismatches} mismatches (aim: more than 0)\n`,
+  );
   if (without.mismatches === 0) process.exitCode = 1;
 }
 

@@ -1,24 +1,27 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { flightDelayFeatures } from "../examples/flight_delays/features.ts";
 import * as declared from "../examples/flight_delays/features.ts";
+import { flightDelayFeatures } from "../examples/flight_delays/features.ts";
+import { auc } from "../examples/flight_delays/replay/auc.ts";
+import { type Flight, readFlights } from "../examples/flight_delays/replay/flights.ts";
 import { loadModelFolder } from "../src/api/models/load-model-folder.ts";
 import { Meta } from "../src/definitions/meta.ts";
 import type { Value } from "../src/definitions/value.ts";
 import { collectDeclarations } from "../src/feature_engineering/plan/collect-declarations.ts";
-import { compileEventExpression, compilePredicate } from "../src/feature_engineering/transforms/compile-event-expression.ts";
+import {
+  compileEventExpression,
+  compilePredicate,
+} from "../src/feature_engineering/transforms/compile-event-expression.ts";
 import type { FittedState } from "../src/feature_engineering/transforms/fitted-state.ts";
 import { type NaiveEvent, naiveFeatures } from "../src/feature_engineering/windows/naive-window.ts";
 import type { FeatureStatus } from "../src/feature_engineering/windows/read-features.ts";
 import { createFeatureStore } from "../src/feature_store/feature-store.ts";
-import type { OfflineStore } from "../src/feature_store/offline/offline-store.ts";
 import { duckdbOfflineStore } from "../src/feature_store/offline/duckdb-offline-store.ts";
+import type { OfflineStore } from "../src/feature_store/offline/offline-store.ts";
 import { lmdbOnlineStore } from "../src/feature_store/online/lmdb-online-store.ts";
 import type { ServiceRuntime } from "../src/feature_store/service-runtime.ts";
 import { createPipeline } from "../src/pipeline.ts";
-import { auc } from "../examples/flight_delays/replay/auc.ts";
-import { type Flight, readFlights } from "../examples/flight_delays/replay/flights.ts";
 
 const MODEL = new URL("../examples/flight_delays/model/1", import.meta.url).pathname;
 
@@ -62,7 +65,13 @@ export async function run(): Promise<void> {
     const history = await store.getHistoricalFeatures(service.service.name, { rows: lookups, fitted });
     print("historical features", `${history.rows.length} rows in ${seconds(asked)} s`);
     const checked = performance.now();
-    const oracle = await oracleRows(offline, service, flights, lookups.map((l) => l.lookup), fitted);
+    const oracle = await oracleRows(
+      offline,
+      service,
+      flights,
+      lookups.map((l) => l.lookup),
+      fitted,
+    );
     print("oracle", `${oracle.length} rows in ${seconds(checked)} s`);
 
     let values = 0;
@@ -75,10 +84,14 @@ export async function run(): Promise<void> {
         const [a, b, o] = [served[i]!.row[c]!, history.rows[i]![c]!, oracle[i]!.row[c]!];
         const [sa, sb, so] = [served[i]!.statuses[c]!, history.statuses[i]![c]!, oracle[i]!.statuses[c]];
         if (!Object.is(a, b) || sa !== sb) {
-          if (againstHistory++ < 5) process.stdout.write(`  ${flights[i]!.id} ${name}: online ${String(a)} ${sa}, history ${String(b)} ${sb}\n`);
+          if (againstHistory++ < 5)
+            process.stdout.write(
+              `  ${flights[i]!.id} ${name}: online ${String(a)} ${sa}, history ${String(b)} ${sb}\n`,
+            );
         }
         if (!Object.is(a, o) || (so !== undefined && sa !== so)) {
-          if (againstOracle++ < 5) process.stdout.write(`  ${flights[i]!.id} ${name}: online ${String(a)} ${sa}, oracle ${String(o)} ${so}\n`);
+          if (againstOracle++ < 5)
+            process.stdout.write(`  ${flights[i]!.id} ${name}: online ${String(a)} ${sa}, oracle ${String(o)} ${so}\n`);
         }
       }
     }
@@ -89,7 +102,11 @@ export async function run(): Promise<void> {
     const columns = service.row.columns.map((column) => column.name);
     const score = async (rows: readonly (readonly Value[])[]): Promise<number> => {
       const answers = await model.runner.predict({ columns, rows });
-      return auc(flights.flatMap((flight, i) => (flight.late === null ? [] : [{ score: Number(answers[i]), late: flight.late }])));
+      return auc(
+        flights.flatMap((flight, i) =>
+          flight.late === null ? [] : [{ score: Number(answers[i]), late: flight.late }],
+        ),
+      );
     };
     const onlineAuc = await score(served.map((s) => s.row));
     const offlineAuc = await score(history.rows);
@@ -118,7 +135,14 @@ async function oracleRows(
     const { view } = runtime.layout;
     const columns = new Map(view.source.columns.map((column, index) => [column.name, index]));
     const byKey = new Map<string, NaiveEvent[]>();
-    const history = offline.history({ source: view.source.name, keyColumns: view.keyColumns, keys: null, from: null, before: null, knowledge: "event_time" });
+    const history = offline.history({
+      source: view.source.name,
+      keyColumns: view.keyColumns,
+      keys: null,
+      from: null,
+      before: null,
+      knowledge: "event_time",
+    });
     for await (const events of history) {
       for (const event of events) {
         const id = JSON.stringify(runtime.layout.keyIndexes.map((index) => event.row[index]));
@@ -128,13 +152,17 @@ async function oracleRows(
       }
     }
     const compile = (expression: Parameters<typeof compileEventExpression>[0]) =>
-      expression.type.kind === "bool" ? compilePredicate(expression, columns, () => {}) : compileEventExpression(expression, columns, () => {});
+      expression.type.kind === "bool"
+        ? compilePredicate(expression, columns, () => {})
+        : compileEventExpression(expression, columns, () => {});
     const reach = runtime.layout.reachMs;
     for (let i = 0; i < flights.length; i++) {
       const all = byKey.get(JSON.stringify(keyIndexes.map((index) => lookups[i]![index]))) ?? [];
       const { time } = flights[i]!;
       // Only to save time: what no window and no ttl reaches changes nothing.
-      const near = Number.isFinite(reach) ? all.slice(lowerBound(all, time - reach - 86_400_000), lowerBound(all, time)) : all;
+      const near = Number.isFinite(reach)
+        ? all.slice(lowerBound(all, time - reach - 86_400_000), lowerBound(all, time))
+        : all;
       const read = naiveFeatures(view, compile, near, time);
       for (const { feature, slot } of reads) {
         inputs[i]![slot] = read.values[feature]!;
@@ -148,7 +176,10 @@ async function oracleRows(
       inputs[i]![slot] = lookups[i]![index]!;
       statuses[i]![slot] = inputs[i]![slot] === null ? "NULL_VALUE" : "PRESENT";
     }
-    return { row: make(inputs[i]!), statuses: service.statusSlots.map((slot) => (slot < 0 ? undefined : statuses[i]![slot]!)) };
+    return {
+      row: make(inputs[i]!),
+      statuses: service.statusSlots.map((slot) => (slot < 0 ? undefined : statuses[i]![slot]!)),
+    };
   });
 }
 

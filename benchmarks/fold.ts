@@ -1,9 +1,9 @@
 import { Meta } from "../src/definitions/meta.ts";
-import { createViewFolder } from "../src/feature_engineering/engine/view-folder.ts";
-import { createMessageLogger } from "../src/feature_engineering/engine/message-logger.ts";
 import type { FeatureSink } from "../src/feature_engineering/engine/feature-sink.ts";
+import { createMessageLogger } from "../src/feature_engineering/engine/message-logger.ts";
+import { createViewFolder } from "../src/feature_engineering/engine/view-folder.ts";
 import { createViewRuntime } from "../src/feature_store/view-runtime.ts";
-import { payments, paymentRows, views } from "./payments.ts";
+import { paymentRows, payments, views } from "./payments.ts";
 
 const EVENTS = 1_000_000;
 const ENTITIES = 1_000;
@@ -19,7 +19,19 @@ const nowhere: FeatureSink = {
 export async function run(): Promise<void> {
   const log = createMessageLogger(payments[Meta]);
   const events = paymentRows(EVENTS, ENTITIES).map((payload, offset) =>
-    log({ source: "payments", partition: "0", offset, key: null, payload, eventTime: payload[6] as number, ingestedAt: 0, headers: {} }, 0),
+    log(
+      {
+        source: "payments",
+        partition: "0",
+        offset,
+        key: null,
+        payload,
+        eventTime: payload[6] as number,
+        ingestedAt: 0,
+        headers: {},
+      },
+      0,
+    ),
   );
   const rates: number[] = [];
   for (let round = 0; round < 5; round++) {

@@ -1,6 +1,6 @@
-import { count, entity, featureView, max, mean, memory, streamSource, sum, t } from "../src/index.ts";
 import { Meta } from "../src/definitions/meta.ts";
 import type { Value } from "../src/definitions/value.ts";
+import { count, entity, featureView, max, mean, memory, streamSource, sum, t } from "../src/index.ts";
 
 /** Three views of four aggregations and three windows over one stream: the shape of the throughput figures. */
 export const payments = streamSource("payments", {

@@ -1,15 +1,17 @@
-import type { FeatureViewMeta } from "./definitions/feature-view.ts";
 import { millraceError } from "./definitions/errors.ts";
+import type { FeatureViewMeta } from "./definitions/feature-view.ts";
 import type { SourceMeta } from "./definitions/source.ts";
 import { createFoldEngine, type FoldEngine } from "./feature_engineering/engine/fold-engine.ts";
-import { createViewRuntime } from "./feature_store/view-runtime.ts";
+import { viewVersion } from "./feature_engineering/plan/plan-hash.ts";
 import type { OfflineStore } from "./feature_store/offline/offline-store.ts";
 import type { OnlineStore } from "./feature_store/online/online-store.ts";
+import { dropUndeclared, sweepExpired } from "./feature_store/sweep.ts";
+import { createViewRuntime, type ViewRuntime } from "./feature_store/view-runtime.ts";
 import { compileMessageDecoder } from "./ingestion/decoders/message-decoder.ts";
-import { memoryIdempotencyLog } from "./ingestion/idempotency-log.ts";
+import type { memoryIdempotencyLog } from "./ingestion/idempotency-log.ts";
 import type { MessageSource } from "./ingestion/message-source.ts";
 import { fileReplay } from "./ingestion/sources/file-replay.ts";
-import { httpPush, type HttpPushSource, type PushOptions, type PushResult } from "./ingestion/sources/http-push.ts";
+import { type HttpPushSource, httpPush, type PushOptions, type PushResult } from "./ingestion/sources/http-push.ts";
 import { type MemorySource, memorySource } from "./ingestion/sources/memory-source.ts";
 import { type ReplayClock, replayClock } from "./ingestion/sources/replay-clock.ts";
 import { type IngestionStatus, type StreamIngestion, streamIngestion } from "./ingestion/stream-ingestion.ts";
@@ -59,6 +61,7 @@ export interface Pipeline {
 
 interface SourcePipeline {
   readonly source: SourceMeta;
+  readonly views: readonly ViewRuntime[];
   readonly engine: FoldEngine;
   readonly main: StreamIngestion | null;
   readonly pushed: StreamIngestion;
@@ -69,19 +72,28 @@ interface SourcePipeline {
 
 /** How often the hot store is tended and `applied` made durable, milliseconds. */
 const TEND_MS = 1_000;
+/** How often values that have left all windows are looked for, milliseconds. */
+const SWEEP_MS = 60_000;
 
 export function createPipeline(options: PipelineOptions): Pipeline {
   const { offline, online } = options;
   const now = options.now ?? Date.now;
-  const clock: ReplayClock = replayClock({ speed: options.replay?.speed ?? "max", hold: options.replay?.hold ?? false });
+  const clock: ReplayClock = replayClock({
+    speed: options.replay?.speed ?? "max",
+    hold: options.replay?.hold ?? false,
+  });
   const pipelines = new Map(options.sources.map((source) => [source.name, sourcePipeline(source)]));
   let tending: NodeJS.Timeout | null = null;
+  let swept = performance.now();
   let closed = false;
 
   function sourcePipeline(source: SourceMeta): SourcePipeline {
+    const views = options.views
+      .filter((view) => view.source.name === source.name)
+      .map((view) => createViewRuntime(view, options.onFunctionFailure));
     const engine = createFoldEngine({
       source,
-      views: options.views.filter((view) => view.source.name === source.name).map((view) => createViewRuntime(view, options.onFunctionFailure)),
+      views,
       log: offline,
       sink: online,
       newInstance: () => crypto.randomUUID(),
@@ -122,7 +134,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     });
     const memory = source.connector.connector === "memory" ? memorySource() : null;
     const reader = source.connector.connector === "file_replay" ? replayOf(source) : memory;
-    return { source, engine, main: reader && loop(reader), pushed: loop(push), push, memory, runs: [] };
+    return { source, views, engine, main: reader && loop(reader), pushed: loop(push), push, memory, runs: [] };
   }
 
   function replayOf(source: SourceMeta): MessageSource {
@@ -153,7 +165,10 @@ export function createPipeline(options: PipelineOptions): Pipeline {
   function pipelineOf(name: string): SourcePipeline {
     const found = pipelines.get(name);
     if (found !== undefined) return found;
-    throw millraceError("SOURCE_UNKNOWN", `There is no source '${name}': declared are ${[...pipelines.keys()].join(", ") || "none"}.`);
+    throw millraceError(
+      "SOURCE_UNKNOWN",
+      `There is no source '${name}': declared are ${[...pipelines.keys()].join(", ") || "none"}.`,
+    );
   }
 
   function run(pipeline: SourcePipeline, loop: StreamIngestion): Promise<void> {
@@ -164,9 +179,12 @@ export function createPipeline(options: PipelineOptions): Pipeline {
   }
 
   async function tend(): Promise<void> {
-    for (const { source, engine } of pipelines.values()) {
+    const sweep = performance.now() - swept > SWEEP_MS;
+    if (sweep) swept = performance.now();
+    for (const { source, engine, views } of pipelines.values()) {
       try {
         await engine.tend();
+        if (sweep) for (const view of views) await sweepExpired(online, view, engine.clock());
       } catch (error) {
         options.onFailure?.(source.name, error);
       }
@@ -188,13 +206,20 @@ export function createPipeline(options: PipelineOptions): Pipeline {
   return {
     async recover() {
       for (const { source } of pipelines.values()) {
-        await offline.prepareSource({ source: source.name, columns: source.columns, hasId: source.id !== null || source.kind === "table_source" });
+        await offline.prepareSource({
+          source: source.name,
+          columns: source.columns,
+          hasId: source.id !== null || source.kind === "table_source",
+        });
       }
       for (const { engine } of pipelines.values()) await engine.recover();
+      await dropUndeclared(online, new Set(options.views.map((view) => viewVersion(view))));
     },
     start() {
       for (const pipeline of pipelines.values()) {
-        pipeline.runs = [pipeline.main, pipeline.pushed].filter((loop) => loop !== null).map((loop) => run(pipeline, loop));
+        pipeline.runs = [pipeline.main, pipeline.pushed]
+          .filter((loop) => loop !== null)
+          .map((loop) => run(pipeline, loop));
         for (const started of pipeline.runs) started.catch(() => {});
       }
       tending = setTimeout(() => void tend(), TEND_MS);

@@ -31,7 +31,9 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
 
 const flights = readFlights("2013-03");
 const first = flights[0]!;
-screen.say("Replaying departures, arrivals and weather from 23 January; flights of March are predicted as they come.\n");
+screen.say(
+  "Replaying departures, arrivals and weather from 23 January; flights of March are predicted as they come.\n",
+);
 for (let from = 0; from < flights.length && !stopping; ) {
   const { time } = flights[from]!;
   let to = from;
@@ -44,7 +46,11 @@ if (!stopping) {
   await platform.worker.release();
   await platform.worker.finished();
   await screen.finish();
-  const example = JSON.stringify({ rows: [{ ...first.lookup, prediction_time: "2013-04-01T12:00:00Z" }], as_of: "2013-04-01T12:00:00Z", include_features: true });
+  const example = JSON.stringify({
+    rows: [{ ...first.lookup, prediction_time: "2013-04-01T12:00:00Z" }],
+    as_of: "2013-04-01T12:00:00Z",
+    include_features: true,
+  });
   screen.say(`
 The server keeps running. Try it:
 

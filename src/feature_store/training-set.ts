@@ -37,7 +37,11 @@ export interface TrainingSet {
  * The rows of a frame with their features as they were at each row's `event_timestamp`: point-in-time correct.
  * @throws `EVENT_TIMESTAMP_MISSING`, `LOOKUP_…` (naming the row), `SERVICE_UNKNOWN`
  */
-export async function createTrainingSet(store: FeatureStore, serviceName: string, request: TrainingSetRequest): Promise<TrainingSet> {
+export async function createTrainingSet(
+  store: FeatureStore,
+  serviceName: string,
+  request: TrainingSetRequest,
+): Promise<TrainingSet> {
   const runtime = store.service(serviceName);
   const { lookup } = runtime.service;
   const lookups = request.rows.map((row, index) => {
@@ -53,7 +57,10 @@ export async function createTrainingSet(store: FeatureStore, serviceName: string
       return { lookup: runtime.readLookup(Object.fromEntries(lookup.map(({ name }) => [name, row[name]]))), time };
     } catch (error) {
       if (!(error instanceof Error) || !("code" in error)) throw error;
-      throw millraceError(String(error.code), `Row ${index}: ${error.message}`, { cause: error, details: { row: index } });
+      throw millraceError(String(error.code), `Row ${index}: ${error.message}`, {
+        cause: error,
+        details: { row: index },
+      });
     }
   });
   const knowledge = request.knowledge ?? "event_time";
@@ -64,9 +71,16 @@ export async function createTrainingSet(store: FeatureStore, serviceName: string
   });
   const featureNames = new Set(features.columns.map((column) => column.name));
   const frameColumns = frameTypes(request.rows, new Map(lookup.map((column) => [column.name, column.type])));
-  const carried = frameColumns.map(({ name, type, read }) => ({ name: featureNames.has(name) ? `lookup_${name}` : name, type, read }));
+  const carried = frameColumns.map(({ name, type, read }) => ({
+    name: featureNames.has(name) ? `lookup_${name}` : name,
+    type,
+    read,
+  }));
   return {
-    columns: [...carried.map(({ name, type }) => ({ name, type })), ...features.columns.map(({ name, type }) => ({ name, type }))],
+    columns: [
+      ...carried.map(({ name, type }) => ({ name, type })),
+      ...features.columns.map(({ name, type }) => ({ name, type })),
+    ],
     rows: request.rows.map((row, i) => [...carried.map(({ read }) => read(row)), ...features.rows[i]!]),
     manifest: {
       ...features.fitted,
@@ -85,7 +99,10 @@ interface FrameColumn {
 }
 
 /** Lookup columns have their declared types, `event_timestamp` is a timestamp, others what their values are. */
-function frameTypes(rows: readonly Readonly<Record<string, unknown>>[], lookup: ReadonlyMap<string, ColumnTypeSpec>): FrameColumn[] {
+function frameTypes(
+  rows: readonly Readonly<Record<string, unknown>>[],
+  lookup: ReadonlyMap<string, ColumnTypeSpec>,
+): FrameColumn[] {
   const names = new Set(rows.flatMap((row) => Object.keys(row)));
   return [...names].map((name): FrameColumn => {
     const known = lookup.get(name);
@@ -96,7 +113,12 @@ function frameTypes(rows: readonly Readonly<Record<string, unknown>>[], lookup: 
 }
 
 function inferKind(rows: readonly Readonly<Record<string, unknown>>[], name: string): ColumnTypeSpec["kind"] {
-  const kinds = new Set(rows.map((row) => row[name]).filter((value) => value !== null && value !== undefined).map((value) => typeof value));
+  const kinds = new Set(
+    rows
+      .map((row) => row[name])
+      .filter((value) => value !== null && value !== undefined)
+      .map((value) => typeof value),
+  );
   if (kinds.size !== 1) return "string";
   const [kind] = kinds;
   return kind === "number" ? "float64" : kind === "boolean" ? "bool" : kind === "bigint" ? "int64" : "string";

@@ -2,7 +2,6 @@ import { readFileSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
 import { gunzipSync } from "node:zlib";
 import { parse } from "csv-parse/sync";
-import * as declared from "./declarations.ts";
 import type { SourceMeta } from "../../src/definitions/source.ts";
 import type { Value } from "../../src/definitions/value.ts";
 import { createByteWriter } from "../../src/feature_engineering/encoding/byte-writer.ts";
@@ -11,13 +10,17 @@ import type { LoggedEvent } from "../../src/feature_engineering/engine/event-log
 import { createMessageLogger } from "../../src/feature_engineering/engine/message-logger.ts";
 import { metaNames } from "../../src/feature_engineering/engine/meta-names.ts";
 import { collectDeclarations } from "../../src/feature_engineering/plan/collect-declarations.ts";
-import { compileEventExpression, compilePredicate } from "../../src/feature_engineering/transforms/compile-event-expression.ts";
+import {
+  compileEventExpression,
+  compilePredicate,
+} from "../../src/feature_engineering/transforms/compile-event-expression.ts";
 import { decodeEntityState } from "../../src/feature_engineering/windows/entity-state.ts";
 import { naiveFeatures } from "../../src/feature_engineering/windows/naive-window.ts";
 import { createViewReading, readFeatures } from "../../src/feature_engineering/windows/read-features.ts";
 import type { OnlineStore } from "../../src/feature_store/online/online-store.ts";
 import { createViewRuntime } from "../../src/feature_store/view-runtime.ts";
 import { compileRowDecoder, isDecodeFailure } from "../../src/ingestion/decoders/row-decoder.ts";
+import * as declared from "./declarations.ts";
 
 export interface ValueCheck {
   readonly entities: number;
@@ -62,16 +65,25 @@ export async function checkValues(online: OnlineStore): Promise<ValueCheck> {
       readFeatures(layout, stored ? decodeEntityState(layout, stored.bytes) : null, time, reading);
       const expected = naiveFeatures(
         view,
-        (e) => (e.type.kind === "bool" ? compilePredicate(e, columns, () => {}) : compileEventExpression(e, columns, () => {})),
+        (e) =>
+          e.type.kind === "bool"
+            ? compilePredicate(e, columns, () => {})
+            : compileEventExpression(e, columns, () => {}),
         own,
         time,
       );
       for (const [index, feature] of view.features.entries()) {
         values++;
-        if (isDeepStrictEqual(reading.values[index], expected.values[index]) && reading.statuses[index] === expected.statuses[index]) continue;
+        if (
+          isDeepStrictEqual(reading.values[index], expected.values[index]) &&
+          reading.statuses[index] === expected.statuses[index]
+        )
+          continue;
         mismatches++;
         if (examples.length < 5) {
-          examples.push(`${view.name}.${feature.name}: ${String(reading.values[index])}, the oracle says ${String(expected.values[index])}`);
+          examples.push(
+            `${view.name}.${feature.name}: ${String(reading.values[index])}, the oracle says ${String(expected.values[index])}`,
+          );
         }
       }
     }
@@ -86,12 +98,27 @@ function readEvents(source: SourceMeta): LoggedEvent[] {
   const log = createMessageLogger(source);
   return source.connector.paths.flatMap((path) => {
     const bytes = readFileSync(path);
-    const records = parse(path.endsWith(".gz") ? gunzipSync(bytes) : bytes, { columns: true }) as Record<string, string>[];
+    const records = parse(path.endsWith(".gz") ? gunzipSync(bytes) : bytes, { columns: true }) as Record<
+      string,
+      string
+    >[];
     return records.map((record, offset) => {
       const payload = decoder.decode(record);
       if (isDecodeFailure(payload)) throw new TypeError(payload.reason);
       const eventTime = payload[decoder.eventTimeIndex] as number;
-      return log({ source: source.name, partition: "file", offset, key: null, payload, eventTime, ingestedAt: eventTime, headers: {} }, 0);
+      return log(
+        {
+          source: source.name,
+          partition: "file",
+          offset,
+          key: null,
+          payload,
+          eventTime,
+          ingestedAt: eventTime,
+          headers: {},
+        },
+        0,
+      );
     });
   });
 }

@@ -2,13 +2,14 @@
  * Replays the flights into the stores of a folder, and dies at a chosen point: the process that the crash tests kill.
  * Arguments: folder, point, how often the point is passed before it kills, `recover` or `no-recovery`.
  */
-import * as declared from "./declarations.ts";
+
 import { collectDeclarations } from "../../src/feature_engineering/plan/collect-declarations.ts";
 import { duckdbOfflineStore } from "../../src/feature_store/offline/duckdb-offline-store.ts";
 import type { OfflineStore } from "../../src/feature_store/offline/offline-store.ts";
 import { lmdbOnlineStore } from "../../src/feature_store/online/lmdb-online-store.ts";
 import type { OnlineStore } from "../../src/feature_store/online/online-store.ts";
 import { createPipeline } from "../../src/pipeline.ts";
+import * as declared from "./declarations.ts";
 
 const [folder, point, countdown, recovery] = process.argv.slice(2) as [string, string, string, string];
 let left = Number(countdown);

@@ -1,5 +1,12 @@
 /** Views over the flights whose longest window covers every event: one lost or counted twice shows at the end. */
-import { aircraft, airport, arrivals, carrier, departures, originCarrier } from "../../examples/flight_delays/features.ts";
+import {
+  aircraft,
+  airport,
+  arrivals,
+  carrier,
+  departures,
+  originCarrier,
+} from "../../examples/flight_delays/features.ts";
 import {
   count,
   countDistinct,

@@ -14,7 +14,10 @@ export interface CrashRun extends ValueCheck {
 }
 
 /** Replays the flights, crashing in turn as planned, restarting each time, then to the end; compares all values. */
-export async function runWithCrashes(crashes: readonly Crash[], recovery: "recover" | "no-recovery" = "recover"): Promise<CrashRun> {
+export async function runWithCrashes(
+  crashes: readonly Crash[],
+  recovery: "recover" | "no-recovery" = "recover",
+): Promise<CrashRun> {
   const folder = await mkdtemp(join(tmpdir(), "millrace-crash-"));
   try {
     let died = 0;
@@ -36,10 +39,16 @@ export async function runWithCrashes(crashes: readonly Crash[], recovery: "recov
   }
 }
 
-async function runChild(folder: string, crash: Crash, recovery: string): Promise<{ killed: boolean; finished: boolean; output: string }> {
+async function runChild(
+  folder: string,
+  crash: Crash,
+  recovery: string,
+): Promise<{ killed: boolean; finished: boolean; output: string }> {
   const [point, after] = "point" in crash ? [crash.point, crash.after] : ["none", 0];
   const script = new URL("crash-child.ts", import.meta.url).pathname;
-  const child = spawn(process.execPath, [script, folder, point, String(after), recovery], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [script, folder, point, String(after), recovery], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   let output = "";
   let timer: NodeJS.Timeout | undefined;
   child.stderr.on("data", (data) => {
@@ -47,7 +56,8 @@ async function runChild(folder: string, crash: Crash, recovery: string): Promise
   });
   child.stdout.on("data", (data) => {
     output += data;
-    if ("milliseconds" in crash && timer === undefined) timer = setTimeout(() => child.kill("SIGKILL"), crash.milliseconds);
+    if ("milliseconds" in crash && timer === undefined)
+      timer = setTimeout(() => child.kill("SIGKILL"), crash.milliseconds);
   });
   const signal = await new Promise<NodeJS.Signals | null>((resolve) => child.on("close", (_code, how) => resolve(how)));
   clearTimeout(timer);

@@ -32,6 +32,7 @@ export function readFlights(month: string): Flight[] {
         prediction_time: record.prediction_time,
       },
       late: record.late === "" ? null : record.late === "true",
-      knownAt: record.late === "" ? null : Date.parse(record.scheduled_arrival!) + Number(record.arr_delay_minutes) * 60_000,
+      knownAt:
+        record.late === "" ? null : Date.parse(record.scheduled_arrival!) + Number(record.arr_delay_minutes) * 60_000,
     }));
 }

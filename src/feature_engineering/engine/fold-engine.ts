@@ -120,10 +120,13 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
   async function recover(): Promise<void> {
     await loadInstance();
     const partitions = await log.partitions(source.name);
+    // A key space that was never filled to the end, or was dropped, starts from nothing; stored positions tell what it has.
+    const filled = await sink.readMeta(folders.map((folder) => metaNames.ready(folder.keyspace)));
     const applied = await Promise.all(
-      folders.map(
-        async (folder) => new Map((await log.applied(appliedName(folder))).map((p) => [p.partitionId, p.offset])),
-      ),
+      folders.map(async (folder, index) => {
+        const positions = filled[index] === "1" ? await log.applied(appliedName(folder)) : [];
+        return new Map(positions.map((p) => [p.partitionId, p.offset]));
+      }),
     );
     const behind = partitions.map((partition) => ({
       partition,

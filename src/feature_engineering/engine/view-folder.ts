@@ -2,7 +2,14 @@ import { millraceError } from "../../definitions/errors.ts";
 import type { Value } from "../../definitions/value.ts";
 import { createByteWriter } from "../encoding/byte-writer.ts";
 import { encodeEntityKey } from "../encoding/entity-key.ts";
-import { createEntityState, decodeEntityState, encodeEntityState, positionOf, prunePositions, setPosition } from "../windows/entity-state.ts";
+import {
+  createEntityState,
+  decodeEntityState,
+  encodeEntityState,
+  positionOf,
+  prunePositions,
+  setPosition,
+} from "../windows/entity-state.ts";
 import { createEvaluatedEvent, evaluateEvent, foldEvent, pruneState } from "../windows/fold-event.ts";
 import type { ViewLayout } from "../windows/view-layout.ts";
 import { type CachedEntity, createEntityCache, type EntityId } from "./entity-cache.ts";

@@ -38,7 +38,10 @@ export async function writeFrame(path: string, frame: Frame): Promise<void> {
       const chunk = DuckDBDataChunk.create(types, rows.length);
       for (let c = 0; c < types.length; c++) {
         const convert = converter(duckdb, frame.columns[c]!.type);
-        chunk.setColumnValues(c, rows.map((row) => (row[c] === null ? null : convert(row[c]!))));
+        chunk.setColumnValues(
+          c,
+          rows.map((row) => (row[c] === null ? null : convert(row[c]!))),
+        );
       }
       appender.appendDataChunk(chunk);
     }
@@ -46,7 +49,11 @@ export async function writeFrame(path: string, frame: Frame): Promise<void> {
     const options = format === "parquet" ? "FORMAT parquet, COMPRESSION zstd" : "FORMAT csv, HEADER";
     await connection.run(`COPY frame TO ${literal(path)} (${options})`);
   } catch (error) {
-    throw millraceError("FILE_UNWRITABLE", `The file ${path} cannot be written: ${reason(error)}. Check that its folder exists and has room.`, { cause: error });
+    throw millraceError(
+      "FILE_UNWRITABLE",
+      `The file ${path} cannot be written: ${reason(error)}. Check that its folder exists and has room.`,
+      { cause: error },
+    );
   } finally {
     connection.closeSync();
     instance.closeSync();
@@ -80,10 +87,17 @@ export async function readFrame(path: string): Promise<FileFrame> {
   const instance = await duckdb.DuckDBInstance.create(":memory:");
   const connection = await instance.connect();
   try {
-    const table = format === "parquet" ? `read_parquet(${literal(path)})` : format === "csv" ? `read_csv(${literal(path)})` : `read_json_auto(${literal(path)})`;
+    const table =
+      format === "parquet"
+        ? `read_parquet(${literal(path)})`
+        : format === "csv"
+          ? `read_csv(${literal(path)})`
+          : `read_json_auto(${literal(path)})`;
     return await readAll(connection, `SELECT * FROM ${table}`);
   } catch (error) {
-    throw millraceError("FILE_CORRUPT", `The file ${path} cannot be read as ${format}: ${reason(error)}`, { cause: error });
+    throw millraceError("FILE_CORRUPT", `The file ${path} cannot be read as ${format}: ${reason(error)}`, {
+      cause: error,
+    });
   } finally {
     connection.closeSync();
     instance.closeSync();
@@ -110,7 +124,11 @@ async function loadDuckdb(): Promise<DuckdbModule> {
   try {
     return await import("@duckdb/node-api");
   } catch (error) {
-    throw millraceError("PACKAGE_MISSING", "Reading and writing Parquet needs the package @duckdb/node-api: npm install @duckdb/node-api.", { cause: error });
+    throw millraceError(
+      "PACKAGE_MISSING",
+      "Reading and writing Parquet needs the package @duckdb/node-api: npm install @duckdb/node-api.",
+      { cause: error },
+    );
   }
 }
 
@@ -138,7 +156,8 @@ function converter(duckdb: DuckdbModule, type: ColumnTypeSpec): (value: Value) =
   if (type.kind === "timestamp") return (value) => new duckdb.DuckDBTimestampValue(BigInt(value as number) * 1_000n);
   if (type.kind === "list") {
     const convert = converter(duckdb, type.item!);
-    return (value) => duckdb.listValue((value as readonly Value[]).map((item) => (item === null ? null : convert(item))));
+    return (value) =>
+      duckdb.listValue((value as readonly Value[]).map((item) => (item === null ? null : convert(item))));
   }
   return (value) => value as DuckDBValue;
 }
@@ -147,7 +166,10 @@ function formatOf(path: string): "parquet" | "csv" | "jsonl" {
   if (/\.parquet$/i.test(path)) return "parquet";
   if (/\.csv(\.gz)?$/i.test(path)) return "csv";
   if (/\.(jsonl|ndjson)(\.gz)?$/i.test(path)) return "jsonl";
-  throw millraceError("FILE_FORMAT_UNKNOWN", `The format of ${path} is unknown: use a name that ends in .parquet, .csv or .jsonl.`);
+  throw millraceError(
+    "FILE_FORMAT_UNKNOWN",
+    `The format of ${path} is unknown: use a name that ends in .parquet, .csv or .jsonl.`,
+  );
 }
 
 function quoted(name: string): string {

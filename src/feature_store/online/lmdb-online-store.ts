@@ -4,6 +4,7 @@ import { type LmdbEnvironment, type LmdbOnlineStoreOptions, openLmdb } from "./l
 import { lmdbError } from "./lmdb-error.ts";
 import { keyspaceStart, splitFullKey, type ValueAddress, valueAddress, withFullKey } from "./lmdb-value-address.ts";
 import type { OnlineStore } from "./online-store.ts";
+import { pooledCopy } from "./pooled-copy.ts";
 
 export type { LmdbOnlineStoreOptions };
 
@@ -92,7 +93,8 @@ export async function lmdbOnlineStore(options: LmdbOnlineStoreOptions): Promise<
     const found = values.getBinaryFast(address);
     if (found === undefined) return null;
     const revision = lastVersion();
-    const bytes = copyOf(found);
+    // The buffer is lmdb's own, longer than the value, and overwritten by the next read.
+    const bytes = pooledCopy(found, found.length);
     if (!address.hashed) return { revision, bytes };
     const split = splitFullKey(bytes);
     return Buffer.compare(split.key, fullKey) === 0 ? { revision, bytes: split.bytes } : null;
@@ -154,7 +156,7 @@ export async function lmdbOnlineStore(options: LmdbOnlineStoreOptions): Promise<
     const found = values.getBinaryFast(address);
     if (found === undefined) return [];
     const revision = lastVersion();
-    const bytes = copyOf(found);
+    const bytes = pooledCopy(found, found.length);
     if (!address.hashed) return [{ key: address.key, value: { revision, bytes } }];
     const split = splitFullKey(bytes);
     return [{ key: split.key, value: { revision, bytes: split.bytes } }];
@@ -198,7 +200,7 @@ export async function lmdbOnlineStore(options: LmdbOnlineStoreOptions): Promise<
         facts.resetReadTxn();
         return names.map((name) => {
           const found = facts.getBinaryFast(nameKey(name));
-          return found === undefined ? null : utf8.decode(copyOf(found));
+          return found === undefined ? null : utf8.decode(pooledCopy(found, found.length));
         });
       });
     },
@@ -237,13 +239,6 @@ export async function lmdbOnlineStore(options: LmdbOnlineStoreOptions): Promise<
     close,
     [Symbol.asyncDispose]: close,
   };
-}
-
-/** lmdb's own buffer is longer than the value and overwritten by the next read. */
-function copyOf(found: Buffer): Uint8Array {
-  const bytes = new Uint8Array(found.length);
-  found.copy(bytes, 0, 0, found.length);
-  return bytes;
 }
 
 /** Never empty, which LMDB refuses, and never `NEXT`. */
