@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readlinkSync, realpathSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, readlinkSync, realpathSync, rmSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { DuckDBConnection, DuckDBInstance } from "@duckdb/node-api";
 import { storeError } from "../store-error.ts";
@@ -14,6 +14,8 @@ export interface DuckdbOfflineStoreOptions {
   readonly threads?: number;
   /** What DuckDB may keep in memory before it spills to disk, bytes. Default 1 GiB. */
   readonly memoryLimitBytes?: number;
+  /** How far `.wal` grows before it is merged into the file, which holds commits up for some hundred ms. Default 64 MiB. */
+  readonly checkpointBytes?: number;
 }
 
 export type DuckdbApi = typeof import("@duckdb/node-api");
@@ -22,6 +24,7 @@ export type DuckdbApi = typeof import("@duckdb/node-api");
 export interface DuckdbDatabase {
   readonly api: DuckdbApi;
   readonly path: string;
+  readonly memoryLimitBytes: number;
   /** Throws `OFFLINE_STORE_UNAVAILABLE` once closed. */
   checkOpen(): void;
   /** Runs jobs one after the other, in the order of the calls; what they throw becomes an error of this layer. */
@@ -34,8 +37,7 @@ export interface DuckdbDatabase {
   close(): Promise<void>;
 }
 
-/** Between checkpoints the log grows to this size: a checkpoint holds commits up for some hundred milliseconds. */
-const CHECKPOINT_THRESHOLD = "64MB";
+const MIB = 2 ** 20;
 
 /** Files that this thread has open; DuckDB's lock does not hold against its own process. */
 const openHere = new Set<string>();
@@ -48,7 +50,7 @@ export async function openDuckdb(options: DuckdbOfflineStoreOptions): Promise<Du
       { cause },
     );
   });
-  const { path, readOnly = false } = options;
+  const { path, readOnly = false, memoryLimitBytes = 1_024 * MIB } = options;
   let file = resolve(path);
   let instance: DuckDBInstance | undefined;
   let reserved = false;
@@ -64,9 +66,9 @@ export async function openDuckdb(options: DuckdbOfflineStoreOptions): Promise<Du
     reserved = true;
     instance = await api.DuckDBInstance.create(file, {
       access_mode: readOnly ? "READ_ONLY" : "READ_WRITE",
-      memory_limit: `${Math.ceil((options.memoryLimitBytes ?? 2 ** 30) / 2 ** 20)}MiB`,
+      memory_limit: mebibytes(memoryLimitBytes),
       temp_directory: `${file}.tmp`,
-      checkpoint_threshold: CHECKPOINT_THRESHOLD,
+      checkpoint_threshold: mebibytes(options.checkpointBytes ?? 64 * MIB),
       // Every query that needs an order says so.
       preserve_insertion_order: "false",
       autoinstall_known_extensions: "false",
@@ -74,7 +76,7 @@ export async function openDuckdb(options: DuckdbOfflineStoreOptions): Promise<Du
     });
     const writer = await instance.connect();
     if (!readOnly) await migrateDuckdb(writer, path);
-    return database(api, path, file, instance, writer);
+    return database({ api, path, memoryLimitBytes }, file, instance, writer);
   } catch (cause) {
     const error = duckdbError(cause, path);
     instance?.closeSync();
@@ -84,12 +86,12 @@ export async function openDuckdb(options: DuckdbOfflineStoreOptions): Promise<Du
 }
 
 function database(
-  api: DuckdbApi,
-  path: string,
+  facts: Pick<DuckdbDatabase, "api" | "path" | "memoryLimitBytes">,
   file: string,
   instance: DuckDBInstance,
   writer: DuckDBConnection,
 ): DuckdbDatabase {
+  const { path } = facts;
   const steps = new Set<Promise<unknown>>();
   const readers = new Set<DuckDBConnection>();
   let last: Promise<unknown> = Promise.resolve();
@@ -124,8 +126,7 @@ function database(
   }
 
   return {
-    api,
-    path,
+    ...facts,
     checkOpen,
     write,
     transaction: (job) =>
@@ -166,6 +167,10 @@ function database(
   };
 }
 
+function mebibytes(bytes: number): string {
+  return `${Math.max(1, Math.ceil(bytes / MIB))}MiB`;
+}
+
 /** The path without links, also of a file that is not there yet. */
 function canonical(file: string): string {
   try {
@@ -179,7 +184,7 @@ function canonical(file: string): string {
   }
 }
 
-/** Whether any thread of this process has the file open; known on Linux only. */
+/** Whether any thread of this process has the file open under a lock; known on Linux only. */
 function openInProcess(file: string): boolean {
   let descriptors: string[];
   try {
@@ -189,7 +194,9 @@ function openInProcess(file: string): boolean {
   }
   return descriptors.some((descriptor) => {
     try {
-      return readlinkSync(`/proc/self/fd/${descriptor}`) === file;
+      if (readlinkSync(`/proc/self/fd/${descriptor}`) !== file) return false;
+      // A child process inherits the descriptor, not the lock.
+      return readFileSync(`/proc/self/fdinfo/${descriptor}`, "utf8").includes("lock:");
     } catch {
       return false;
     }

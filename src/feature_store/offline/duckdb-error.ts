@@ -17,6 +17,13 @@ export function duckdbError(cause: unknown, path: string): MillraceError {
       options,
     );
   }
+  if (/out of memory/i.test(text)) {
+    return storeError(
+      "OFFLINE_STORE_UNAVAILABLE",
+      `The offline store ${path} needs more memory than it may use: raise memoryLimitBytes, or lower threads. ${text}`,
+      options,
+    );
+  }
   return storeError(
     "OFFLINE_STORE_UNAVAILABLE",
     `The offline store ${path} cannot be used: ${text} Its folder must exist, be writable and have room; then start again.`,

@@ -12,6 +12,12 @@ export interface DuckdbEventReader {
   history(query: HistoryQuery): AsyncIterable<readonly LoggedEvent[]>;
 }
 
+/** What a row takes while it is sorted, roughly: the log's own columns, and any column without its text. */
+const BYTES_PER_ROW = 128;
+const BYTES_PER_COLUMN = 16;
+/** Rows of a page of `read`. */
+const PAGE_ROWS = 65_536;
+
 export function duckdbEventReader(database: DuckdbDatabase, sources: DuckdbSources): DuckdbEventReader {
   const { api } = database;
 
@@ -56,6 +62,40 @@ export function duckdbEventReader(database: DuckdbDatabase, sources: DuckdbSourc
     appender.closeSync();
   }
 
+  /**
+   * Into how many shares of the keys a history is cut. DuckDB sorts on disk what does not fit into memory, but fails on
+   * several times that.
+   */
+  async function sortShares(
+    connection: DuckDBConnection,
+    { table }: DuckdbSource,
+    conditions: readonly string[],
+  ): Promise<number> {
+    const texts = table.declaration.columns.filter(({ type }) => type.kind !== "bool" && type.kind !== "int32");
+    const lengths = texts.map(({ name }) => `coalesce(avg(strlen(${quoted(name)}::VARCHAR)), 0)`).join(" + ");
+    const sample = `SELECT ${lengths || "0"} FROM (FROM ${table.name} LIMIT ${VECTOR_ROWS})`;
+    const count = `SELECT count(*) FROM ${table.name} e WHERE ${conditions.join(" AND ")}`;
+    const result = await database.step(() => connection.runAndReadAll(`SELECT (${count}), (${sample})`));
+    const [rows, width] = result.getRows()[0]!.map(Number) as [number, number];
+    const bytes = rows * (width + BYTES_PER_ROW + BYTES_PER_COLUMN * table.declaration.columns.length);
+    return Math.max(1, Math.ceil(bytes / (database.memoryLimitBytes / 2)));
+  }
+
+  /** The last offsets of the pages that a reading is cut into, so that each is sorted in memory. */
+  async function pageEnds(
+    connection: DuckDBConnection,
+    { table }: DuckdbSource,
+    condition: string,
+    offsets: number,
+  ): Promise<number[]> {
+    // Rows lie in the order of their commits, so those of a partition are in offset order already, or nearly.
+    const page = offsets <= PAGE_ROWS ? "" : `GROUP BY e.rowid // ${PAGE_ROWS}`;
+    const ends = await database.step(() =>
+      connection.runAndReadAll(`SELECT max(e._offset) FROM ${table.name} e WHERE ${condition} ${page} ORDER BY 1`),
+    );
+    return ends.getRows().flatMap(([end]) => (end === null ? [] : [Number(end)]));
+  }
+
   async function* read(
     sourceName: string,
     partitionId: number,
@@ -65,8 +105,15 @@ export function duckdbEventReader(database: DuckdbDatabase, sources: DuckdbSourc
     const source = sources.get(sourceName);
     const connection = await database.connect();
     try {
-      const bounds = `e._partition_id = ${Math.floor(partitionId)} AND e._offset > ${Math.floor(after)} AND e._offset <= ${Math.floor(upTo)}`;
-      yield* stream(source, connection, `WHERE ${bounds} ORDER BY e._offset`);
+      const within = (from: number, to: number): string =>
+        `e._partition_id = ${Math.floor(partitionId)} AND e._offset > ${Math.floor(from)} AND e._offset <= ${Math.floor(Math.min(to, Number.MAX_SAFE_INTEGER))}`;
+      // One snapshot for all pages.
+      await database.step(() => connection.run("BEGIN"));
+      let from = after;
+      for (const to of await pageEnds(connection, source, within(after, upTo), upTo - after)) {
+        yield* stream(source, connection, `WHERE ${within(from, to)} ORDER BY e._offset`);
+        from = to;
+      }
     } finally {
       connection.closeSync();
     }
@@ -92,8 +139,13 @@ export function duckdbEventReader(database: DuckdbDatabase, sources: DuckdbSourc
           ? "e._event_time"
           : "greatest(epoch_ms(e._event_time) + 1, epoch_ms(e._ingested_at))";
       const order = [...names, moment, "e._partition_id", "e._offset"].join(", ");
-      const where = conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")}`;
-      yield* stream(source, connection, `${join} ${where} ORDER BY ${order}`);
+      // One snapshot for all shares.
+      await database.step(() => connection.run("BEGIN"));
+      const shares = await sortShares(connection, source, conditions);
+      for (let share = 0; share < shares; share++) {
+        const mine = shares === 1 ? conditions : [...conditions, `hash(${names.join(", ")}) % ${shares} = ${share}`];
+        yield* stream(source, connection, `${join} WHERE ${mine.join(" AND ")} ORDER BY ${order}`);
+      }
     } finally {
       connection.closeSync();
     }
