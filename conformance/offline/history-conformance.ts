@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { LoggedEvent } from "../../src/feature_engineering/engine/event-log.ts";
 import type { HistoryQuery, SourceTable } from "../../src/feature_store/offline/offline-store.ts";
-import { all, commit, logged, nullable, type OpenWith, payment, payments } from "./offline-store-fixtures.ts";
+import { all, commit, logged, nullable, type OpenWith, payment, payments, query } from "./offline-store-fixtures.ts";
 
 /** Grouped by key, ordered by the moment of knowledge. */
 export function historyTests(openWith: OpenWith): void {

@@ -1,7 +1,17 @@
 import { describe, expect, test } from "vitest";
 import type { OwnedPartition } from "../../src/feature_engineering/engine/event-log.ts";
 import type { OfflineStore, SourceTable } from "../../src/feature_store/offline/offline-store.ts";
-import { all, commit, logged, nullable, type OpenWith, payment, payments, required } from "./offline-store-fixtures.ts";
+import {
+  all,
+  commit,
+  logged,
+  nullable,
+  type OpenWith,
+  payment,
+  payments,
+  query,
+  required,
+} from "./offline-store-fixtures.ts";
 
 /** What may change in a declaration of which events are stored. */
 export function schemaTests(openWith: OpenWith): void {
