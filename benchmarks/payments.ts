@@ -2,21 +2,24 @@ import { Meta } from "../src/definitions/meta.ts";
 import type { Value } from "../src/definitions/value.ts";
 import { count, entity, featureView, max, mean, memory, streamSource, sum, t } from "../src/index.ts";
 
+/** The columns of the payments. */
+export const schema = {
+  payment_id: t.string(),
+  card_id: t.string(),
+  merchant_id: t.string(),
+  device_id: t.string(),
+  amount: t.float64(),
+  country: t.string(),
+  at: t.timestamp(),
+};
+
 /** Three views of four aggregations and three windows over one stream: the shape of the throughput figures. */
 export const payments = streamSource("payments", {
   stream: memory(),
   clock: "stream",
   eventTime: "at",
   lateness: "1m",
-  schema: {
-    payment_id: t.string(),
-    card_id: t.string(),
-    merchant_id: t.string(),
-    device_id: t.string(),
-    amount: t.float64(),
-    country: t.string(),
-    at: t.timestamp(),
-  },
+  schema,
 });
 const card = entity("card", { card_id: t.string() });
 const merchant = entity("merchant", { merchant_id: t.string() });

@@ -40,7 +40,12 @@ export type LogLevel = "silent" | "error" | "warn" | "info" | "debug";
 export interface ResolvedConfig {
   readonly declarations: readonly string[];
   readonly data: string;
-  readonly server: { readonly host: string; readonly port: number; readonly bodyLimitBytes: number; readonly maxRows: number };
+  readonly server: {
+    readonly host: string;
+    readonly port: number;
+    readonly bodyLimitBytes: number;
+    readonly maxRows: number;
+  };
   readonly replay: { readonly speed: number | "max"; readonly hold: boolean };
   readonly models: { readonly pollSeconds: number; readonly cacheBytes: number };
   readonly logLevel: LogLevel;
@@ -76,25 +81,42 @@ const VARIABLES = [
  * Loads a configuration file; environment variables win over it.
  * @throws `CONFIG_NOT_FOUND`, `CONFIG_INVALID` (naming the value or variable)
  */
-export async function loadConfig(file: string, env: Readonly<Record<string, string | undefined>>): Promise<ResolvedConfig> {
+export async function loadConfig(
+  file: string,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<ResolvedConfig> {
   const path = resolve(file);
   if (!existsSync(path)) {
-    throw millraceError("CONFIG_NOT_FOUND", `There is no configuration ${path}: make one (millrace.config.ts), or name it with --config.`);
+    throw millraceError(
+      "CONFIG_NOT_FOUND",
+      `There is no configuration ${path}: make one (millrace.config.ts), or name it with --config.`,
+    );
   }
   let module: { readonly default?: unknown };
   try {
     module = (await import(pathToFileURL(path).href)) as { readonly default?: unknown };
   } catch (error) {
-    throw millraceError("CONFIG_INVALID", `The configuration ${path} cannot be loaded: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw millraceError(
+      "CONFIG_INVALID",
+      `The configuration ${path} cannot be loaded: ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error },
+    );
   }
   if (typeof module.default !== "object" || module.default === null) {
-    throw millraceError("CONFIG_INVALID", `The configuration ${path} has no default export: export default defineConfig({ declarations: "./features.ts" }).`);
+    throw millraceError(
+      "CONFIG_INVALID",
+      `The configuration ${path} has no default export: export default defineConfig({ declarations: "./features.ts" }).`,
+    );
   }
   return resolveConfig(module.default as MillraceConfig, dirname(path), env);
 }
 
 /** Fills in and checks a configuration; relative paths are relative to `folder`. */
-export function resolveConfig(config: MillraceConfig, folder: string, env: Readonly<Record<string, string | undefined>>): ResolvedConfig {
+export function resolveConfig(
+  config: MillraceConfig,
+  folder: string,
+  env: Readonly<Record<string, string | undefined>>,
+): ResolvedConfig {
   checkNames(config);
   for (const name of Object.keys(env)) {
     if (name.startsWith("MILLRACE_") && !VARIABLES.includes(name)) {
@@ -107,30 +129,47 @@ export function resolveConfig(config: MillraceConfig, folder: string, env: Reado
     throw millraceError("CONFIG_INVALID", `declarations must be a module's path, or a list of them.`);
   }
   for (const path of declarations) {
-    if (!existsSync(absolute(path))) throw millraceError("CONFIG_INVALID", `declarations names ${absolute(path)}, which does not exist.`);
+    if (!existsSync(absolute(path)))
+      throw millraceError("CONFIG_INVALID", `declarations names ${absolute(path)}, which does not exist.`);
   }
   const text = (name: string, variable: string, value: string | undefined, fallback: string): string => {
     const found = env[variable] ?? value ?? fallback;
     if (typeof found !== "string" || found === "") throw invalid(name, variable, env, "a text");
     return found;
   };
-  const number = (name: string, variable: string, value: number | undefined, fallback: number, least: number, most: number): number => {
+  const number = (
+    name: string,
+    variable: string,
+    value: number | undefined,
+    fallback: number,
+    least: number,
+    most: number,
+  ): number => {
     const given = env[variable];
     const found = given === undefined ? (value ?? fallback) : given.trim() === "" ? Number.NaN : Number(given);
-    if (typeof found !== "number" || !(found >= least && found <= most)) throw invalid(name, variable, env, `a number from ${least} to ${most}`);
+    if (typeof found !== "number" || !(found >= least && found <= most))
+      throw invalid(name, variable, env, `a number from ${least} to ${most}`);
     return found;
   };
   const speed = env.MILLRACE_REPLAY_SPEED ?? config.replay?.speed ?? "max";
   const logLevel = (env.MILLRACE_LOG_LEVEL ?? config.logLevel ?? "info") as LogLevel;
   if (!LEVELS.includes(logLevel)) throw invalid("logLevel", "MILLRACE_LOG_LEVEL", env, `one of ${LEVELS.join(", ")}`);
-  if (config.replay?.hold !== undefined && typeof config.replay.hold !== "boolean") throw invalid("replay.hold", "", env, "true or false");
+  if (config.replay?.hold !== undefined && typeof config.replay.hold !== "boolean")
+    throw invalid("replay.hold", "", env, "true or false");
   return {
     declarations: declarations.map(absolute),
     data: absolute(text("data", "MILLRACE_DATA", config.data, ".millrace")),
     server: {
       host: text("server.host", "MILLRACE_HOST", config.server?.host, "127.0.0.1"),
       port: number("server.port", "MILLRACE_PORT", config.server?.port, 8080, 0, 65_535),
-      bodyLimitBytes: number("server.bodyLimitBytes", "MILLRACE_BODY_LIMIT_BYTES", config.server?.bodyLimitBytes, 32 * 2 ** 20, 1_024, 2 ** 31),
+      bodyLimitBytes: number(
+        "server.bodyLimitBytes",
+        "MILLRACE_BODY_LIMIT_BYTES",
+        config.server?.bodyLimitBytes,
+        32 * 2 ** 20,
+        1_024,
+        2 ** 31,
+      ),
       maxRows: number("server.maxRows", "MILLRACE_MAX_ROWS", config.server?.maxRows, 100_000, 1, 1e7),
     },
     replay: {
@@ -138,8 +177,22 @@ export function resolveConfig(config: MillraceConfig, folder: string, env: Reado
       hold: config.replay?.hold ?? false,
     },
     models: {
-      pollSeconds: number("models.pollSeconds", "MILLRACE_MODEL_POLL_SECONDS", config.models?.pollSeconds, 5, 0.05, 86_400),
-      cacheBytes: number("models.cacheBytes", "MILLRACE_MODEL_CACHE_BYTES", config.models?.cacheBytes, 2 ** 30, 2 ** 20, 2 ** 40),
+      pollSeconds: number(
+        "models.pollSeconds",
+        "MILLRACE_MODEL_POLL_SECONDS",
+        config.models?.pollSeconds,
+        5,
+        0.05,
+        86_400,
+      ),
+      cacheBytes: number(
+        "models.cacheBytes",
+        "MILLRACE_MODEL_CACHE_BYTES",
+        config.models?.cacheBytes,
+        2 ** 30,
+        2 ** 20,
+        2 ** 40,
+      ),
     },
     logLevel,
   };
@@ -150,7 +203,8 @@ function checkNames(config: MillraceConfig): void {
     const inner = KNOWN[name];
     if (inner === undefined) throw unknownName(name, Object.keys(KNOWN));
     if (inner === null) continue;
-    if (typeof value !== "object" || value === null) throw millraceError("CONFIG_INVALID", `${name} must be an object.`);
+    if (typeof value !== "object" || value === null)
+      throw millraceError("CONFIG_INVALID", `${name} must be an object.`);
     for (const key of Object.keys(value)) if (!inner.includes(key)) throw unknownName(`${name}.${key}`, inner);
   }
 }
@@ -159,7 +213,12 @@ function unknownName(name: string, known: readonly string[]): Error {
   return millraceError("CONFIG_INVALID", `The configuration has no '${name}': known here are ${known.join(", ")}.`);
 }
 
-function invalid(name: string, variable: string, env: Readonly<Record<string, string | undefined>>, expected: string): Error {
+function invalid(
+  name: string,
+  variable: string,
+  env: Readonly<Record<string, string | undefined>>,
+  expected: string,
+): Error {
   const from = env[variable] === undefined ? name : `the variable ${variable}`;
   return millraceError("CONFIG_INVALID", `${from} must be ${expected}.`, { details: { name: from } });
 }

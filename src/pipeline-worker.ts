@@ -9,7 +9,9 @@ const options = workerData as WorkerOptions;
 const port = parentPort!;
 try {
   const modules = await Promise.all(
-    options.declarations.map(async (path) => (await import(pathToFileURL(path).href)) as Readonly<Record<string, unknown>>),
+    options.declarations.map(
+      async (path) => (await import(pathToFileURL(path).href)) as Readonly<Record<string, unknown>>,
+    ),
   );
   const metrics = createMetrics({ thread: "pipeline" });
   const methods = await createWorkerMethods(options, modules, (notice, value) => notify(port, notice, value));

@@ -48,8 +48,13 @@ export async function loadDeclarations(paths: readonly string[]): Promise<Declar
       const module = (await import(pathToFileURL(path).href)) as Readonly<Record<string, unknown>>;
       for (const [name, value] of Object.entries(module)) all[`${index}.${name}`] = value;
     } catch (error) {
-      const code = error instanceof Error && "code" in error && error.name === "MillraceError" ? `${String(error.code)}: ` : "";
-      throw millraceError("DECLARATIONS_INVALID", `The declarations in ${path} cannot be loaded: ${code}${error instanceof Error ? error.message : String(error)}`, { cause: error });
+      const code =
+        error instanceof Error && "code" in error && error.name === "MillraceError" ? `${String(error.code)}: ` : "";
+      throw millraceError(
+        "DECLARATIONS_INVALID",
+        `The declarations in ${path} cannot be loaded: ${code}${error instanceof Error ? error.message : String(error)}`,
+        { cause: error },
+      );
     }
   }
   return collectDeclarations(all);
@@ -60,7 +65,11 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
   const { log } = options;
   const declarations = await loadDeclarations(config.declarations);
   await mkdir(config.data, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
-    throw millraceError("DATA_FOLDER_UNWRITABLE", `The data folder ${config.data} cannot be made: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw millraceError(
+      "DATA_FOLDER_UNWRITABLE",
+      `The data folder ${config.data} cannot be made: ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error },
+    );
   });
   const token = crypto.randomUUID();
   const claim = await claimDataFolder(config.data, { pid: process.pid, url: null, token });
@@ -89,7 +98,10 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
     const waiting = new Set(["views are being filled", "models are being loaded"]);
     const readiness = (): { ready: boolean; reasons: readonly string[] } => ({
       ready: waiting.size === 0 && failure === null,
-      reasons: [...waiting, ...(failure === null ? [] : [failure instanceof Error ? failure.message : String(failure)])],
+      reasons: [
+        ...waiting,
+        ...(failure === null ? [] : [failure instanceof Error ? failure.message : String(failure)]),
+      ],
     });
     const server: ApiServer = await createApiServer({
       features,
@@ -147,8 +159,17 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
   }
 }
 
-async function startWorker(config: ResolvedConfig, ingest: boolean, log: Logger): Promise<{ worker: Worker; rpc: RpcClient<WorkerMethods> }> {
-  const workerData: WorkerOptions = { declarations: config.declarations, data: config.data, replay: config.replay, ingest };
+async function startWorker(
+  config: ResolvedConfig,
+  ingest: boolean,
+  log: Logger,
+): Promise<{ worker: Worker; rpc: RpcClient<WorkerMethods> }> {
+  const workerData: WorkerOptions = {
+    declarations: config.declarations,
+    data: config.data,
+    replay: config.replay,
+    ingest,
+  };
   const worker = new Worker(workerFile(), { workerData, name: "millrace-pipeline" });
   const opened = Promise.withResolvers<void>();
   const rpc = callRpc<WorkerMethods>(worker, (notice, value) => {
@@ -158,7 +179,11 @@ async function startWorker(config: ResolvedConfig, ingest: boolean, log: Logger)
     else if (notice === "function-failed") log.debug({ where: value }, "a function failed on an event");
   });
   worker.once("error", (error) => opened.reject(error));
-  worker.once("exit", (code) => opened.reject(millraceError("THREAD_DIED", `The pipeline's thread ended with code ${code} at start.`, { kind: "operational" })));
+  worker.once("exit", (code) =>
+    opened.reject(
+      millraceError("THREAD_DIED", `The pipeline's thread ended with code ${code} at start.`, { kind: "operational" }),
+    ),
+  );
   await opened.promise;
   return { worker, rpc };
 }

@@ -18,7 +18,12 @@ interface Call {
 interface Answer {
   readonly answer: number;
   readonly value?: unknown;
-  readonly error?: { readonly code: string; readonly message: string; readonly kind: "user" | "operational" | "bug"; readonly details: object };
+  readonly error?: {
+    readonly code: string;
+    readonly message: string;
+    readonly kind: "user" | "operational" | "bug";
+    readonly details: object;
+  };
 }
 interface Notice {
   readonly notice: string;
@@ -33,7 +38,8 @@ export function serveRpc(port: MessagePort, methods: RpcMethods): void {
     const answer = message.call;
     try {
       const method = methods[message.method];
-      if (method === undefined) throw millraceError("BUG", `The thread has no method ${message.method}.`, { kind: "bug" });
+      if (method === undefined)
+        throw millraceError("BUG", `The thread has no method ${message.method}.`, { kind: "bug" });
       port.postMessage({ answer, value: await method(...message.args) } satisfies Answer);
     } catch (error) {
       port.postMessage({ answer, error: portableError(error) } satisfies Answer);
@@ -50,7 +56,10 @@ export function notify(port: MessagePort, notice: string, value: unknown): void 
  * Calls the worker's methods. If the worker dies, all calls reject with `THREAD_DIED`.
  * `onNotice` takes what the worker tells unasked.
  */
-export function callRpc<M extends RpcMethods>(worker: Worker, onNotice: (notice: string, value: unknown) => void): RpcClient<M> {
+export function callRpc<M extends RpcMethods>(
+  worker: Worker,
+  onNotice: (notice: string, value: unknown) => void,
+): RpcClient<M> {
   const waiting = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>();
   let next = 0;
   let dead: Error | null = null;
@@ -60,7 +69,13 @@ export function callRpc<M extends RpcMethods>(worker: Worker, onNotice: (notice:
     const call = waiting.get(message.answer);
     waiting.delete(message.answer);
     if (message.error === undefined) call?.resolve(message.value);
-    else call?.reject(millraceError(message.error.code, message.error.message, { kind: message.error.kind, details: { ...message.error.details } }));
+    else
+      call?.reject(
+        millraceError(message.error.code, message.error.message, {
+          kind: message.error.kind,
+          details: { ...message.error.details },
+        }),
+      );
   });
   const die = (why: string): void => {
     dead ??= millraceError("THREAD_DIED", `The pipeline's thread ended: ${why}.`, { kind: "operational" });
@@ -70,18 +85,26 @@ export function callRpc<M extends RpcMethods>(worker: Worker, onNotice: (notice:
   worker.on("error", (error) => die(error instanceof Error ? error.message : String(error)));
   worker.on("exit", (code) => die(`exit code ${code}`));
   return new Proxy({} as RpcClient<M>, {
-    get: (_target, method: string) => (...args: unknown[]) =>
-      new Promise((resolve, reject) => {
-        if (dead !== null) return reject(dead);
-        const call = next++;
-        waiting.set(call, { resolve, reject });
-        worker.postMessage({ call, method, args } satisfies Call);
-      }),
+    get:
+      (_target, method: string) =>
+      (...args: unknown[]) =>
+        new Promise((resolve, reject) => {
+          if (dead !== null) return reject(dead);
+          const call = next++;
+          waiting.set(call, { resolve, reject });
+          worker.postMessage({ call, method, args } satisfies Call);
+        }),
   });
 }
 
 /** An error as structured cloning keeps it. */
 export function portableError(error: unknown): NonNullable<Answer["error"]> {
-  if (isMillraceError(error)) return { code: error.code, message: error.message, kind: error.kind, details: { ...error.details } };
-  return { code: "INTERNAL", message: error instanceof Error ? error.message : String(error), kind: "bug", details: {} };
+  if (isMillraceError(error))
+    return { code: error.code, message: error.message, kind: error.kind, details: { ...error.details } };
+  return {
+    code: "INTERNAL",
+    message: error instanceof Error ? error.message : String(error),
+    kind: "bug",
+    details: {},
+  };
 }

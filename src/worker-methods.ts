@@ -6,7 +6,13 @@ import { encodeFrame } from "./feature_store/offline/duckdb-frame.ts";
 import { duckdbOfflineStore } from "./feature_store/offline/duckdb-offline-store.ts";
 import type { StoredDeadLetter } from "./feature_store/offline/offline-store.ts";
 import { lmdbOnlineStore } from "./feature_store/online/lmdb-online-store.ts";
-import { type AppliedPlan, applyPlan, currentPlan, type PlanPreview, previewPlan } from "./feature_store/registry/registry.ts";
+import {
+  type AppliedPlan,
+  applyPlan,
+  currentPlan,
+  type PlanPreview,
+  previewPlan,
+} from "./feature_store/registry/registry.ts";
 import { createTrainingSet, type TrainingManifest, type TrainingSetRequest } from "./feature_store/training-set.ts";
 import type { PushOptions, PushResult } from "./ingestion/sources/http-push.ts";
 import { createPipeline, type PipelineStatus } from "./pipeline.ts";
@@ -59,7 +65,9 @@ export async function createWorkerMethods(
   modules: readonly Readonly<Record<string, unknown>>[],
   tell: (notice: string, value: unknown) => void,
 ): Promise<Omit<WorkerMethods, "metrics">> {
-  const declarations: Declarations = collectDeclarations(Object.assign({}, ...modules.map((module, i) => prefixed(module, i))));
+  const declarations: Declarations = collectDeclarations(
+    Object.assign({}, ...modules.map((module, i) => prefixed(module, i))),
+  );
   const online = await lmdbOnlineStore({ path: join(options.data, "hot") });
   const offline = await duckdbOfflineStore({ path: join(options.data, "cold.duckdb") });
   const onFunctionFailure = (where: string): void => tell("function-failed", where);
@@ -69,9 +77,16 @@ export async function createWorkerMethods(
     offline,
     replay: options.replay,
     onFunctionFailure,
-    onFailure: (source, error) => tell("source-failed", { source, message: error instanceof Error ? error.message : String(error) }),
+    onFailure: (source, error) =>
+      tell("source-failed", { source, message: error instanceof Error ? error.message : String(error) }),
   });
-  const store: FeatureStore = createFeatureStore({ ...declarations, online, offline, now: Date.now, onFunctionFailure });
+  const store: FeatureStore = createFeatureStore({
+    ...declarations,
+    online,
+    offline,
+    now: Date.now,
+    onFunctionFailure,
+  });
   let closing: Promise<void> | null = null;
   return {
     async start() {
@@ -110,6 +125,7 @@ export async function createWorkerMethods(
 
 /** Two modules may export one name: what is declared has its own. */
 function prefixed(module: Readonly<Record<string, unknown>>, index: number): Record<string, unknown> {
-  if (Object.keys(module).length === 0) throw millraceError("CONFIG_INVALID", "A module of declarations exports nothing.");
+  if (Object.keys(module).length === 0)
+    throw millraceError("CONFIG_INVALID", "A module of declarations exports nothing.");
   return Object.fromEntries(Object.entries(module).map(([name, value]) => [`${index}.${name}`, value]));
 }

@@ -1,13 +1,17 @@
-import type { PushOptions, PushResult } from "../ingestion/sources/http-push.ts";
-import type { IngestionStatus } from "../ingestion/stream-ingestion.ts";
 import type { StoredDeadLetter } from "../feature_store/offline/offline-store.ts";
 import type { TrainingManifest, TrainingSetRequest } from "../feature_store/training-set.ts";
+import type { PushOptions, PushResult } from "../ingestion/sources/http-push.ts";
+import type { IngestionStatus } from "../ingestion/stream-ingestion.ts";
 
 /** What the API asks of the write side, which lives in another thread. */
 export interface ApiBackend {
   /** Rejects with `SOURCE_UNKNOWN`, `BACK_PRESSURE`, `SOURCE_CLOSED`, `PUSH_TOO_LARGE`, `DECODE_FAILED`. */
   push(source: string, events: readonly unknown[] | string, options: PushOptions): Promise<PushResult>;
-  trainingSet(service: string, request: TrainingSetRequest, format: "parquet" | "csv" | "rows"): Promise<{
+  trainingSet(
+    service: string,
+    request: TrainingSetRequest,
+    format: "parquet" | "csv" | "rows",
+  ): Promise<{
     readonly bytes: Uint8Array | null;
     readonly columns: readonly { readonly name: string; readonly kind: string }[];
     readonly rows: readonly (readonly unknown[])[] | null;

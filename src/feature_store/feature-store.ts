@@ -5,6 +5,7 @@ import type { FeatureViewMeta } from "../definitions/feature-view.ts";
 import type { Value } from "../definitions/value.ts";
 import { metaNames } from "../feature_engineering/engine/meta-names.ts";
 import type { ServiceColumn } from "../feature_engineering/plan/service-columns.ts";
+import type { RowTransform } from "../feature_engineering/transforms/compile-row.ts";
 import type { FittedState } from "../feature_engineering/transforms/fitted-state.ts";
 import { fitRow } from "../feature_engineering/transforms/fitter.ts";
 import type { FeatureStatus } from "../feature_engineering/windows/read-features.ts";
@@ -89,10 +90,8 @@ export function createFeatureStore(options: FeatureStoreOptions): FeatureStore {
   const runtimeOf = (name: string): ViewRuntime => views.get(name)!;
   const services = new Map(options.services.map((s) => [s.name, createServiceRuntime(s, runtimeOf, failed)]));
   const reader = createOnlineReader(online);
-  const binds = new WeakMap<
-    ServiceRuntime,
-    { fitted: FittedState | null; make: (inputs: readonly Value[]) => Value[] }
-  >();
+  /** Per service and fitted state: models whose versions alternate have one each. */
+  const binds = new WeakMap<ServiceRuntime, WeakMap<object, RowTransform>>();
 
   function service(name: string): ServiceRuntime {
     const found = services.get(name);
@@ -105,11 +104,12 @@ export function createFeatureStore(options: FeatureStoreOptions): FeatureStore {
     return found;
   }
 
-  function bind(runtime: ServiceRuntime, fitted: FittedState | null): (inputs: readonly Value[]) => Value[] {
-    const known = binds.get(runtime);
-    if (known !== undefined && known.fitted === fitted) return known.make;
-    const make = runtime.row.bind(fitted);
-    binds.set(runtime, { fitted, make });
+  function bind(runtime: ServiceRuntime, fitted: FittedState | null): RowTransform {
+    let known = binds.get(runtime);
+    if (known === undefined) binds.set(runtime, (known = new WeakMap()));
+    const state = fitted ?? runtime;
+    let make = known.get(state);
+    if (make === undefined) known.set(state, (make = runtime.row.bind(fitted)));
     return make;
   }
 

@@ -1,0 +1,90 @@
+import { subscribe } from "node:diagnostics_channel";
+import { createWriteStream } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { finished } from "node:stream/promises";
+import { Meta } from "../src/definitions/meta.ts";
+import { ENGINE_BATCH_CHANNEL, type EngineBatchEvent } from "../src/feature_engineering/engine/channels.ts";
+import { collectDeclarations } from "../src/feature_engineering/plan/collect-declarations.ts";
+import { duckdbOfflineStore } from "../src/feature_store/offline/duckdb-offline-store.ts";
+import { lmdbOnlineStore } from "../src/feature_store/online/lmdb-online-store.ts";
+import { fileReplay, streamSource } from "../src/index.ts";
+import { createPipeline } from "../src/pipeline.ts";
+import { cardView, deviceView, merchantView, paymentRows, payments } from "./payments.ts";
+
+const EVENTS = 500_000;
+
+/**
+ * End to end on the embedded stores: JSON lines of about 200 bytes from a file, decoded and validated, committed to
+ * DuckDB, folded into three views of four aggregations and three windows, written to LMDB. One thread of ours.
+ */
+export async function run(args: readonly string[]): Promise<void> {
+  for (const entities of args.length > 0 ? args.map(Number) : [1_000, 10_000, 100_000]) await measure(entities);
+}
+
+async function measure(entities: number): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "millrace-bench-"));
+  try {
+    const path = join(folder, "payments.jsonl");
+    const bytes = await writeEvents(path, entities);
+    const replayed = streamSource("payments", {
+      stream: fileReplay({ path }),
+      clock: "stream",
+      eventTime: "at",
+      lateness: "1m",
+      schema,
+    });
+    const views = [cardView, merchantView, deviceView].map((view) => view[Meta]);
+    const declarations = collectDeclarations({ replayed });
+    const online = await lmdbOnlineStore({ path: join(folder, "hot") });
+    const offline = await duckdbOfflineStore({ path: join(folder, "cold.duckdb") });
+    const pipeline = createPipeline({
+      sources: declarations.sources,
+      views,
+      online,
+      offline,
+      ,
+    });
+    const spent = { commit: 0, fold: 0, write: 0, writes: 0 };
+    subscribe(ENGINE_BATCH_CHANNEL, (message) => {
+      const batch = message as EngineBatchEvent;
+      spent.commit += batch.commitSeconds;
+      spent.fold += batch.foldSeconds;
+      spent.write += batch.writeSeconds;
+      spent.writes += batch.writes;
+    });
+    await pipeline.recover();
+    const cpu = process.cpuUsage();
+    const started = performance.now();
+    pipeline.start();
+    await pipeline.finished();
+    const seconds = (performance.now() - started) / 1_000;
+    const { user, system } = process.cpuUsage(cpu);
+    process.stdout.write(
+      `${entities.toLocaleString("en")} entities per view, ${Math.round(bytes / EVENTS)} bytes per event: ` +
+        `${Math.round(EVENTS / seconds).toLocaleString("en")} events/s (aim: 50,000), ` +
+        `${((user + system) / EVENTS).toFixed(1)} µs CPU per event, ${(spent.writes / EVENTS).toFixed(2)} hot writes per event, ` +
+        `commit ${spent.commit.toFixed(1)} s, fold ${spent.fold.toFixed(1)} s, write ${spent.write.toFixed(1)} s of ${seconds.toFixed(1)} s, ` +
+        `RSS ${Math.round(process.memoryUsage.rss() / 2 ** 20)} MiB\n`,
+    );
+    await pipeline.close();
+    await online.close();
+    await offline.close();
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function writeEvents(path: string, entities: number): Promise<number> {
+  const out = createWriteStream(path);
+  let bytes = 0;
+  for (const [id, card, merchant, device, amount, country, at] of paymentRows(EVENTS, entities)) {
+    const line = `${JSON.stringify({ payment_id: id, card_id: card, merchant_id: merchant, device_id: device, amount, country, at: new Date(at as number), note: "a field that no column reads" })}\n`;
+    bytes += line.length;
+    out.write(line);
+  }
+  out.end();
+  await finished(out);
+  return bytes;
+}
