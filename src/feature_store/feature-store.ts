@@ -105,11 +105,10 @@ export function createFeatureStore(options: FeatureStoreOptions): FeatureStore {
   }
 
   function bind(runtime: ServiceRuntime, fitted: FittedState | null): RowTransform {
-    let known = binds.get(runtime);
-    if (known === undefined) binds.set(runtime, (known = new WeakMap()));
-    const state = fitted ?? runtime;
-    let make = known.get(state);
-    if (make === undefined) known.set(state, (make = runtime.row.bind(fitted)));
+    const known = binds.get(runtime) ?? new WeakMap<object, RowTransform>();
+    binds.set(runtime, known);
+    const make = known.get(fitted ?? runtime) ?? runtime.row.bind(fitted);
+    known.set(fitted ?? runtime, make);
     return make;
   }
 

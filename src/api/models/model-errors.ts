@@ -23,7 +23,21 @@ export type ModelErrorCode =
   /** The model's runtime failed while predicting. */
   | "MODEL_RUN_FAILED"
   /** The runner was used after `close()`. */
-  | "MODEL_CLOSED";
+  | "MODEL_CLOSED"
+  /** No model of that name is declared. */
+  | "MODEL_UNKNOWN"
+  /** No version of the model could be loaded yet. */
+  | "MODEL_NOT_READY"
+  /** The model does not fit the feature service that it is declared to read. */
+  | "MODEL_SERVICE_MISMATCH"
+  /** The model's answers do not fit the output columns that it is declared to have. */
+  | "MODEL_OUTPUT_MISMATCH"
+  /** The model has no such version, or no version to go back to. */
+  | "MODEL_VERSION_UNKNOWN"
+  /** The files of a version changed while they were read: the next poll sees what they became. */
+  | "MODEL_VERSION_CHANGED"
+  /** The model's declared timeout passed and it declares no fallback. */
+  | "DEADLINE_EXCEEDED";
 
 /** Makes a `MillraceError` with one of the codes of this folder. */
 export function modelError(code: ModelErrorCode, message: string, options?: MillraceErrorOptions): MillraceError {

@@ -1,0 +1,274 @@
+import { channel } from "node:diagnostics_channel";
+import { isMillraceError } from "../../definitions/errors.ts";
+import type { ModelMeta } from "../../definitions/model.ts";
+import type { FittedState } from "../../feature_engineering/transforms/fitted-state.ts";
+import type { FeatureStore, OnlineFeatures } from "../../feature_store/feature-store.ts";
+import { PREDICTION_CHANNEL, type PredictionEvent } from "../channels.ts";
+import { folderModelSource } from "./folder-model-source.ts";
+import { createInferencePool } from "./inference-pool.ts";
+import { modelError } from "./model-errors.ts";
+import type { PredictionRow } from "./model-output.ts";
+import type { ModelSource } from "./model-source.ts";
+import { createModelVersions, type ModelVersions, type VersionSlot } from "./model-versions.ts";
+import {
+  type LargeBatch,
+  type PredictedRows,
+  type PredictRequest,
+  type PredictStages,
+  predictRows,
+} from "./predict-rows.ts";
+
+/** As much of a pino logger as the host uses. */
+export interface HostLog {
+  info(facts: object, message: string): void;
+  warn(facts: object, message: string): void;
+}
+
+export interface ModelHostOptions {
+  readonly models: readonly ModelMeta[];
+  readonly features: FeatureStore;
+  /** How often new versions are looked for. */
+  readonly pollSeconds: number;
+  /** The most memory that loaded models may take; those used least recently are freed. One is always allowed. */
+  readonly cacheBytes: number;
+  readonly log: HostLog;
+  /** Wall clock; epoch milliseconds. */
+  readonly now: () => number;
+  /** Default: by the model's declared location. */
+  readonly sourceOf?: (model: ModelMeta) => ModelSource;
+  /** Threads for large batches. Default 1, started when first needed. */
+  readonly inferenceThreads?: number;
+  /** Default 512 rows, of ONNX models 32. */
+  readonly largeBatch?: LargeBatch;
+}
+
+export interface Prediction {
+  readonly model: string;
+  /** The version that answered; null if the declared fallback did. */
+  readonly version: string | null;
+  /** Per row, by declared output column. */
+  readonly predictions: readonly PredictionRow[];
+  /** What the model read; null for a fallback. */
+  readonly features: OnlineFeatures | null;
+  /** t, epoch milliseconds; null for a fallback. */
+  readonly asOf: number | null;
+  /** Per row: an event at or after t was applied, so a window may hold more than it should. */
+  readonly headOverlap: readonly boolean[];
+  /** True if the model did not answer in time and the declared fallback stands in. */
+  readonly fallback: boolean;
+}
+
+/** Serves the newest good version of every declared model. */
+export interface ModelHost {
+  /** Loads the newest version of every model, then looks for newer ones. A model that cannot be loaded stops nothing. */
+  start(): Promise<void>;
+  list(): readonly ModelVersions[];
+  /** @throws `MODEL_UNKNOWN` */
+  get(name: string): ModelVersions;
+  /** What the transforms of the model's service learned, of the serving version. @throws `MODEL_UNKNOWN`, `MODEL_NOT_READY` */
+  fitted(name: string): Promise<FittedState | null>;
+  /**
+   * Reads the features of the rows and predicts, all with one version. `startedAt` (default: now) is the request's
+   * arrival on the monotonic clock, from which the model's timeout counts.
+   * @throws `MODEL_UNKNOWN`, `MODEL_NOT_READY`, `DEADLINE_EXCEEDED`, `MODEL_…`, and what `getOnlineFeatures` throws
+   */
+  predict(name: string, request: PredictRequest, startedAt?: number): Promise<Prediction>;
+  /** Looks for new versions now, of one model or of all. */
+  refresh(name?: string): Promise<void>;
+  /** @throws `MODEL_UNKNOWN`, `MODEL_VERSION_UNKNOWN` */
+  rollback(name: string): Promise<void>;
+  /** Null goes back to the newest version. @throws `MODEL_UNKNOWN`, `MODEL_VERSION_UNKNOWN`, load errors */
+  pin(name: string, version: string | null): Promise<void>;
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+const predictionChannel = channel(PREDICTION_CHANNEL);
+
+export function createModelHost(options: ModelHostOptions): ModelHost {
+  const { features, log, now } = options;
+  const large = options.largeBatch ?? { onnx: 32, others: 512 };
+  const sourceOf = options.sourceOf ?? ((model) => folderModelSource({ path: model.location.path }));
+  const pool = createInferencePool({ threads: options.inferenceThreads ?? 1 });
+  const models = new Map(options.models.map((model) => [model.name, versionsOf(model)]));
+  let timer: NodeJS.Timeout | null = null;
+  let isClosed = false;
+
+  function versionsOf(model: ModelMeta): ModelVersions {
+    return createModelVersions({
+      model,
+      service: features.service(model.service.name),
+      source: sourceOf(model),
+      now,
+      onLoaded: (slot) => {
+        const { version, loadSeconds, sizeBytes } = slot;
+        log.info(
+          { model: model.name, version: version.version, seconds: loadSeconds, size_bytes: sizeBytes },
+          "model version serves",
+        );
+        keepWithinCache(slot);
+      },
+      onFailed: ({ version, code, message }) =>
+        log.warn({ model: model.name, version, code, reason: message }, "model version could not be loaded"),
+    });
+  }
+
+  /** Frees what was used least recently: versions kept for a rollback first. */
+  function keepWithinCache(loaded: VersionSlot): void {
+    const held = [...models.values()].flatMap((versions) =>
+      [versions.previous, versions.serving].flatMap((slot) =>
+        slot !== null && slot.resident !== null ? [{ versions, slot, isServing: slot === versions.serving }] : [],
+      ),
+    );
+    let bytes = held.reduce((sum, { slot }) => sum + slot.sizeBytes, 0);
+    held.sort((a, b) => Number(a.isServing) - Number(b.isServing) || a.slot.usedAt - b.slot.usedAt);
+    for (const { versions, slot } of held) {
+      if (bytes <= options.cacheBytes) return;
+      if (slot === loaded || slot.inFlight > 0) continue;
+      versions.evict(slot);
+      bytes -= slot.sizeBytes;
+    }
+  }
+
+  function get(name: string): ModelVersions {
+    const found = models.get(name);
+    if (found !== undefined) return found;
+    throw modelError(
+      "MODEL_UNKNOWN",
+      `There is no model '${name}': declared are ${[...models.keys()].join(", ") || "none"}.`,
+    );
+  }
+
+  async function answer(
+    versions: ModelVersions,
+    request: PredictRequest,
+    stages: PredictStages,
+  ): Promise<PredictedRows & { readonly version: string }> {
+    const acquired = versions.acquire();
+    const slot = acquired instanceof Promise ? await acquired : acquired;
+    try {
+      const rows = await predictRows(
+        slot.resident!,
+        versions.model.service.name,
+        features,
+        pool,
+        large,
+        request,
+        stages,
+      );
+      return { ...rows, version: slot.version.version };
+    } finally {
+      versions.release(slot);
+    }
+  }
+
+  async function predict(name: string, request: PredictRequest, startedAt = performance.now()): Promise<Prediction> {
+    const versions = get(name);
+    const { model } = versions;
+    const stages: PredictStages = { features: 0, model: 0 };
+    let outcome = "ok";
+    let version: string | null = null;
+    try {
+      const work = answer(versions, request, stages);
+      const done = model.timeoutMs === null ? await work : await inTime(work, startedAt + model.timeoutMs);
+      if (done === null) {
+        outcome = "DEADLINE_EXCEEDED";
+        return fallbackOf(model, request.rows.length);
+      }
+      version = done.version;
+      const { predictions, features: read } = done;
+      return {
+        model: name,
+        version,
+        predictions,
+        features: read,
+        asOf: read.asOf,
+        headOverlap: read.headOverlap,
+        fallback: false,
+      };
+    } catch (error) {
+      outcome = isMillraceError(error) ? error.code : "INTERNAL";
+      throw error;
+    } finally {
+      if (predictionChannel.hasSubscribers) {
+        predictionChannel.publish({
+          model: name,
+          version,
+          rows: request.rows.length,
+          seconds: (performance.now() - startedAt) / 1_000,
+          stages,
+          outcome,
+        } satisfies PredictionEvent);
+      }
+    }
+  }
+
+  async function poll(): Promise<void> {
+    await Promise.all([...models.values()].map((versions) => versions.update()));
+    if (isClosed) return;
+    timer = setTimeout(() => void poll(), options.pollSeconds * 1_000);
+    timer.unref();
+  }
+
+  async function close(): Promise<void> {
+    isClosed = true;
+    if (timer !== null) clearTimeout(timer);
+    await Promise.all([...models.values()].map((versions) => versions.close()));
+    await pool.close();
+  }
+
+  return {
+    start: poll,
+    list: () => [...models.values()],
+    get,
+    async fitted(name) {
+      const versions = get(name);
+      const slot = await versions.acquire();
+      const { fitted } = slot.resident!;
+      versions.release(slot);
+      return fitted;
+    },
+    predict,
+    async refresh(name) {
+      await Promise.all((name === undefined ? [...models.values()] : [get(name)]).map((versions) => versions.update()));
+    },
+    rollback: async (name) => get(name).rollback(),
+    pin: async (name, version) => get(name).pin(version),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+/** Null if the work is not done at `deadline` (monotonic clock, milliseconds); what it still does is then dropped. */
+async function inTime<T>(work: Promise<T>, deadline: number): Promise<T | null> {
+  const late = Promise.withResolvers<null>();
+  const timer = setTimeout(() => late.resolve(null), Math.max(0, deadline - performance.now()));
+  try {
+    const done = await Promise.race([work, late.promise]);
+    // Work that blocks the thread also delays the timer.
+    return performance.now() > deadline ? null : done;
+  } finally {
+    clearTimeout(timer);
+    work.catch(() => {});
+  }
+}
+
+function fallbackOf(model: ModelMeta, rows: number): Prediction {
+  const { fallback } = model;
+  if (fallback === null) {
+    throw modelError(
+      "DEADLINE_EXCEEDED",
+      `Model '${model.name}' did not answer within its timeout of ${model.timeoutMs} ms, and declares no fallback. Send fewer rows at once, raise the timeout, or declare a fallback.`,
+      { kind: "operational", details: { model: model.name, timeout_ms: model.timeoutMs } },
+    );
+  }
+  return {
+    model: model.name,
+    version: null,
+    predictions: new Array<PredictionRow>(rows).fill(fallback),
+    features: null,
+    asOf: null,
+    headOverlap: [],
+    fallback: true,
+  };
+}

@@ -1,0 +1,28 @@
+/** One version of a model, as its source knows it. */
+export interface ModelVersion {
+  /** The name that people use: `"3"`. */
+  readonly version: string;
+  /** Changes whenever the content does: what was written anew under the same name is another version. */
+  readonly id: string;
+  /** A hash of the content. */
+  readonly etag: string;
+  /** Epoch milliseconds; null if the source does not know. */
+  readonly createdAt: number | null;
+}
+
+/** Where the versions of one model come from: a folder, a model registry. */
+export interface ModelSource {
+  /**
+   * The versions that are complete, newest first. A version that is still being written is not listed.
+   * @throws `MODEL_NOT_FOUND` if the place itself does not exist
+   */
+  list(): Promise<readonly ModelVersion[]>;
+  /**
+   * The version as a local folder in MLflow model format, which stays as it is while the version is listed.
+   * @throws `MODEL_VERSION_CHANGED` if its content is no longer that of the version
+   */
+  fetch(version: ModelVersion): Promise<string>;
+  /** Calls back when a list may have changed, for sources that are told; all others are polled. Returns how to stop. */
+  watch?(onChange: () => void): () => void;
+  close(): Promise<void>;
+}
