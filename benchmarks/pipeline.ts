@@ -11,7 +11,7 @@ import { duckdbOfflineStore } from "../src/feature_store/offline/duckdb-offline-
 import { lmdbOnlineStore } from "../src/feature_store/online/lmdb-online-store.ts";
 import { fileReplay, streamSource } from "../src/index.ts";
 import { createPipeline } from "../src/pipeline.ts";
-import { cardView, deviceView, merchantView, paymentRows, payments } from "./payments.ts";
+import { cardView, deviceView, merchantView, paymentRows, schema } from "./payments.ts";
 
 const EVENTS = 500_000;
 
@@ -44,7 +44,6 @@ async function measure(entities: number): Promise<void> {
       views,
       online,
       offline,
-      ,
     });
     const spent = { commit: 0, fold: 0, write: 0, writes: 0 };
     subscribe(ENGINE_BATCH_CHANNEL, (message) => {

@@ -1,5 +1,7 @@
 /** The names of the diagnostics channels of the API, and what is published on them. */
 
+/** Published when a predict request begins: its model's name. */
+export const PREDICTION_START_CHANNEL = "millrace:api:prediction-start";
 /** Published after each predict request, failed ones too: {@link PredictionEvent}. */
 export const PREDICTION_CHANNEL = "millrace:api:prediction";
 /** Published after each attempt to load a model version: {@link ModelLoadEvent}. */

@@ -13,6 +13,8 @@ export interface OnlineReadEvent {
   readonly misses: number;
   readonly headOverlaps: number;
   readonly seconds: number;
+  /** Per input the view that it is read from, null for a request column; one and the same list for one service. */
+  readonly inputViews: readonly (string | null)[];
   /** Per row, one status per input. */
   readonly statuses: () => readonly (readonly FeatureStatus[])[];
 }

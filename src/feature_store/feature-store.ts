@@ -160,6 +160,7 @@ export function createFeatureStore(options: FeatureStoreOptions): FeatureStore {
           misses: read.misses,
           headOverlaps: read.headOverlap.filter(Boolean).length,
           seconds: (performance.now() - started) / 1_000,
+          inputViews: runtime.inputViews,
           statuses: () => read.statuses,
         } satisfies OnlineReadEvent);
       }

@@ -3,7 +3,7 @@ import { isMillraceError } from "../../definitions/errors.ts";
 import type { ModelMeta } from "../../definitions/model.ts";
 import type { FittedState } from "../../feature_engineering/transforms/fitted-state.ts";
 import type { FeatureStore, OnlineFeatures } from "../../feature_store/feature-store.ts";
-import { PREDICTION_CHANNEL, type PredictionEvent } from "../channels.ts";
+import { PREDICTION_CHANNEL, PREDICTION_START_CHANNEL, type PredictionEvent } from "../channels.ts";
 import { folderModelSource } from "./folder-model-source.ts";
 import { createInferencePool } from "./inference-pool.ts";
 import { modelError } from "./model-errors.ts";
@@ -84,6 +84,7 @@ export interface ModelHost {
 }
 
 const predictionChannel = channel(PREDICTION_CHANNEL);
+const startChannel = channel(PREDICTION_START_CHANNEL);
 
 export function createModelHost(options: ModelHostOptions): ModelHost {
   const { features, log, now } = options;
@@ -165,6 +166,7 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
   async function predict(name: string, request: PredictRequest, startedAt = performance.now()): Promise<Prediction> {
     const versions = get(name);
     const { model } = versions;
+    if (startChannel.hasSubscribers) startChannel.publish(name);
     const stages: PredictStages = { features: 0, model: 0 };
     let outcome = "ok";
     let version: string | null = null;

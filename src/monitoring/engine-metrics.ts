@@ -1,0 +1,46 @@
+import {
+  ENGINE_BATCH_CHANNEL,
+  ENGINE_RECOVERY_CHANNEL,
+  type EngineBatchEvent,
+  type EngineRecoveryEvent,
+} from "../feature_engineering/engine/channels.ts";
+import * as families from "./families/engine.ts";
+import { observe } from "./histogram-cell.ts";
+import type { MetricSet } from "./metric-set.ts";
+import { subscribe } from "./subscribe.ts";
+
+/** Measures the embedded engine's batches and recoveries. Returns what ends that. */
+export function engineMetrics(set: MetricSet): () => void {
+  const events = set.counter(families.engineEvents);
+  const duplicates = set.counter(families.engineDuplicates);
+  const conflicts = set.counter(families.engineConflicts);
+  const nullKeys = set.counter(families.engineNullKeys);
+  const writes = set.counter(families.engineWrites);
+  const seconds = set.histogram(families.engineBatchDuration);
+  const clock = set.gauge(families.engineClock);
+  const folded = set.gauge(families.recoveryFolded);
+  const pending = set.gauge(families.recoveryPending);
+
+  const ends = [
+    subscribe<EngineBatchEvent>(ENGINE_BATCH_CHANNEL, (event) => {
+      const { source } = event;
+      events.child(source).value += event.events;
+      duplicates.child(source).value += event.duplicates;
+      conflicts.child(source).value += event.conflicts;
+      nullKeys.child(source).value += event.nullKeys;
+      writes.child(source).value += event.writes;
+      observe(seconds.child(source, "commit"), event.commitSeconds);
+      observe(seconds.child(source, "fold"), event.foldSeconds);
+      observe(seconds.child(source, "write"), event.writeSeconds);
+      // Before the first event there is no clock.
+      if (Number.isFinite(event.clock)) clock.child(source).value = event.clock / 1_000;
+    }),
+    subscribe<EngineRecoveryEvent>(ENGINE_RECOVERY_CHANNEL, ({ source, events: done, total, done: finished }) => {
+      folded.child(source).value = done;
+      pending.child(source).value = finished ? 0 : Math.max(0, total - done);
+    }),
+  ];
+  return () => {
+    for (const end of ends) end();
+  };
+}

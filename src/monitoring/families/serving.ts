@@ -1,0 +1,98 @@
+import type { CounterFamily, GaugeFamily, HistogramFamily } from "../metric-family.ts";
+import { COARSE_BUCKETS, PREDICTION_BUCKETS, STAGE_BUCKETS } from "./buckets.ts";
+
+export const predictionDuration: HistogramFamily<["model"]> = {
+  name: "millrace_prediction_duration_seconds",
+  type: "histogram",
+  help: "Time from a predict request's arrival in its handler to its answer, of requests that were answered.",
+  labels: ["model"],
+  buckets: PREDICTION_BUCKETS,
+};
+
+export const predictionStageDuration: HistogramFamily<["model", "stage"]> = {
+  name: "millrace_prediction_stage_duration_seconds",
+  type: "histogram",
+  help: "Time of one stage of an answered predict request: features (store round trip, windows, transforms) or model.",
+  labels: ["model", "stage"],
+  buckets: STAGE_BUCKETS,
+};
+
+export const predictions: CounterFamily<["model"]> = {
+  name: "millrace_predictions_total",
+  type: "counter",
+  help: "Rows that were predicted.",
+  labels: ["model"],
+  buckets: [],
+};
+
+export const predictionRequests: CounterFamily<["model", "outcome"]> = {
+  name: "millrace_prediction_requests_total",
+  type: "counter",
+  help: "Predict requests by outcome: ok, or the error's code. A model that nobody ever loaded is counted as unknown.",
+  labels: ["model", "outcome"],
+  buckets: [],
+};
+
+export const predictionsInFlight: GaugeFamily<[]> = {
+  name: "millrace_prediction_requests_in_flight",
+  type: "gauge",
+  help: "Predict requests that have begun and are not answered.",
+  labels: [],
+  buckets: [],
+};
+
+export const modelLoadDuration: HistogramFamily<["model"]> = {
+  name: "millrace_model_load_duration_seconds",
+  type: "histogram",
+  help: "Time to load, warm up and check a version of a model, failed attempts included.",
+  labels: ["model"],
+  buckets: COARSE_BUCKETS,
+};
+
+export const modelLoads: CounterFamily<["model", "outcome"]> = {
+  name: "millrace_model_loads_total",
+  type: "counter",
+  help: "Attempts to load a version of a model by outcome: ok, or the error's code.",
+  labels: ["model", "outcome"],
+  buckets: [],
+};
+
+export const modelLastLoad: GaugeFamily<["model"]> = {
+  name: "millrace_model_last_load_timestamp_seconds",
+  type: "gauge",
+  help: "When a version of the model was last loaded without an error, in seconds since 1970.",
+  labels: ["model"],
+  buckets: [],
+};
+
+export const modelServing: GaugeFamily<["model", "version"]> = {
+  name: "millrace_model_serving_info",
+  type: "gauge",
+  help: "1 for the version of the model that answers.",
+  labels: ["model", "version"],
+  buckets: [],
+};
+
+export const modelSize: GaugeFamily<["model"]> = {
+  name: "millrace_model_size_bytes",
+  type: "gauge",
+  help: "Size of the version of the model that answers.",
+  labels: ["model"],
+  buckets: [],
+};
+
+export const httpRequests: CounterFamily<["method", "route", "status"]> = {
+  name: "millrace_http_requests_total",
+  type: "counter",
+  help: "HTTP requests by the pattern of their route and the answer's status.",
+  labels: ["method", "route", "status"],
+  buckets: [],
+};
+
+export const httpRequestDuration: HistogramFamily<["method", "route"]> = {
+  name: "millrace_http_request_duration_seconds",
+  type: "histogram",
+  help: "Time from an HTTP request's arrival until its answer was sent.",
+  labels: ["method", "route"],
+  buckets: COARSE_BUCKETS,
+};

@@ -1,0 +1,9 @@
+/**
+ * Upper bounds of histogram buckets from `from` to `to`, both included, `perDecade` of them for each factor of ten,
+ * rounded to four significant digits. With 24 per decade neighbours are 10% apart, and a quantile that Prometheus
+ * interpolates is within 3% of the true one on smooth distributions; a value alone in its bucket may be 10% off.
+ */
+export function logarithmicBuckets(perDecade: number, from: number, to: number): readonly number[] {
+  const count = Math.round(Math.log10(to / from) * perDecade);
+  return Array.from({ length: count + 1 }, (_, k) => Number((from * 10 ** (k / perDecade)).toPrecision(4)));
+}

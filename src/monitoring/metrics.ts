@@ -1,0 +1,43 @@
+import { engineMetrics } from "./engine-metrics.ts";
+import { httpMetrics } from "./http-metrics.ts";
+import { ingestionMetrics } from "./ingestion-metrics.ts";
+import { createMetricSet } from "./metric-set.ts";
+import { modelMetrics } from "./model-metrics.ts";
+import { onlineReadMetrics } from "./online-read-metrics.ts";
+import { predictionMetrics } from "./prediction-metrics.ts";
+import { processMetrics } from "./process-metrics.ts";
+import type { MetricsReader } from "./read-side.ts";
+import { threadMetrics } from "./thread-metrics.ts";
+
+export interface MetricsOptions {
+  /** `main`: API, reads of the feature store, the process. `pipeline`: ingestion and engine. Both: the thread itself. */
+  readonly thread: "main" | "pipeline";
+  /** Wall clock, epoch milliseconds. Default `Date.now`. */
+  readonly now?: () => number;
+}
+
+export interface Metrics extends MetricsReader {
+  /** Ends the subscriptions. What was counted can still be rendered. */
+  close(): void;
+  [Symbol.dispose](): void;
+}
+
+/**
+ * Subscribes to the channels of the layers that run in this thread and counts from now on. Diagnostics channels reach
+ * no other thread: make one in each, and join what they render with `mergeExpositions`.
+ */
+export function createMetrics(options: MetricsOptions): Metrics {
+  const { thread, now = Date.now } = options;
+  const set = createMetricSet();
+  const ends = [threadMetrics(set, thread)];
+  if (thread === "main") {
+    ends.push(predictionMetrics(set), modelMetrics(set, now), httpMetrics(set), onlineReadMetrics(set));
+    processMetrics(set);
+  } else {
+    ends.push(ingestionMetrics(set), engineMetrics(set));
+  }
+  const close = (): void => {
+    for (const end of ends.splice(0)) end();
+  };
+  return { render: set.render, close, [Symbol.dispose]: close };
+}
