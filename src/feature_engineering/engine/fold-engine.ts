@@ -58,6 +58,8 @@ export interface FoldEngine {
 
 /** Events folded at once during recovery and within a batch: bounds memory, and is below the cache's capacity. */
 const SLICE = 8_192;
+/** How often `applied` follows what was written. What lies between is folded again after a crash, and skipped. */
+const FLUSH_SECONDS = 0.25;
 
 const batches = channel(ENGINE_BATCH_CHANNEL);
 const recoveries = channel(ENGINE_RECOVERY_CHANNEL);
@@ -82,6 +84,7 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
   let instance = "";
   let folding: Promise<unknown> = Promise.resolve();
   let flushing: Promise<void> | null = null;
+  let flushedAt = Number.NEGATIVE_INFINITY;
   let broken = false;
 
   const clock = (): number => (source.clock === "wall" ? now() : streamClock);
@@ -215,6 +218,12 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
       throw error;
     }
     written.set(partitionId, lastOffset);
+    if (seconds() - flushedAt >= FLUSH_SECONDS) startFlush();
+    return [writes, foldSeconds, seconds() - started - foldSeconds];
+  }
+
+  function startFlush(): void {
+    flushedAt = seconds();
     flushing ??= flushOnce().then(
       () => {
         flushing = null;
@@ -225,7 +234,6 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
         flushing = null;
       },
     );
-    return [writes, foldSeconds, seconds() - started - foldSeconds];
   }
 
   async function repair(): Promise<void> {
@@ -284,6 +292,8 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
   async function tend(): Promise<void> {
     await folding.catch(() => {});
     if (broken) await repair();
+    const behind = [...written].some(([partitionId, offset]) => offset > durableApplied(partitionId));
+    if (behind && flushing === null && seconds() - flushedAt >= FLUSH_SECONDS) startFlush();
   }
 
   return {
