@@ -1,6 +1,6 @@
 /** The names of the diagnostics channels of the API, and what is published on them. */
 
-/** Published when a predict request begins: its model's name. */
+/** Published when a predict request begins, with no payload; one {@link PredictionEvent} follows, whatever happens. */
 export const PREDICTION_START_CHANNEL = "millrace:api:prediction-start";
 /** Published after each predict request, failed ones too: {@link PredictionEvent}. */
 export const PREDICTION_CHANNEL = "millrace:api:prediction";
