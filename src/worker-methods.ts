@@ -1,6 +1,8 @@
 import { join } from "node:path";
 import { millraceError } from "./definitions/errors.ts";
 import { collectDeclarations, type Declarations } from "./feature_engineering/plan/collect-declarations.ts";
+import { metaNames } from "./feature_engineering/engine/meta-names.ts";
+import { checkConsistency, type ConsistencyReport } from "./feature_store/check-consistency.ts";
 import { createFeatureStore, type FeatureStore } from "./feature_store/feature-store.ts";
 import { encodeFrame } from "./feature_store/offline/duckdb-frame.ts";
 import { duckdbOfflineStore } from "./feature_store/offline/duckdb-offline-store.ts";
@@ -14,6 +16,7 @@ import {
   previewPlan,
 } from "./feature_store/registry/registry.ts";
 import { createTrainingSet, type TrainingManifest, type TrainingSetRequest } from "./feature_store/training-set.ts";
+import type { ViewRuntime } from "./feature_store/view-runtime.ts";
 import type { PushOptions, PushResult } from "./ingestion/sources/http-push.ts";
 import { createPipeline, type PipelineStatus } from "./pipeline.ts";
 import type { RpcMethods } from "./thread-rpc.ts";
@@ -46,6 +49,8 @@ export interface WorkerMethods extends RpcMethods {
   readonly removeDeadLetters: (ids: readonly number[]) => Promise<void>;
   readonly plan: () => Promise<PlanPreview>;
   readonly applied: () => Promise<AppliedPlan | null>;
+  /** Compares the hot store with history for a sample of entities of a view, or of every view. */
+  readonly checkConsistency: (view: string | null, sample: number) => Promise<readonly ConsistencyReport[]>;
   /** The thread's metrics in the exposition format that `accept` asks for. Only where the thread has metrics. */
   readonly metrics: (accept: string) => Promise<string>;
   readonly close: () => Promise<void>;
@@ -112,6 +117,17 @@ export async function createWorkerMethods(
     removeDeadLetters: (ids) => offline.removeDeadLetters(ids),
     plan: () => previewPlan(offline, declarations),
     applied: () => currentPlan(offline),
+    async checkConsistency(name, sample) {
+      const views = name === null ? [...store.views.values()] : [viewOf(store, name)];
+      const reports: ConsistencyReport[] = [];
+      for (const view of views) {
+        const { source } = view.layout.view;
+        const [clock] = await online.readMeta([metaNames.clock(source.name)]);
+        const time = source.clock === "wall" ? Date.now() : Number(clock ?? 0);
+        reports.push(await checkConsistency({ view, online, offline, sample, time }));
+      }
+      return reports;
+    },
     close() {
       closing ??= (async () => {
         await pipeline.drain();
@@ -128,4 +144,10 @@ function prefixed(module: Readonly<Record<string, unknown>>, index: number): Rec
   if (Object.keys(module).length === 0)
     throw millraceError("CONFIG_INVALID", "A module of declarations exports nothing.");
   return Object.fromEntries(Object.entries(module).map(([name, value]) => [`${index}.${name}`, value]));
+}
+
+function viewOf(store: FeatureStore, name: string): ViewRuntime {
+  const found = store.views.get(name);
+  if (found !== undefined) return found;
+  throw millraceError("VIEW_UNKNOWN", `There is no feature view '${name}': declared are ${[...store.views.keys()].join(", ")}.`);
 }

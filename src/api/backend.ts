@@ -1,4 +1,6 @@
+import type { ConsistencyReport } from "../feature_store/check-consistency.ts";
 import type { StoredDeadLetter } from "../feature_store/offline/offline-store.ts";
+import type { AppliedPlan } from "../feature_store/registry/registry.ts";
 import type { TrainingManifest, TrainingSetRequest } from "../feature_store/training-set.ts";
 import type { PushOptions, PushResult } from "../ingestion/sources/http-push.ts";
 import type { IngestionStatus } from "../ingestion/stream-ingestion.ts";
@@ -23,4 +25,8 @@ export interface ApiBackend {
   /** Lets held replays deliver the events before `time` (epoch milliseconds); resolves when they are readable. */
   advanceTo(time: number): Promise<void>;
   release(): Promise<void>;
+  /** The plan that was applied last; null before the first. */
+  applied(): Promise<AppliedPlan | null>;
+  /** Compares the hot store with history for a sample of entities of a view, or of every view. */
+  checkConsistency(view: string | null, sample: number): Promise<readonly ConsistencyReport[]>;
 }

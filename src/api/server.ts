@@ -1,167 +1,184 @@
 import { channel } from "node:diagnostics_channel";
-import swagger from "@fastify/swagger";
-import swaggerUi from "@fastify/swagger-ui";
+import type { Socket } from "node:net";
 import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
-import { millraceError } from "../definitions/errors.ts";
-import type { Declarations } from "../feature_engineering/plan/collect-declarations.ts";
-import type { FeatureStore } from "../feature_store/feature-store.ts";
-import type { ApiBackend } from "./backend.ts";
+import { type Logger, type LoggerOptions, pino } from "pino";
+import { adminGuard } from "./admin-guard.ts";
+import type { ApiContext } from "./api-context.ts";
+import { apiError } from "./api-errors.ts";
 import { HTTP_REQUEST_CHANNEL, type HttpRequestEvent } from "./channels.ts";
-import { type Problem, problem, problemOf } from "./http-errors.ts";
-import type { ModelHost } from "./models/model-host.ts";
-import { featureRoutes } from "./routes/features.ts";
+import { describeApi } from "./openapi.ts";
+import { PROBLEM_TYPE, toProblem } from "./problem.ts";
+import { parseBody } from "./request-body.ts";
+import { catalogRoutes } from "./routes/catalog.ts";
+import { eventRoutes } from "./routes/events.ts";
+import { historicalFeatureRoutes } from "./routes/features-historical.ts";
+import { onlineFeatureRoutes } from "./routes/features-online.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { modelRoutes } from "./routes/models.ts";
-import { replayRoutes } from "./routes/replay.ts";
-import { sourceRoutes } from "./routes/sources.ts";
+import { operationRoutes } from "./routes/operations.ts";
+import { operatorRoutes } from "./routes/operator.ts";
+import { predictRoutes } from "./routes/predict.ts";
 
-export interface ApiServerOptions {
-  readonly features: FeatureStore;
-  readonly models: ModelHost;
-  readonly backend: ApiBackend;
-  readonly declarations: Declarations;
-  /** What /readyz answers, and why not. */
-  readonly readiness: () => { readonly ready: boolean; readonly reasons: readonly string[] };
-  /** What /metrics answers, by the request's `Accept`. */
-  readonly metrics: (accept: string) => Promise<{ readonly contentType: string; readonly body: string }>;
-  readonly limits: { readonly bodyLimitBytes: number; readonly maxRows: number };
-  readonly log: FastifyBaseLogger;
-  /** Millrace's. */
-  readonly version: string;
-  /** What admin routes ask for as a bearer token; null: they are open. */
+export interface ApiServerOptions extends ApiContext {
+  /** A pino logger, or its options. */
+  readonly log: Logger | LoggerOptions;
+  /** What the admin routes ask for as a bearer token; null: nobody may use them. */
   readonly token: string | null;
 }
 
+/** The HTTP server. */
 export interface ApiServer {
+  /** Port 0 takes a free one. */
   listen(address: { readonly host: string; readonly port: number }): Promise<{ readonly url: string }>;
-  /** /readyz answers 503 from now on; resolves when no request is in flight any more. */
+  /** Answers 503 on `/readyz` from now on, takes no new connections, finishes what is in flight, closes. */
   drain(): Promise<void>;
   close(): Promise<void>;
-  /** For tests: a request without a socket. */
+  /** A request without a network, for tests. */
   readonly inject: FastifyInstance["inject"];
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** What the routes share. */
-export interface RouteContext extends ApiServerOptions {
-  /** Throws `UNAUTHORIZED` unless the request carries the token. */
-  admin(request: FastifyRequest): void;
-  /** Throws `TOO_MANY_ROWS`. */
-  checkRows(count: number): void;
-  draining(): boolean;
-}
+/** How long requests in flight may take once the server stops, milliseconds. */
+const DRAIN_MS = 10_000;
 
 const requests = channel(HTTP_REQUEST_CHANNEL);
 
-/** Makes the HTTP API. */
 export async function createApiServer(options: ApiServerOptions): Promise<ApiServer> {
-  const { limits, token } = options;
-  const app = fastify({
-    loggerInstance: options.log,
+  const log = "child" in options.log ? options.log : pino(options.log);
+  const app: FastifyInstance = fastify({
+    // Fastify asks for a logger of its own type, which pino's is in all that it uses.
+    loggerInstance: log as FastifyBaseLogger,
     disableRequestLogging: true,
-    bodyLimit: limits.bodyLimitBytes,
-    forceCloseConnections: "idle",
-    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
+    bodyLimit: options.limits.bodyLimitBytes,
+    // While closing, what still comes over open connections is answered.
+    return503OnClosing: false,
     routerOptions: { ignoreTrailingSlash: true },
+    forceCloseConnections: "idle",
+    frameworkErrors: sendProblem,
+    clientErrorHandler: refuseBrokenRequest,
   });
   let isDraining = false;
-  const inFlight = new Set<string>();
+  let closing: Promise<void> | null = null;
 
-  const context: RouteContext = {
-    ...options,
-    admin(request) {
-      if (token !== null && request.headers.authorization !== `Bearer ${token}`) {
-        throw millraceError(
-          "UNAUTHORIZED",
-          "This route is the operator's: send the token of the data folder's private file as 'Authorization: Bearer …'.",
-        );
-      }
-    },
-    checkRows(count) {
-      if (count > limits.maxRows) {
-        throw millraceError(
-          "TOO_MANY_ROWS",
-          `The request has ${count} rows, at most ${limits.maxRows} are allowed: send it in parts, or raise server.maxRows.`,
-        );
-      }
-    },
-    draining: () => isDraining,
-  };
-
-  app.setErrorHandler((error, request, reply) => sendProblem(reply, problemOf(error, request.id), error, request));
-  app.setNotFoundHandler((request, reply) =>
-    sendProblem(
-      reply,
-      problem(
-        "ROUTE_UNKNOWN",
-        404,
-        `There is no ${request.method} ${request.url.split("?")[0]}: /docs lists the routes.`,
-      ),
-    ),
-  );
-  app.addHook("onRequest", async (request) => {
-    inFlight.add(request.id);
+  // Bodies are checked by the routes, whose errors say more; the schemas are documentation.
+  app.setValidatorCompiler(() => () => true);
+  app.setSerializerCompiler(() => (value) => JSON.stringify(value, plainBigint));
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("application/json", { parseAs: "string" }, (_request, text, done) => {
+    try {
+      done(null, parseBody(text as string));
+    } catch (error) {
+      done(error as Error);
+    }
   });
-  app.addHook("onResponse", async (request, reply) => {
-    inFlight.delete(request.id);
-    if (!requests.hasSubscribers) return;
-    requests.publish({
-      method: request.method,
-      route: request.routeOptions.url ?? "unknown",
-      status: reply.statusCode,
-      seconds: reply.elapsedTime / 1_000,
-    } satisfies HttpRequestEvent);
+  app.setErrorHandler(sendProblem);
+  app.addHook("onResponse", (request, reply, done) => {
+    if (requests.hasSubscribers) {
+      requests.publish({
+        method: request.method,
+        route: request.routeOptions.url ?? "unknown",
+        status: reply.statusCode,
+        seconds: reply.elapsedTime / 1_000,
+      } satisfies HttpRequestEvent);
+    }
+    done();
   });
 
-  await app.register(swagger, {
-    openapi: {
-      openapi: "3.1.0",
-      info: { title: "Millrace", version: options.version, description: "Features and predictions in real time." },
-    },
+  const routes: { readonly method: string; readonly pattern: RegExp }[] = [];
+  app.addHook("onRoute", ({ method, url }) => {
+    const pattern = new RegExp(`^${url.replace(/[.+*?^$()[\]{}|\\]/g, "\\$&").replace(/:\w+/g, "[^/]+")}$`);
+    for (const one of [method].flat()) routes.push({ method: one, pattern });
   });
-  await app.register(swaggerUi, { routePrefix: "/docs" });
-  app.get("/openapi.json", { schema: { hide: true } }, async () => app.swagger());
-  app.get("/", { schema: { hide: true } }, async () => ({
-    name: "millrace",
-    version: options.version,
-    docs: "/docs",
-    openapi: "/openapi.json",
-    metrics: "/metrics",
-    models: options.declarations.models.map((model) => `/v1/models/${model.name}`),
-    services: options.declarations.services.map((service) => `/v1/features/services/${service.name}`),
-  }));
-  healthRoutes(app, context);
-  modelRoutes(app, context);
-  featureRoutes(app, context);
-  sourceRoutes(app, context);
-  replayRoutes(app, context);
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split("?", 1)[0]!;
+    const allowed = [...new Set(routes.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method))];
+    if (allowed.length === 0) {
+      throw apiError("ROUTE_UNKNOWN", `There is no route ${request.method} ${path.slice(0, 200)}: see /docs.`);
+    }
+    reply.header("allow", allowed.join(", "));
+    throw apiError("METHOD_NOT_ALLOWED", `This route takes ${allowed.join(", ")}, not ${request.method}.`, {
+      details: { allowed },
+    });
+  });
+
+  const admin = adminGuard(options.token);
+  await describeApi(app, options);
+  predictRoutes(app, options);
+  modelRoutes(app, options, admin);
+  onlineFeatureRoutes(app, options);
+  historicalFeatureRoutes(app, options);
+  catalogRoutes(app, options);
+  eventRoutes(app, options);
+  operationRoutes(app, options, admin);
+  operatorRoutes(app, options, admin);
+  healthRoutes(app, options, () => isDraining);
   await app.ready();
 
+  const close = (): Promise<void> => {
+    isDraining = true;
+    closing ??= (async () => {
+      // An answer may wait for a replay that nobody advances any more.
+      const timer = setTimeout(() => app.server.closeAllConnections(), DRAIN_MS);
+      await app.close();
+      clearTimeout(timer);
+    })();
+    return closing;
+  };
   return {
     async listen({ host, port }) {
       try {
         return { url: await app.listen({ host, port }) };
-      } catch (error) {
-        const code = (error as { readonly code?: string }).code;
-        throw millraceError(
-          "ADDRESS_UNAVAILABLE",
-          `Cannot listen on ${host}:${port}${code === "EADDRINUSE" ? ", another process does" : ` (${code ?? String(error)})`}: set server.port, or MILLRACE_PORT, to another port (0 takes a free one).`,
-          { cause: error },
-        );
+      } catch (cause) {
+        throw listenFailure(cause, host, port);
       }
     },
-    async drain() {
-      isDraining = true;
-      const deadline = performance.now() + 10_000;
-      while (inFlight.size > 0 && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10));
-    },
-    close: () => app.close(),
+    drain: close,
+    close,
     inject: app.inject.bind(app) as FastifyInstance["inject"],
+    [Symbol.asyncDispose]: close,
   };
 }
 
-function sendProblem(reply: FastifyReply, body: Problem, error?: unknown, request?: FastifyRequest): FastifyReply {
-  if (body.status === 500) request?.log.error({ err: error, request_id: request.id }, "request failed");
-  if (body.status === 503) void reply.header("retry-after", String(body.retry_after_seconds ?? 1));
-  if (body.status === 401) void reply.header("www-authenticate", "Bearer");
-  return reply.code(body.status).type("application/problem+json").send(body);
+function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+  const { status, body, retryAfter } = toProblem(error, request.id);
+  if (status >= 500) request.log.error({ err: error, route: request.routeOptions.url, status }, "request failed");
+  if (status === 401) reply.header("www-authenticate", 'Bearer realm="millrace"');
+  if (retryAfter !== null) reply.header("retry-after", String(retryAfter));
+  // A string with its own type is sent as it is.
+  reply.code(status).type(PROBLEM_TYPE).send(body);
+}
+
+/** What is not HTTP at all never becomes a request. */
+function refuseBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === "ECONNRESET" || socket.destroyed || !socket.writable) return;
+  const isLong = error.code === "HPE_HEADER_OVERFLOW";
+  const { body } = toProblem(
+    apiError("REQUEST_INVALID", isLong ? "The headers are too long." : "This is not an HTTP/1.1 request."),
+    "",
+  );
+  const line = isLong ? "431 Request Header Fields Too Large" : "400 Bad Request";
+  socket.end(
+    `HTTP/1.1 ${line}\r\nContent-Type: ${PROBLEM_TYPE}\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}
+
+function listenFailure(cause: unknown, host: string, port: number): Error {
+  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+  const why: Readonly<Record<string, string>> = {
+    EADDRINUSE: "another process listens there: stop it, or choose another port (MILLRACE_PORT; 0 takes a free one)",
+    EACCES: "this user may not: choose a port of 1024 or above (MILLRACE_PORT)",
+    EADDRNOTAVAIL: "this machine has no such address (MILLRACE_HOST)",
+    ENOTFOUND: "this host's name is unknown (MILLRACE_HOST)",
+  };
+  return apiError(
+    "ADDRESS_UNAVAILABLE",
+    `The server cannot listen on ${host}:${port}: ${why[code] ?? String(cause)}.`,
+    {
+      cause,
+    },
+  );
+}
+
+function plainBigint(_key: string, value: unknown): unknown {
+  return typeof value === "bigint" ? (Number.isSafeInteger(Number(value)) ? Number(value) : String(value)) : value;
 }

@@ -10,6 +10,7 @@ import {
 import { createViewReading, type FeatureStatus, readFeatures } from "../feature_engineering/windows/read-features.ts";
 import type { OfflineStore } from "./offline/offline-store.ts";
 import type { ServiceLookup, ServiceRuntime } from "./service-runtime.ts";
+import type { ViewRuntime } from "./view-runtime.ts";
 
 export type Knowledge = "event_time" | "ingested_at";
 
@@ -48,6 +49,24 @@ export async function readHistory(
   }
   for (const lookup of service.lookups) await readLookup(store, lookup, rows, knowledge, inputs, statuses);
   return { inputs, statuses };
+}
+
+/** Every feature of a view, for each key, at one moment, from raw events. */
+export async function readViewHistory(
+  store: OfflineStore,
+  runtime: ViewRuntime,
+  keys: readonly (readonly Value[])[],
+  time: number,
+): Promise<{ readonly values: readonly Value[]; readonly statuses: readonly FeatureStatus[] }[]> {
+  const lookup: ServiceLookup = {
+    runtime,
+    keyIndexes: runtime.layout.keyTypes.map((_, index) => index),
+    reads: runtime.layout.features.map((_, index) => ({ feature: index, slot: index })),
+  };
+  const inputs = keys.map(() => new Array<Value>(lookup.reads.length).fill(null));
+  const statuses = keys.map(() => new Array<FeatureStatus>(lookup.reads.length).fill("NOT_FOUND"));
+  await readLookup(store, lookup, keys.map((key) => ({ lookup: key, time })), "event_time", inputs, statuses);
+  return inputs.map((values, i) => ({ values, statuses: statuses[i]! }));
 }
 
 /** Tiles that no later row needs are dropped after this many events. */

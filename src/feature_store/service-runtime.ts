@@ -22,6 +22,8 @@ export interface ServiceRuntime {
   readonly row: CompiledRow;
   readonly lookups: readonly ServiceLookup[];
   readonly requests: readonly { readonly index: number; readonly slot: number }[];
+  /** Per input slot the view that it is read from; null for a request column. */
+  readonly inputViews: readonly (string | null)[];
   /** How many input slots a row has. */
   readonly inputCount: number;
   /** Per output column, the input slot whose status it has; −1 if it is computed from several. */
@@ -60,11 +62,18 @@ export function createServiceRuntime(
     row,
     lookups: [...lookups.values()],
     requests,
+    inputViews: inputViews(row),
     inputCount: row.featureInputs.length + row.requestInputs.length,
     statusSlots: statusSlots(row),
     inputViews: [...row.featureInputs.map((input) => input.view.name), ...row.requestInputs.map(() => null)],
     sources: [...new Map(service.views.map((view) => [view.source.name, view.source])).values()],
   };
+}
+
+function inputViews(row: CompiledRow): (string | null)[] {
+  const views = new Array<string | null>(row.featureInputs.length + row.requestInputs.length).fill(null);
+  for (const input of row.featureInputs) views[input.slot] = input.view.name;
+  return views;
 }
 
 /** A column has the status of the one feature that it reads; a computed one is PRESENT or NULL_VALUE by its value. */

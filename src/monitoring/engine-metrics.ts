@@ -20,6 +20,7 @@ export function engineMetrics(set: MetricSet): () => void {
   const clock = set.gauge(families.engineClock);
   const folded = set.gauge(families.recoveryFolded);
   const pending = set.gauge(families.recoveryPending);
+  const nullKeysSeen = new Map<string, number>();
 
   const ends = [
     subscribe<EngineBatchEvent>(ENGINE_BATCH_CHANNEL, (event) => {
@@ -27,7 +28,10 @@ export function engineMetrics(set: MetricSet): () => void {
       events.child(source).value += event.events;
       duplicates.child(source).value += event.duplicates;
       conflicts.child(source).value += event.conflicts;
-      nullKeys.child(source).value += event.nullKeys;
+      // The engine counts null keys since it was made; it may be made anew in this process.
+      const before = nullKeysSeen.get(source) ?? 0;
+      nullKeys.child(source).value += event.nullKeys >= before ? event.nullKeys - before : event.nullKeys;
+      nullKeysSeen.set(source, event.nullKeys);
       writes.child(source).value += event.writes;
       observe(seconds.child(source, "commit"), event.commitSeconds);
       observe(seconds.child(source, "fold"), event.foldSeconds);

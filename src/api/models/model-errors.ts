@@ -32,8 +32,10 @@ export type ModelErrorCode =
   | "MODEL_SERVICE_MISMATCH"
   /** The model's answers do not fit the output columns that it is declared to have. */
   | "MODEL_OUTPUT_MISMATCH"
-  /** The model has no such version, or no version to go back to. */
+  /** The model has no such version. */
   | "MODEL_VERSION_UNKNOWN"
+  /** The model has no version to go back to. */
+  | "MODEL_NO_PREVIOUS"
   /** The files of a version changed while they were read: the next poll sees what they became. */
   | "MODEL_VERSION_CHANGED"
   /** The model's declared timeout passed and it declares no fallback. */

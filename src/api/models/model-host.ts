@@ -75,7 +75,7 @@ export interface ModelHost {
   predict(name: string, request: PredictRequest, startedAt?: number): Promise<Prediction>;
   /** Looks for new versions now, of one model or of all. */
   refresh(name?: string): Promise<void>;
-  /** @throws `MODEL_UNKNOWN`, `MODEL_VERSION_UNKNOWN` */
+  /** @throws `MODEL_UNKNOWN`, `MODEL_NO_PREVIOUS` */
   rollback(name: string): Promise<void>;
   /** Null goes back to the newest version. @throws `MODEL_UNKNOWN`, `MODEL_VERSION_UNKNOWN`, load errors */
   pin(name: string, version: string | null): Promise<void>;

@@ -49,7 +49,7 @@ export interface ModelVersions {
   release(slot: VersionSlot): void;
   /** Looks for a newer version, and serves it if it is good. Never rejects: what failed is in `lastFailure`. */
   update(): Promise<void>;
-  /** Serves the previous version again; the one left is not taken again. @throws `MODEL_VERSION_UNKNOWN` */
+  /** Serves the previous version again; the one left is not taken again. @throws `MODEL_NO_PREVIOUS` */
   rollback(): Promise<void>;
   /** Serves that version until told otherwise; null goes back to the newest. @throws `MODEL_VERSION_UNKNOWN`, load errors */
   pin(version: string | null): Promise<void>;
@@ -260,7 +260,7 @@ export function createModelVersions(options: ModelVersionsOptions): ModelVersion
       inTurn(async () => {
         if (serving === null || previous === null) {
           throw modelError(
-            "MODEL_VERSION_UNKNOWN",
+            "MODEL_NO_PREVIOUS",
             `Model '${model.name}' has no version to go back to: ${serving === null ? "none serves" : `${serving.version.version} is the first that serves since the start`}. Pin a version instead.`,
           );
         }
@@ -308,10 +308,15 @@ export function createModelVersions(options: ModelVersionsOptions): ModelVersion
 }
 
 function notReady(model: ModelMeta, failure: VersionFailure | null, cause?: unknown): MillraceError {
-  const why = failure === null ? "it is being loaded, or has no version yet" : failure.message;
-  return modelError("MODEL_NOT_READY", `No version of model '${model.name}' can answer: ${why}`, {
-    kind: "operational",
-    cause,
-    details: { model: model.name, ...(failure === null ? {} : { reason: failure.code }) },
-  });
+  // The failure's own message may hold paths of the server, which are for its operator: GET /v1/models shows them.
+  const why = failure === null ? "it is being loaded, or has none yet" : `the last attempt failed (${failure.code})`;
+  return modelError(
+    "MODEL_NOT_READY",
+    `No version of model '${model.name}' can answer: ${why}. Try again in a moment.`,
+    {
+      kind: "operational",
+      cause,
+      details: { model: model.name, ...(failure === null ? {} : { reason: failure.code }) },
+    },
+  );
 }

@@ -1,32 +1,36 @@
 import type { FastifyInstance } from "fastify";
-import type { RouteContext } from "../server.ts";
+import type { ApiContext } from "../api-context.ts";
+import { healthSchemas } from "../schemas/health.ts";
 
-/** Liveness, readiness and metrics. */
-export function healthRoutes(app: FastifyInstance, { readiness, metrics, draining }: RouteContext): void {
-  app.get("/livez", { schema: { tags: ["operating"], summary: "The process is alive." } }, async () => ({
-    status: "ok",
-  }));
-  app.get(
-    "/readyz",
-    {
-      schema: {
-        tags: ["operating"],
-        summary:
-          "200 once every view is filled and every model was tried; 503 with the reasons before, and while draining.",
-      },
-    },
-    async (_request, reply) => {
-      const { ready, reasons } = readiness();
-      if (ready && !draining()) return { status: "ready" };
-      return reply.code(503).send({ status: "not ready", reasons: draining() ? ["draining", ...reasons] : reasons });
-    },
-  );
-  app.get(
-    "/metrics",
-    { schema: { tags: ["operating"], summary: "Prometheus metrics, as text or OpenMetrics by Accept." } },
-    async (request, reply) => {
-      const { contentType, body } = await metrics(request.headers.accept ?? "");
-      return reply.type(contentType).send(body);
-    },
-  );
+/** Whether the process lives, whether it should get requests, and its metrics. `isDraining`: it is about to stop. */
+export function healthRoutes(app: FastifyInstance, api: ApiContext, isDraining: () => boolean): void {
+  app.get("/livez", { schema: healthSchemas.live }, async () => ({ status: "ok" }));
+
+  app.get("/readyz", { schema: healthSchemas.ready }, async (_request, reply) => {
+    const { ready, reasons } = isDraining() ? { ready: false, reasons: ["the server is stopping"] } : api.readiness();
+    if (!ready) reply.code(503);
+    return { status: ready ? "ready" : "not ready", reasons };
+  });
+
+  app.get("/metrics", { schema: healthSchemas.metrics }, async (request, reply) => {
+    const { contentType, body } = await api.metrics(request.headers.accept ?? "");
+    reply.type(contentType);
+    return body;
+  });
+
+  app.get("/", { schema: { hide: true } }, async (request, reply) => {
+    const links = {
+      docs: "/docs",
+      openapi: "/openapi.json",
+      models: "/v1/models",
+      feature_services: "/v1/features/services",
+      sources: "/v1/sources",
+      readiness: "/readyz",
+      metrics: "/metrics",
+    };
+    if (!(request.headers.accept ?? "").includes("text/html")) return { name: "millrace", version: api.version, links };
+    reply.type("text/html; charset=utf-8");
+    const items = Object.entries(links).map(([name, path]) => `<li><a href="${path}">${name}</a></li>`);
+    return `<!doctype html><title>Millrace</title><h1>Millrace ${api.version}</h1><ul>${items.join("")}</ul>`;
+  });
 }

@@ -1,119 +1,88 @@
 import type { FastifyInstance } from "fastify";
-import { jsonRow, jsonValue } from "../json-values.ts";
-import type { ModelVersions } from "../models/model-versions.ts";
-import type { RouteContext } from "../server.ts";
-import { requestTime, rowsSchema, timeSchema } from "./request-time.ts";
+import type { AdminGuard } from "../admin-guard.ts";
+import type { ApiContext } from "../api-context.ts";
+import { invalidRequest } from "../api-errors.ts";
+import type { ModelVersions, VersionFailure, VersionSlot } from "../models/model-versions.ts";
+import { readObject } from "../request-body.ts";
+import { modelListSchema, modelSchema, pinSchema, rollbackSchema } from "../schemas/models.ts";
 
-interface PredictBody {
-  readonly rows: readonly Readonly<Record<string, unknown>>[];
-  readonly as_of?: string | number;
-  readonly exact?: boolean;
-  readonly include_features?: boolean;
-}
+/** Which models there are, which of their versions serve, and going back to another. */
+export function modelRoutes(app: FastifyInstance, api: ApiContext, admin: AdminGuard): void {
+  app.get("/v1/models", { schema: modelListSchema }, async () => ({ models: api.models.list().map(describe) }));
 
-const predictBody = {
-  type: "object",
-  required: ["rows"],
-  additionalProperties: false,
-  properties: {
-    rows: rowsSchema,
-    as_of: { ...timeSchema, description: "Read features as of this moment (default: now)" },
-    exact: { type: "boolean", description: "Refuse if an event at or after as_of was applied" },
-    include_features: { type: "boolean", description: "Also answer what the model read" },
-  },
-} as const;
-
-const params = { type: "object", properties: { name: { type: "string" } } } as const;
-
-/** Predictions, and what is known of models. */
-export function modelRoutes(app: FastifyInstance, context: RouteContext): void {
-  const { models } = context;
-
-  app.post<{ Params: { name: string }; Body: PredictBody }>(
-    "/v1/models/:name/predict",
-    {
-      schema: {
-        tags: ["models"],
-        summary: "Predict one row or many; features are looked up.",
-        params,
-        body: predictBody,
-      },
-    },
-    async (request, reply) => {
-      const { rows, as_of, exact, include_features } = request.body;
-      context.checkRows(rows.length);
-      const asOf = requestTime("as_of", as_of);
-      const { name } = request.params;
-      const prediction = await models.predict(name, {
-        rows,
-        ...(asOf === undefined ? {} : { asOf }),
-        ...(exact === undefined ? {} : { exact }),
-      });
-      const { output } = models.get(name).model;
-      const answer: Record<string, unknown> = {
-        model: name,
-        version: prediction.version,
-        as_of: prediction.asOf === null ? null : new Date(prediction.asOf).toISOString(),
-        predictions: prediction.predictions.map((row) =>
-          Object.fromEntries(output.map((column) => [column.name, jsonValue(row[column.name] ?? null, column.type)])),
-        ),
-      };
-      if (prediction.fallback) answer.fallback = true;
-      if (prediction.headOverlap.includes(true)) answer.head_overlap = prediction.headOverlap;
-      const { features } = prediction;
-      if (include_features === true && features !== null) {
-        answer.features = features.rows.map((row) => jsonRow(features.columns, row));
-        answer.statuses = features.statuses.map((row) =>
-          Object.fromEntries(row.map((status, i) => [features.columns[i]!.name, status])),
-        );
-      }
-      return reply.type("application/json; charset=utf-8").send(JSON.stringify(answer));
-    },
+  app.get<{ Params: { name: string } }>("/v1/models/:name", { schema: modelSchema }, async (request) =>
+    describe(api.models.get(request.params.name)),
   );
 
-  app.get(
-    "/v1/models",
-    { schema: { tags: ["models"], summary: "Every declared model with its versions." } },
-    async () => ({
-      models: models.list().map(describe),
-    }),
-  );
-  app.get<{ Params: { name: string } }>(
-    "/v1/models/:name",
-    { schema: { tags: ["models"], summary: "One model with its versions.", params } },
-    async (request) => describe(models.get(request.params.name)),
-  );
   app.post<{ Params: { name: string } }>(
     "/v1/models/:name/rollback",
-    { schema: { tags: ["models"], summary: "Serve the previous version again (operator).", params } },
+    { schema: rollbackSchema, onRequest: async (request) => admin(request) },
     async (request) => {
-      context.admin(request);
-      await models.rollback(request.params.name);
-      return describe(models.get(request.params.name));
+      await api.models.rollback(request.params.name);
+      return describe(api.models.get(request.params.name));
+    },
+  );
+
+  app.post<{ Params: { name: string } }>(
+    "/v1/models/:name/pin",
+    { schema: pinSchema, onRequest: async (request) => admin(request) },
+    async (request) => {
+      const { version } = readObject(request.body, ["version"]);
+      if (version !== null && typeof version !== "string") throw invalidRequest("version", "a version's name, or null");
+      await api.models.pin(request.params.name, version);
+      return describe(api.models.get(request.params.name));
     },
   );
 }
 
 function describe(versions: ModelVersions): object {
-  const { model, serving, previous, known, lastFailure, pinned } = versions;
+  const { model, serving, previous, pinned, known, lastFailure } = versions;
   return {
     name: model.name,
     description: model.description,
+    owner: model.owner,
+    tags: model.tags,
     service: model.service.name,
-    inputs: model.service.lookup.map(({ name, type, role }) => ({ name, type: type.kind, role })),
+    inputs: model.service.lookup.map(({ name, role, type }) => ({
+      name,
+      role,
+      type: type.kind,
+      nullable: type.nullable,
+    })),
     outputs: model.output.map(({ name, type }) => ({ name, type: type.kind })),
+    timeout_ms: model.timeoutMs,
+    fallback: model.fallback,
     status: serving === null ? "unavailable" : "serving",
-    serving: serving && {
-      version: serving.version.version,
-      flavor: serving.flavor,
-      loaded_at: new Date(serving.loadedAt).toISOString(),
-      load_seconds: serving.loadSeconds,
-      size_bytes: serving.sizeBytes,
-      in_memory: serving.resident !== null,
-    },
-    previous: previous?.version.version ?? null,
+    serving: describeSlot(serving),
+    previous: describeSlot(previous),
     pinned,
-    versions: known.map(({ version }) => version),
-    last_failure: lastFailure && { ...lastFailure, at: new Date(lastFailure.at).toISOString() },
+    versions: known.map((version) => ({
+      version: version.version,
+      etag: version.etag,
+      created_at: isoTime(version.createdAt),
+      failure: describeFailure(versions.failureOf(version)),
+    })),
+    last_failure: describeFailure(lastFailure),
   };
+}
+
+function describeSlot(slot: VersionSlot | null): object | null {
+  if (slot === null) return null;
+  return {
+    version: slot.version.version,
+    etag: slot.version.etag,
+    flavor: slot.flavor,
+    loaded_at: isoTime(slot.loadedAt),
+    load_seconds: slot.loadSeconds,
+    size_bytes: slot.sizeBytes,
+    in_memory: slot.resident !== null,
+  };
+}
+
+function describeFailure(failure: VersionFailure | null): object | null {
+  return failure === null ? null : { ...failure, at: isoTime(failure.at) };
+}
+
+function isoTime(ms: number | null): string | null {
+  return ms === null ? null : new Date(ms).toISOString();
 }

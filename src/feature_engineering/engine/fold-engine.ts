@@ -28,7 +28,7 @@ export interface FoldEngineOptions {
   readonly seconds: () => number;
   /** Entities per view that stay in memory, at least. Default 65,536. */
   readonly cacheCapacity?: number;
-  /** Values per write to the hot store. Default 1,000. */
+  /** Values per write to the hot store. Default 8,000. */
   readonly writeBatch?: number;
 }
 
@@ -72,7 +72,7 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
       keyspace,
       sink,
       cacheCapacity: Math.max(2 * SLICE, options.cacheCapacity ?? 65_536),
-      writeBatch: options.writeBatch ?? 1_000,
+      writeBatch: options.writeBatch ?? 8_000,
     }),
   );
   const toLogged = createMessageLogger(source);

@@ -1,0 +1,23 @@
+import type { Declarations } from "../feature_engineering/plan/collect-declarations.ts";
+import type { FeatureStore } from "../feature_store/feature-store.ts";
+import type { ApiBackend } from "./backend.ts";
+import type { ModelHost } from "./models/model-host.ts";
+
+/** What the routes answer from. */
+export interface ApiContext {
+  readonly features: FeatureStore;
+  readonly models: ModelHost;
+  /** The write side. */
+  readonly backend: ApiBackend;
+  readonly declarations: Declarations;
+  readonly readiness: () => { readonly ready: boolean; readonly reasons: readonly string[] };
+  /** Renders the metrics in the best of the formats that the `Accept` header names. */
+  readonly metrics: (accept: string) => Promise<{ readonly contentType: string; readonly body: string }>;
+  readonly limits: {
+    readonly bodyLimitBytes: number;
+    /** Of one request. */
+    readonly maxRows: number;
+  };
+  /** Millrace's own. */
+  readonly version: string;
+}

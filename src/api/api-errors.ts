@@ -1,0 +1,27 @@
+import { type MillraceError, type MillraceErrorOptions, millraceError } from "../definitions/errors.ts";
+
+/** The codes of the errors that the HTTP layer itself finds. */
+export type ApiErrorCode =
+  | "ADDRESS_UNAVAILABLE"
+  /** No token is configured, so nobody may administer. */
+  | "ADMIN_DISABLED"
+  | "BODY_MALFORMED"
+  | "BODY_TOO_LARGE"
+  | "EVENTS_REJECTED"
+  | "MEDIA_TYPE_UNSUPPORTED"
+  | "METHOD_NOT_ALLOWED"
+  /** A part of the request is missing, of a wrong type or unknown; `path` in the problem names it. */
+  | "REQUEST_INVALID"
+  | "ROUTE_UNKNOWN"
+  | "TOO_MANY_ROWS"
+  | "UNAUTHORIZED"
+  | "VIEW_UNKNOWN";
+
+export function apiError(code: ApiErrorCode, message: string, options?: MillraceErrorOptions): MillraceError {
+  return millraceError(code, message, options);
+}
+
+/** `path` is where in the request, such as `rows[3]`; `expected` ends the sentence "… must be". */
+export function invalidRequest(path: string, expected: string): MillraceError {
+  return apiError("REQUEST_INVALID", `${path} must be ${expected}.`, { details: { path } });
+}

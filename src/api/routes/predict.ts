@@ -1,0 +1,74 @@
+import type { FastifyInstance } from "fastify";
+import type { ModelMeta } from "../../definitions/model.ts";
+import type { Value } from "../../definitions/value.ts";
+import type { ServiceColumn } from "../../feature_engineering/plan/service-columns.ts";
+import type { ApiContext } from "../api-context.ts";
+import { locateLookup } from "../locate-lookup.ts";
+import type { Prediction } from "../models/model-host.ts";
+import type { PredictionRow } from "../models/model-output.ts";
+import { readFlag, readMoment, readObject, readRows } from "../request-body.ts";
+import { predictSchema } from "../schemas/predict.ts";
+import { compileObjectJson, timeJson } from "../value-json.ts";
+
+const KNOWN = ["rows", "as_of", "exact", "include_features"];
+
+/** `POST /v1/models/{name}/predict`: entity keys and request columns in, predictions out. */
+export function predictRoutes(app: FastifyInstance, api: ApiContext): void {
+  const writers = new Map<string, PredictionWriter>();
+
+  function writerOf(model: ModelMeta): PredictionWriter {
+    let writer = writers.get(model.name);
+    if (writer === undefined) {
+      writer = compileWriter(model, api.features.service(model.service.name).row.columns);
+      writers.set(model.name, writer);
+    }
+    return writer;
+  }
+
+  app.post<{ Params: { name: string } }>(
+    "/v1/models/:name/predict",
+    { schema: predictSchema },
+    async (request, reply) => {
+      const startedAt = performance.now();
+      const { model } = api.models.get(request.params.name);
+      const body = readObject(request.body, KNOWN);
+      const rows = readRows(body.rows, api.limits.maxRows);
+      const asOf = readMoment(body.as_of, "as_of");
+      const exact = readFlag(body.exact, "exact");
+      const withFeatures = readFlag(body.include_features, "include_features");
+      let prediction: Prediction;
+      try {
+        prediction = await api.models.predict(
+          model.name,
+          asOf === undefined ? { rows, exact } : { rows, exact, asOf },
+          startedAt,
+        );
+      } catch (error) {
+        throw locateLookup(error, api.features, model.service.name, rows);
+      }
+      reply.type("application/json; charset=utf-8");
+      return writerOf(model)(prediction, withFeatures);
+    },
+  );
+}
+
+type PredictionWriter = (prediction: Prediction, withFeatures: boolean) => string;
+
+function compileWriter(model: ModelMeta, columns: readonly ServiceColumn[]): PredictionWriter {
+  const outputJson = compileObjectJson<PredictionRow>(model.output, (row, name) => row[name]);
+  const featuresJson = compileObjectJson<readonly Value[]>(columns, (row, _name, index) => row[index]);
+  const statusesJson = compileObjectJson<readonly string[]>(columns, (row, _name, index) => row[index]);
+  const start = `{"model":${JSON.stringify(model.name)},"version":`;
+  return ({ version, asOf, predictions, headOverlap, features, fallback }, withFeatures) => {
+    let json = `${start}${JSON.stringify(version)},"as_of":${asOf === null ? "null" : timeJson(asOf)},"predictions":[`;
+    for (let i = 0; i < predictions.length; i++) json += (i === 0 ? "" : ",") + outputJson(predictions[i]!);
+    json += "]";
+    if (fallback) json += ',"fallback":true';
+    if (headOverlap.includes(true)) json += `,"head_overlap":${JSON.stringify(headOverlap)}`;
+    if (withFeatures && features !== null) {
+      json += `,"features":[${features.rows.map(featuresJson).join(",")}]`;
+      json += `,"statuses":[${features.statuses.map(statusesJson).join(",")}]`;
+    }
+    return `${json}}`;
+  };
+}

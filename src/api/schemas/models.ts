@@ -1,0 +1,92 @@
+import {
+  adminOnly,
+  answers,
+  type JsonSchema,
+  listOf,
+  maybeText,
+  maybeTime,
+  nameParam,
+  objectOf,
+  type RouteSchema,
+  text,
+  time,
+} from "./problem.ts";
+
+function orNull(schema: JsonSchema): JsonSchema {
+  return { oneOf: [schema, { type: "null" }] };
+}
+
+const failure: JsonSchema = orNull(objectOf({ version: text, code: text, message: text, at: time }));
+const slot: JsonSchema = orNull(
+  objectOf({
+    version: text,
+    etag: text,
+    flavor: text,
+    loaded_at: time,
+    load_seconds: { type: "number" },
+    size_bytes: { type: "integer" },
+    in_memory: { type: "boolean" },
+  }),
+);
+export const column: JsonSchema = objectOf({ name: text, type: text, nullable: { type: "boolean" } }, ["nullable"]);
+export const lookupColumn: JsonSchema = objectOf(
+  {
+    name: text,
+    role: { type: "string", enum: ["key", "request"] },
+    type: text,
+    nullable: { type: "boolean" },
+    values: listOf(text),
+  },
+  ["values"],
+);
+
+export const modelDescription: JsonSchema = {
+  $id: "Model",
+  ...objectOf({
+    name: text,
+    description: text,
+    owner: text,
+    tags: { type: "object", additionalProperties: text },
+    service: text,
+    inputs: listOf(lookupColumn, "What a row of a predict request holds."),
+    outputs: listOf(column),
+    timeout_ms: { type: ["number", "null"] },
+    fallback: { type: ["object", "null"], additionalProperties: true },
+    status: { type: "string", enum: ["serving", "unavailable"] },
+    serving: slot,
+    previous: slot,
+    pinned: maybeText,
+    versions: listOf(objectOf({ version: text, etag: text, created_at: maybeTime, failure }), "Newest first."),
+    last_failure: failure,
+  }),
+};
+
+const one: JsonSchema = { $ref: "Model#" };
+
+export const modelListSchema: RouteSchema = {
+  tags: ["models"],
+  summary: "List models",
+  response: answers(200, objectOf({ models: listOf(one) })),
+};
+export const modelSchema: RouteSchema = {
+  tags: ["models"],
+  summary: "Describe a model",
+  params: nameParam,
+  response: answers(200, one),
+};
+export const rollbackSchema: RouteSchema = {
+  tags: ["models"],
+  summary: "Serve the previous version again",
+  description: "The version that is left is not taken again; a newer one is.",
+  params: nameParam,
+  security: adminOnly,
+  response: answers(200, one),
+};
+export const pinSchema: RouteSchema = {
+  tags: ["models"],
+  summary: "Serve one version until told otherwise",
+  params: nameParam,
+  security: adminOnly,
+  body: objectOf({ version: { ...maybeText, description: "Null: serve the newest again." } }),
+  response: answers(200, one),
+};

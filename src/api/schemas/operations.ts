@@ -1,0 +1,91 @@
+import {
+  adminOnly,
+  answers,
+  listOf,
+  maybeText,
+  maybeTime,
+  moment,
+  objectOf,
+  problem,
+  type RouteSchema,
+  text,
+  time,
+} from "./problem.ts";
+
+const integer = { type: "integer" };
+
+export const operationSchemas: Readonly<
+  Record<"status" | "deadLetters" | "removeDeadLetters" | "advance" | "release", RouteSchema>
+> = {
+  status: {
+    tags: ["sources"],
+    summary: "How ingestion goes",
+    response: answers(
+      200,
+      objectOf({
+        sources: listOf(
+          objectOf({
+            source: text,
+            state: text,
+            messages: integer,
+            dead_letters: integer,
+            batches: integer,
+            retries: integer,
+            last_event_time: maybeTime,
+            last_error: maybeText,
+            clock: maybeTime,
+            partitions: listOf({ type: "object", additionalProperties: true }),
+          }),
+        ),
+      }),
+    ),
+  },
+  deadLetters: {
+    tags: ["sources"],
+    summary: "List dead letters, newest first",
+    querystring: {
+      type: "object",
+      properties: { source: text, limit: { type: "integer", minimum: 1, maximum: 10_000, default: 100 } },
+    },
+    response: answers(
+      200,
+      objectOf({
+        dead_letters: listOf(
+          objectOf({
+            id: integer,
+            source: text,
+            partition: text,
+            offset: integer,
+            code: text,
+            reason: text,
+            at: time,
+            bytes: { type: "string", contentEncoding: "base64", description: "What came." },
+            text: { ...maybeText, description: "The same, where it is UTF-8." },
+          }),
+        ),
+      }),
+    ),
+    security: adminOnly,
+  },
+  removeDeadLetters: {
+    tags: ["sources"],
+    summary: "Remove dead letters",
+    security: adminOnly,
+    body: objectOf({ ids: listOf(integer) }),
+    response: { 204: { description: "Removed." }, "4xx": problem, "5xx": problem },
+  },
+  advance: {
+    tags: ["replay"],
+    summary: "Let held replays go on to a moment",
+    description: "Answers when every event before it is readable.",
+    security: adminOnly,
+    body: objectOf({ to: moment }),
+    response: answers(200, objectOf({ to: time })),
+  },
+  release: {
+    tags: ["replay"],
+    summary: "Let held replays go on to their end",
+    security: adminOnly,
+    response: answers(200, objectOf({ status: text })),
+  },
+};
