@@ -19,7 +19,6 @@ import { createTrainingSet, type TrainingManifest, type TrainingSetRequest } fro
 import type { ViewRuntime } from "./feature_store/view-runtime.ts";
 import type { PushOptions, PushResult } from "./ingestion/sources/http-push.ts";
 import { createPipeline, type PipelineStatus } from "./pipeline.ts";
-import type { RpcMethods } from "./thread-rpc.ts";
 
 export interface WorkerOptions {
   /** Absolute paths of the modules with the declarations. */
@@ -32,7 +31,7 @@ export interface WorkerOptions {
 }
 
 /** What the main thread may ask of the pipeline's thread. */
-export interface WorkerMethods extends RpcMethods {
+export type WorkerMethods = {
   /** Applies the plan, folds what the hot store lacks, starts the sources. Resolves when every view is ready. */
   readonly start: () => Promise<void>;
   readonly push: (source: string, events: readonly unknown[] | string, options: PushOptions) => Promise<PushResult>;
@@ -54,7 +53,7 @@ export interface WorkerMethods extends RpcMethods {
   /** The thread's metrics in the exposition format that `accept` asks for. Only where the thread has metrics. */
   readonly metrics: (accept: string) => Promise<string>;
   readonly close: () => Promise<void>;
-}
+};
 
 export interface TrainingSetAnswer {
   /** The file's bytes; null for `rows`. */

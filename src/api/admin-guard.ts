@@ -1,14 +1,11 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-import type { FastifyRequest } from "fastify";
+import type { AdminGuard } from "./api-context.ts";
 import { apiError } from "./api-errors.ts";
-
-/** Throws unless the request may change how the server runs. */
-export type AdminGuard = (request: FastifyRequest) => void;
 
 /** Lets those requests through that have `Authorization: Bearer <token>`; none if the token is null. */
 export function adminGuard(token: string | null): AdminGuard {
   const wanted = token === null ? null : digest(token);
-  return (request) => {
+  return async (request) => {
     if (wanted === null) {
       throw apiError("ADMIN_DISABLED", "No token is configured here, so nobody may administer this server.");
     }

@@ -1,3 +1,4 @@
+import type { FastifyRequest } from "fastify";
 import type { Declarations } from "../feature_engineering/plan/collect-declarations.ts";
 import type { FeatureStore } from "../feature_store/feature-store.ts";
 import type { ApiBackend } from "./backend.ts";
@@ -21,3 +22,6 @@ export interface ApiContext {
   /** Millrace's own. */
   readonly version: string;
 }
+
+/** A hook of routes that change how the server runs: rejects with `UNAUTHORIZED` or `ADMIN_DISABLED`. */
+export type AdminGuard = (request: FastifyRequest) => Promise<void>;

@@ -1,6 +1,5 @@
 import type { FastifyInstance } from "fastify";
-import type { AdminGuard } from "../admin-guard.ts";
-import type { ApiContext } from "../api-context.ts";
+import type { AdminGuard, ApiContext } from "../api-context.ts";
 import { invalidRequest } from "../api-errors.ts";
 import type { ModelVersions, VersionFailure, VersionSlot } from "../models/model-versions.ts";
 import { readObject } from "../request-body.ts";
@@ -16,7 +15,7 @@ export function modelRoutes(app: FastifyInstance, api: ApiContext, admin: AdminG
 
   app.post<{ Params: { name: string } }>(
     "/v1/models/:name/rollback",
-    { schema: rollbackSchema, onRequest: async (request) => admin(request) },
+    { schema: rollbackSchema, onRequest: admin },
     async (request) => {
       await api.models.rollback(request.params.name);
       return describe(api.models.get(request.params.name));
@@ -25,7 +24,7 @@ export function modelRoutes(app: FastifyInstance, api: ApiContext, admin: AdminG
 
   app.post<{ Params: { name: string } }>(
     "/v1/models/:name/pin",
-    { schema: pinSchema, onRequest: async (request) => admin(request) },
+    { schema: pinSchema, onRequest: admin },
     async (request) => {
       const { version } = readObject(request.body, ["version"]);
       if (version !== null && typeof version !== "string") throw invalidRequest("version", "a version's name, or null");

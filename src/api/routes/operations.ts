@@ -1,7 +1,6 @@
 import type { FastifyInstance } from "fastify";
 import type { StoredDeadLetter } from "../../feature_store/offline/offline-store.ts";
-import type { AdminGuard } from "../admin-guard.ts";
-import type { ApiContext } from "../api-context.ts";
+import type { AdminGuard, ApiContext } from "../api-context.ts";
 import { apiError, invalidRequest } from "../api-errors.ts";
 import { isObject, readMoment, readObject } from "../request-body.ts";
 import { operationSchemas } from "../schemas/operations.ts";
@@ -31,7 +30,7 @@ export function operationRoutes(app: FastifyInstance, api: ApiContext, admin: Ad
 
   app.get<{ Querystring: Readonly<Record<string, unknown>> }>(
     "/v1/dead-letters",
-    { schema: operationSchemas.deadLetters, onRequest: async (request) => admin(request) },
+    { schema: operationSchemas.deadLetters, onRequest: admin },
     async (request) => {
       const { source, limit } = readObject(request.query, ["source", "limit"]);
       if (source !== undefined) checkSource(api, String(source));
@@ -46,7 +45,7 @@ export function operationRoutes(app: FastifyInstance, api: ApiContext, admin: Ad
 
   app.delete(
     "/v1/dead-letters",
-    { schema: operationSchemas.removeDeadLetters, onRequest: async (request) => admin(request) },
+    { schema: operationSchemas.removeDeadLetters, onRequest: admin },
     async (request, reply) => {
       const { ids } = readObject(request.body, ["ids"]);
       if (!Array.isArray(ids) || ids.length > MAX_DEAD_LETTERS || !ids.every((id) => Number.isSafeInteger(id))) {
@@ -57,29 +56,21 @@ export function operationRoutes(app: FastifyInstance, api: ApiContext, admin: Ad
     },
   );
 
-  app.post(
-    "/v1/replay/advance",
-    { schema: operationSchemas.advance, onRequest: async (request) => admin(request) },
-    async (request) => {
-      const body = readObject(request.body, ["to"]);
-      const to = readMoment(body.to, "to");
-      if (to === undefined) throw invalidRequest("to", "a moment: ISO 8601 with a zone, or epoch milliseconds");
-      await api.backend.advanceTo(to);
-      return { to: isoTime(to) };
-    },
-  );
+  app.post("/v1/replay/advance", { schema: operationSchemas.advance, onRequest: admin }, async (request) => {
+    const body = readObject(request.body, ["to"]);
+    const to = readMoment(body.to, "to");
+    if (to === undefined) throw invalidRequest("to", "a moment: ISO 8601 with a zone, or epoch milliseconds");
+    await api.backend.advanceTo(to);
+    return { to: isoTime(to) };
+  });
 
-  app.post(
-    "/v1/replay/release",
-    { schema: operationSchemas.release, onRequest: async (request) => admin(request) },
-    async (request) => {
-      if (request.body !== undefined && !(isObject(request.body) && Object.keys(request.body).length === 0)) {
-        throw apiError("REQUEST_INVALID", "This takes no body.", { details: { path: "body" } });
-      }
-      await api.backend.release();
-      return { status: "released" };
-    },
-  );
+  app.post("/v1/replay/release", { schema: operationSchemas.release, onRequest: admin }, async (request) => {
+    if (request.body !== undefined && !(isObject(request.body) && Object.keys(request.body).length === 0)) {
+      throw apiError("REQUEST_INVALID", "This takes no body.", { details: { path: "body" } });
+    }
+    await api.backend.release();
+    return { status: "released" };
+  });
 }
 
 function describeLetter(letter: StoredDeadLetter): object {

@@ -1,0 +1,71 @@
+import { connect } from "../connect.ts";
+import { configOf, type GlobalOptions, print, table } from "../global-options.ts";
+
+interface Letter {
+  readonly id: number;
+  readonly source: string;
+  readonly partition: string;
+  readonly offset: number;
+  readonly code: string;
+  readonly reason: string;
+  readonly at: string;
+  /** Base64. */
+  readonly bytes: string;
+}
+
+/** Lists, replays, exports or deletes dead letters. */
+export async function deadLetters(
+  what: "list" | "replay" | "export" | "delete",
+  options: GlobalOptions & { readonly source?: string; readonly limit: number },
+): Promise<void> {
+  await using connection = await connect(await configOf(options));
+  const query = new URLSearchParams({
+    limit: String(options.limit),
+    ...(options.source === undefined ? {} : { source: options.source }),
+  });
+  const { dead_letters: letters } = await connection.ask<{ dead_letters: readonly Letter[] }>(
+    "GET",
+    `/v1/dead-letters?${query}`,
+  );
+  if (what === "export") {
+    for (const letter of letters) process.stdout.write(`${JSON.stringify(letter)}\n`);
+    return;
+  }
+  if (what === "list") {
+    print(options, { dead_letters: letters }, () =>
+      letters.length === 0
+        ? "No dead letters."
+        : table([
+            ["id", "source", "position", "code", "reason"],
+            ...letters.map((l) => [String(l.id), l.source, `${l.partition}@${l.offset}`, l.code, l.reason]),
+          ]),
+    );
+    return;
+  }
+  const done: number[] = [];
+  const failed: { readonly id: number; readonly reason: string }[] = [];
+  for (const letter of letters) {
+    if (what === "replay") {
+      const text = Buffer.from(letter.bytes, "base64").toString("utf8").replaceAll("\n", " ");
+      try {
+        // The key makes a second replay of the same letter harmless.
+        await connection.raw("POST", `/v1/sources/${letter.source}/events`, text, {
+          "content-type": "application/x-ndjson",
+          "idempotency-key": `dead-letter-${letter.id}`,
+        });
+      } catch (error) {
+        failed.push({ id: letter.id, reason: error instanceof Error ? error.message : String(error) });
+        continue;
+      }
+    }
+    done.push(letter.id);
+  }
+  if (done.length > 0) await connection.raw("DELETE", "/v1/dead-letters", { ids: done });
+  print(options, { [what === "replay" ? "replayed" : "deleted"]: done.length, failed }, () =>
+    [
+      `${done.length} ${what === "replay" ? "replayed" : "deleted"}`,
+      ...failed.map(({ id, reason }) => `${id}: ${reason}`),
+    ].join("\n"),
+  );
+  if (failed.length > 0) process.exitCode = 2;
+}

@@ -1,0 +1,75 @@
+import type { ResolvedConfig } from "../config.ts";
+import { millraceError } from "../definitions/errors.ts";
+import { openPlatform } from "../platform.ts";
+import { readOwner } from "../process-file.ts";
+import { loggerOf } from "./global-options.ts";
+
+/** A Millrace to ask: the process that owns the data folder, or one that this command opened. */
+export interface Connection {
+  readonly url: string;
+  /** True if another process serves. */
+  readonly isRemote: boolean;
+  /** Asks a route and gives the parsed answer. A problem becomes the error that it describes. */
+  ask<T>(method: string, path: string, body?: unknown): Promise<T>;
+  raw(method: string, path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<Response>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** With one process on the data folder talks to it over HTTP, else opens the stores itself; reads no source then. */
+export async function connect(config: ResolvedConfig): Promise<Connection> {
+  const owner = await readOwner(config.data);
+  if (owner !== null && owner.url === null) {
+    throw millraceError(
+      "DATA_FOLDER_IN_USE",
+      `Process ${owner.pid} has the data folder ${config.data} and serves nothing: wait for it, or stop it.`,
+      { kind: "operational" },
+    );
+  }
+  if (owner?.url != null) return connection(owner.url, owner.token, true, async () => {});
+  const quiet = { ...config, server: { ...config.server, host: "127.0.0.1", port: 0 } };
+  const platform = await openPlatform(quiet, { log: loggerOf("error"), ingest: false });
+  try {
+    await platform.ready();
+  } catch (error) {
+    await platform.close();
+    throw error;
+  }
+  return connection(platform.url, platform.token, false, () => platform.close());
+}
+
+function connection(url: string, token: string, isRemote: boolean, close: () => Promise<void>): Connection {
+  const raw: Connection["raw"] = async (method, path, body, headers = {}) => {
+    const response = await fetch(`${url}${path}`, {
+      method,
+      headers: {
+        authorization: `Bearer ${token}`,
+        ...(body === undefined ? {} : { "content-type": "application/json" }),
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
+    }).catch((error: unknown) => {
+      throw millraceError(
+        "SERVER_UNREACHABLE",
+        `The Millrace at ${url} does not answer: ${error instanceof Error ? error.message : String(error)}.`,
+        { kind: "operational", cause: error },
+      );
+    });
+    if (response.ok) return response;
+    const {
+      code,
+      detail,
+      type: _type,
+      title: _title,
+      status: _status,
+      ...details
+    } = (await response.json()) as { code: string; detail: string } & Record<string, unknown>;
+    throw millraceError(code, detail, { kind: response.status === 500 ? "bug" : "user", details });
+  };
+  return {
+    url,
+    isRemote,
+    raw,
+    ask: async <T>(method: string, path: string, body?: unknown) => (await (await raw(method, path, body)).json()) as T,
+    [Symbol.asyncDispose]: close,
+  };
+}

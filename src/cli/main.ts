@@ -1,0 +1,118 @@
+#!/usr/bin/env node
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { fail } from "./fail.ts";
+
+/** The `millrace` command. Commands are imported when they run, so that help is quick. */
+const program = new Command("millrace")
+  .description("Real-time feature platform and model server")
+  .option("-c, --config <file>", "the configuration", "millrace.config.ts")
+  .option("--json", "machine-readable output on stdout")
+  .option("--debug", "show stacks of errors")
+  .showHelpAfterError()
+  .exitOverride();
+
+const whole = (text: string): number => {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError("it must be a whole number from 1.");
+  return value;
+};
+
+program
+  .command("init")
+  .description("write a small working project into this folder")
+  .action(async (_options, command: Command) => {
+    await (await import("./commands/init.ts")).init(command.optsWithGlobals());
+  });
+program
+  .command("dev")
+  .description("run everything in one process; changed declarations are taken over")
+  .action(async (_options, command: Command) => (await import("./commands/serve.ts")).dev(command.optsWithGlobals()));
+program
+  .command("serve")
+  .description("run everything in one process")
+  .option("--no-ingest", "read no source; events still come over HTTP")
+  .action(async (_options, command: Command) => (await import("./commands/serve.ts")).serve(command.optsWithGlobals()));
+program
+  .command("ingest")
+  .description("ingest alone: needs shared stores")
+  .action(async () => (await import("./commands/serve.ts")).ingest());
+program
+  .command("plan")
+  .description("what applying the declarations would change")
+  .action(async (_options, command: Command) => (await import("./commands/plan.ts")).plan(command.optsWithGlobals()));
+program
+  .command("apply")
+  .description("record the plan and fill new view versions from history")
+  .action(async (_options, command: Command) => (await import("./commands/plan.ts")).apply(command.optsWithGlobals()));
+program
+  .command("replay")
+  .description("replay the file sources into the stores, to the end or until a moment")
+  .option("--until <time>", "deliver only events before this moment (ISO 8601 with a zone)")
+  .option("--speed <factor>", "seconds of event time per second, or max", "max")
+  .action(async (_options, command: Command) =>
+    (await import("./commands/replay.ts")).replay(command.optsWithGlobals()),
+  );
+program
+  .command("get <service> [key=value...]")
+  .description("online features of one row, or of the rows of a JSON file")
+  .option("--rows <file>", "a JSON list of lookups")
+  .option("--as-of <time>", "read as of this moment")
+  .option("--exact", "refuse if an event at or after that moment was applied")
+  .option("--model <name>", "apply the fitted transforms of this model")
+  .action(async (service: string, pairs: string[], _options, command: Command) =>
+    (await import("./commands/get.ts")).get(service, pairs, command.optsWithGlobals()),
+  );
+program
+  .command("training-set <service>")
+  .description("features as they were at each row's event_timestamp, as Parquet or CSV, with millrace.json beside it")
+  .requiredOption("--entities <file>", "lookup columns, event_timestamp and labels: .csv, .parquet or .jsonl")
+  .requiredOption("--out <file>", "the training set: .parquet or .csv")
+  .option("--manifest <file>", "default: millrace.json beside the training set")
+  .addOption(
+    new Option("--knowledge <mode>", "what counts").choices(["event_time", "ingested_at"]).default("event_time"),
+  )
+  .action(async (service: string, _options, command: Command) =>
+    (await import("./commands/training-set.ts")).trainingSet(service, command.optsWithGlobals()),
+  );
+program
+  .command("check-consistency [view]")
+  .description("compare the hot store with history, value for value")
+  .option("--sample <n>", "entities per view", whole, 100)
+  .action(async (view: string | undefined, _options, command: Command) =>
+    (await import("./commands/check-consistency.ts")).checkConsistency(view, command.optsWithGlobals()),
+  );
+const letters = program.command("dead-letters").description("messages that could not be taken");
+for (const [name, description] of [
+  ["list", "newest first"],
+  ["replay", "push them again, and forget those that are taken"],
+  ["export", "as JSON lines, with their bytes in base64"],
+  ["delete", "forget them"],
+] as const) {
+  letters
+    .command(name)
+    .description(description)
+    .option("--source <name>", "of this source only")
+    .option("--limit <n>", "at most so many", whole, 100)
+    .action(async (_options, command: Command) =>
+      (await import("./commands/dead-letters.ts")).deadLetters(name, command.optsWithGlobals()),
+    );
+}
+const models = program.command("models").description("models and their versions");
+models
+  .command("list", { isDefault: true })
+  .action(async (_options, command: Command) =>
+    (await import("./commands/models.ts")).listModels(command.optsWithGlobals()),
+  );
+models
+  .command("rollback <model>")
+  .description("serve the previous version again, of a running server")
+  .action(async (model: string, _options, command: Command) =>
+    (await import("./commands/models.ts")).rollback(model, command.optsWithGlobals()),
+  );
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
+  else fail(error, program.opts());
+}
