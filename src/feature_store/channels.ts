@@ -15,8 +15,6 @@ export interface OnlineReadEvent {
   readonly seconds: number;
   /** Per input the view that it is read from, null for a request column; one and the same list for one service. */
   readonly inputViews: readonly (string | null)[];
-  /** Per input the view that it is read from, null for a request column; the same array for all reads of a service. */
-  readonly inputViews: readonly (string | null)[];
   /** Per row, one status per input. */
   readonly statuses: () => readonly (readonly FeatureStatus[])[];
 }

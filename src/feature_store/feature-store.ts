@@ -161,7 +161,6 @@ export function createFeatureStore(options: FeatureStoreOptions): FeatureStore {
           headOverlaps: read.headOverlap.filter(Boolean).length,
           seconds: (performance.now() - started) / 1_000,
           inputViews: runtime.inputViews,
-          inputViews: runtime.inputViews,
           statuses: () => read.statuses,
         } satisfies OnlineReadEvent);
       }

@@ -29,8 +29,6 @@ export interface ServiceRuntime {
   /** Per output column, the input slot whose status it has; −1 if it is computed from several. */
   readonly statusSlots: readonly number[];
   readonly sources: readonly SourceMeta[];
-  /** Per input slot the view that it is read from, null for a request column. */
-  readonly inputViews: readonly (string | null)[];
 }
 
 export function createServiceRuntime(
@@ -65,7 +63,6 @@ export function createServiceRuntime(
     inputViews: inputViews(row),
     inputCount: row.featureInputs.length + row.requestInputs.length,
     statusSlots: statusSlots(row),
-    inputViews: [...row.featureInputs.map((input) => input.view.name), ...row.requestInputs.map(() => null)],
     sources: [...new Map(service.views.map((view) => [view.source.name, view.source])).values()],
   };
 }
