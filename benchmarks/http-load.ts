@@ -11,10 +11,17 @@ export interface LoadResult {
 }
 
 /** Sends the bodies in turn over keep-alive connections, the next request of a connection when its answer is there. */
-export async function httpLoad(url: string, bodies: readonly string[], connections: number, seconds: number): Promise<LoadResult> {
+export async function httpLoad(
+  url: string,
+  bodies: readonly string[],
+  connections: number,
+  seconds: number,
+): Promise<LoadResult> {
   const { hostname, port, pathname } = new URL(url);
   const requests = bodies.map((body) =>
-    Buffer.from(`POST ${pathname} HTTP/1.1\r\nhost: ${hostname}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`),
+    Buffer.from(
+      `POST ${pathname} HTTP/1.1\r\nhost: ${hostname}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    ),
   );
   const latencies: number[] = [];
   let failures = 0;

@@ -33,7 +33,9 @@ export async function run(): Promise<void> {
           `${aims[connections] === "" ? "" : `   (aim: ${aims[connections]})`}\n`,
       );
     }
-    process.stdout.write(`resident memory: ${atRest} MiB at rest, ${afterReplay} MiB after a full replay   (aim: under 600 MB)\n`);
+    process.stdout.write(
+      `resident memory: ${atRest} MiB at rest, ${afterReplay} MiB after a full replay   (aim: under 600 MB)\n`,
+    );
   } finally {
     server.kill("SIGTERM");
     await rm(folder, { recursive: true, force: true });

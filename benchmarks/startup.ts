@@ -6,10 +6,16 @@ import { fileURLToPath } from "node:url";
 export async function run(): Promise<void> {
   const folder = fileURLToPath(new URL("..", import.meta.url));
   const started = performance.now();
-  const child = spawn("npm", ["start"], { cwd: folder, stdio: ["ignore", "pipe", "inherit"], detached: true, env: { ...process.env, MILLRACE_PORT: "0" } });
+  const child = spawn("npm", ["start"], {
+    cwd: folder,
+    stdio: ["ignore", "pipe", "inherit"],
+    detached: true,
+    env: { ...process.env, MILLRACE_PORT: "0" },
+  });
   const seconds = (): string => ((performance.now() - started) / 1_000).toFixed(1);
   for await (const line of createInterface(child.stdout!)) {
-    if (line.startsWith("Millrace is ready")) process.stdout.write(`npm start to ready: ${seconds()} s   (aim: under 5 s)\n`);
+    if (line.startsWith("Millrace is ready"))
+      process.stdout.write(`npm start to ready: ${seconds()} s   (aim: under 5 s)\n`);
     if (!line.startsWith("First prediction")) continue;
     process.stdout.write(`npm start to first prediction: ${seconds()} s\n`);
     process.kill(-child.pid!, "SIGKILL");

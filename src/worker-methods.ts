@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { millraceError } from "./definitions/errors.ts";
-import { collectDeclarations, type Declarations } from "./feature_engineering/plan/collect-declarations.ts";
 import { metaNames } from "./feature_engineering/engine/meta-names.ts";
-import { checkConsistency, type ConsistencyReport } from "./feature_store/check-consistency.ts";
+import { collectDeclarations, type Declarations } from "./feature_engineering/plan/collect-declarations.ts";
+import { type ConsistencyReport, checkConsistency } from "./feature_store/check-consistency.ts";
 import { createFeatureStore, type FeatureStore } from "./feature_store/feature-store.ts";
 import { encodeFrame } from "./feature_store/offline/duckdb-frame.ts";
 import { duckdbOfflineStore } from "./feature_store/offline/duckdb-offline-store.ts";
@@ -148,5 +148,8 @@ function prefixed(module: Readonly<Record<string, unknown>>, index: number): Rec
 function viewOf(store: FeatureStore, name: string): ViewRuntime {
   const found = store.views.get(name);
   if (found !== undefined) return found;
-  throw millraceError("VIEW_UNKNOWN", `There is no feature view '${name}': declared are ${[...store.views.keys()].join(", ")}.`);
+  throw millraceError(
+    "VIEW_UNKNOWN",
+    `There is no feature view '${name}': declared are ${[...store.views.keys()].join(", ")}.`,
+  );
 }

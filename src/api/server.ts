@@ -1,6 +1,12 @@
 import { channel } from "node:diagnostics_channel";
 import type { Socket } from "node:net";
-import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+} from "fastify";
 import { type Logger, type LoggerOptions, pino } from "pino";
 import { adminGuard } from "./admin-guard.ts";
 import type { ApiContext } from "./api-context.ts";
@@ -48,7 +54,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   const app: FastifyInstance = fastify({
     // Fastify asks for a logger of its own type, which pino's is in all that it uses.
     loggerInstance: log as FastifyBaseLogger,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: options.limits.bodyLimitBytes,
     // While closing, what still comes over open connections is answered.
     return503OnClosing: false,

@@ -40,7 +40,7 @@ export interface Model<in out In, out Out> {
   readonly "~out"?: Out;
 }
 // biome-ignore lint/suspicious/noExplicitAny: the widest model, for constraints
-export type AnyModel = Model<any, any>;
+type AnyModel = Model<any, any>;
 
 /** Declares a model that reads a feature service. */
 export function model<S extends AnyFeatureService, const O extends Schema>(

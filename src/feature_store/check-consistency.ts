@@ -62,7 +62,8 @@ export async function checkConsistency(options: ConsistencyOptions): Promise<Con
     for (const [f, feature] of layout.features.entries()) {
       values++;
       const expected = history[i]!;
-      if (isDeepStrictEqual(reading.values[f], expected.values[f]) && reading.statuses[f] === expected.statuses[f]) continue;
+      if (isDeepStrictEqual(reading.values[f], expected.values[f]) && reading.statuses[f] === expected.statuses[f])
+        continue;
       mismatches++;
       if (examples.length < 10) {
         examples.push({

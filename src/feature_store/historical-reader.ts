@@ -65,7 +65,14 @@ export async function readViewHistory(
   };
   const inputs = keys.map(() => new Array<Value>(lookup.reads.length).fill(null));
   const statuses = keys.map(() => new Array<FeatureStatus>(lookup.reads.length).fill("NOT_FOUND"));
-  await readLookup(store, lookup, keys.map((key) => ({ lookup: key, time })), "event_time", inputs, statuses);
+  await readLookup(
+    store,
+    lookup,
+    keys.map((key) => ({ lookup: key, time })),
+    "event_time",
+    inputs,
+    statuses,
+  );
   return inputs.map((values, i) => ({ values, statuses: statuses[i]! }));
 }
 

@@ -1,5 +1,5 @@
 /** How a CSV file is written. Quotes are `"`, doubled inside a quoted field (RFC 4180). */
-export interface CsvDialect {
+interface CsvDialect {
   /** One character. Default `,`. */
   readonly delimiter?: string;
 }
