@@ -39,8 +39,6 @@ export interface Model<in out In, out Out> {
   readonly "~in"?: (input: In) => In;
   readonly "~out"?: Out;
 }
-// biome-ignore lint/suspicious/noExplicitAny: the widest model, for constraints
-type AnyModel = Model<any, any>;
 
 /** Declares a model that reads a feature service. */
 export function model<S extends AnyFeatureService, const O extends Schema>(

@@ -1,8 +1,5 @@
 import { type MillraceError, type MillraceErrorOptions, millraceError } from "../definitions/errors.ts";
 
-/** Why a message became a dead letter, as far as ingestion finds out; the cold store adds `ID_CONFLICT`. */
-type DeadLetterCode = "DECODE_FAILED" | "INVALID_VALUE" | "EVENT_TIME_IN_FUTURE";
-
 /** The codes of all errors that this layer throws. */
 export type IngestionErrorCode =
   | "BACK_PRESSURE"

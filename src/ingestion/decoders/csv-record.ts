@@ -1,9 +1,3 @@
-/** How a CSV file is written. Quotes are `"`, doubled inside a quoted field (RFC 4180). */
-interface CsvDialect {
-  /** One character. Default `,`. */
-  readonly delimiter?: string;
-}
-
 const QUOTE = 34;
 const NEWLINE = 10;
 const CARRIAGE_RETURN = 13;

@@ -1,0 +1,85 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+export interface WrittenModel {
+  /** What the model answers for every row: one number, or one per class. */
+  readonly answer: number | readonly number[];
+  /** Its inputs, in order. */
+  readonly features: readonly string[];
+  /** MLflow types of the inputs. Default: all double. */
+  readonly types?: Readonly<Record<string, string>>;
+  readonly millrace?: unknown;
+  /** Bytes of the model's file instead of a sound model. */
+  readonly bytes?: string;
+}
+
+/** Saves an XGBoost model with constant answers as MLflow would. The numbers must be exact in float32. */
+export async function writeModel(folder: string, model: WrittenModel): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const inputs = model.features.map((name) => ({ type: model.types?.[name] ?? "double", name, required: true }));
+  await writeFile(join(folder, "model.json"), model.bytes ?? JSON.stringify(boosterOf(model)));
+  if (model.millrace !== undefined) await writeFile(join(folder, "millrace.json"), JSON.stringify(model.millrace));
+  await writeFile(
+    join(folder, "MLmodel"),
+    [
+      "flavors:",
+      "  xgboost:",
+      "    data: model.json",
+      "    model_class: xgboost.core.Booster",
+      "signature:",
+      `  inputs: '${JSON.stringify(inputs)}'`,
+      "  outputs: null",
+      "",
+    ].join("\n"),
+  );
+}
+
+function boosterOf({ answer, features }: WrittenModel): object {
+  const answers = typeof answer === "number" ? [answer] : answer;
+  return {
+    version: [3, 2, 0],
+    learner: {
+      attributes: {},
+      feature_names: features,
+      feature_types: features.map(() => "float"),
+      learner_model_param: {
+        base_score: "0E0",
+        num_class: "0",
+        num_feature: String(features.length),
+        num_target: String(answers.length),
+      },
+      objective: { name: "reg:squarederror" },
+      gradient_booster: {
+        name: "gbtree",
+        model: {
+          gbtree_model_param: { num_parallel_tree: "1", num_trees: String(answers.length) },
+          iteration_indptr: [0, answers.length],
+          tree_info: answers.map((_, output) => output),
+          trees: answers.map(constantTree),
+        },
+      },
+    },
+  };
+}
+
+/** One split whose sides answer the same. */
+function constantTree(answer: number, id: number): object {
+  return {
+    id,
+    base_weights: [0, answer, answer],
+    categories: [],
+    categories_nodes: [],
+    categories_segments: [],
+    categories_sizes: [],
+    default_left: [0, 0, 0],
+    left_children: [1, -1, -1],
+    right_children: [2, -1, -1],
+    loss_changes: [1, 0, 0],
+    parents: [2_147_483_647, 0, 0],
+    split_conditions: [0, answer, answer],
+    split_indices: [0, 0, 0],
+    split_type: [0, 0, 0],
+    sum_hessian: [2, 1, 1],
+    tree_param: { num_deleted: "0", num_feature: "1", num_nodes: "3", size_leaf_vector: "1" },
+  };
+}

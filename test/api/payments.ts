@@ -1,0 +1,63 @@
+import {
+  CategoricalTransform,
+  count,
+  entity,
+  featureService,
+  featureView,
+  httpPush,
+  latest,
+  type Model,
+  model,
+  modelFolder,
+  NumericTransform,
+  requestSource,
+  streamSource,
+  sum,
+  t,
+} from "../../src/definitions/index.ts";
+
+/** The moment at which the tests' servers are, by the wall clock. */
+export const NOW: number = Date.UTC(2026, 0, 2, 12, 0, 0);
+
+export const payments = streamSource("payments", {
+  stream: httpPush(),
+  eventTime: "at",
+  lateness: "1m",
+  id: "payment_id",
+  schema: {
+    payment_id: t.string(),
+    card_id: t.string(),
+    account: t.int64(),
+    amount: t.float64(),
+    country: t.string().nullable(),
+    at: t.timestamp(),
+  },
+});
+const card = entity("card", { card_id: t.string() });
+const account = entity("account", { account: t.int64() });
+const request = requestSource({ amount: t.float64(), asked: t.timestamp().nullable() });
+
+export const cardActivity = featureView("card_activity", {
+  source: payments,
+  entity: card,
+  features: { n: count().over("1h"), spend: sum(payments.amount).over("1h"), last_at: latest(payments.at) },
+});
+export const accountActivity = featureView("account_activity", {
+  source: payments,
+  entity: account,
+  features: { n: count().over("1h"), last_account: latest(payments.account) },
+});
+
+export const risk = featureService("risk_v1", {
+  features: { n: cardActivity.n, spend: cardActivity.spend, amount: request.amount },
+});
+export const RISK_COLUMNS = ["n", "spend", "amount"] as const;
+
+/** With transforms that learn from a training set. */
+export const fitted = featureService("fitted_v1", {
+  features: {
+    n: cardActivity.n,
+    amount: NumericTransform.of(request.amount).standardize(),
+    card: CategoricalTransform.of(cardActivity.last_at.toString === undefined ? request.amount : request.amount) as never,
+  },
+});

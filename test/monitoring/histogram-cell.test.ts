@@ -1,0 +1,81 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { PREDICTION_BUCKETS } from "../../src/monitoring/families/buckets.ts";
+import { createHistogramCell, observe } from "../../src/monitoring/histogram-cell.ts";
+import { logarithmicBuckets } from "../../src/monitoring/logarithmic-buckets.ts";
+import { histogramQuantile } from "./histogram-quantile.ts";
+
+describe("a histogram cell", () => {
+  it("counts a value in the first bucket whose bound is at least the value", () => {
+    const bounds = fc.uniqueArray(fc.integer({ min: -50, max: 50 }), { minLength: 1, maxLength: 20 });
+    fc.assert(
+      fc.property(bounds, fc.array(fc.integer({ min: -60, max: 60 })), (unsorted, values) => {
+        const sorted = unsorted.toSorted((a, b) => a - b);
+        const cell = createHistogramCell(Float64Array.from(sorted));
+        for (const value of values) observe(cell, value);
+        let below = 0;
+        for (const [i, bound] of sorted.entries()) {
+          const upTo = values.filter((value) => value <= bound).length;
+          expect(cell.counts[i]).toBe(upTo - below);
+          below = upTo;
+        }
+        expect(cell.counts[sorted.length]).toBe(values.length - below);
+        expect(cell.sum).toBe(values.reduce((a, b) => a + b, 0));
+      }),
+    );
+  });
+
+  it("ignores NaN, which would spoil the sum for good", () => {
+    const cell = createHistogramCell(Float64Array.of(1));
+    observe(cell, Number.NaN);
+    observe(cell, 0.5);
+    expect([...cell.counts]).toEqual([1, 0]);
+    expect(cell.sum).toBe(0.5);
+  });
+});
+
+describe("the buckets of predictions", () => {
+  it("are 24 per decade from 0.1 ms to 10 s", () => {
+    expect(PREDICTION_BUCKETS).toHaveLength(121);
+    expect(PREDICTION_BUCKETS[0]).toBe(0.0001);
+    expect(PREDICTION_BUCKETS[24]).toBe(0.001);
+    expect(PREDICTION_BUCKETS[120]).toBe(10);
+    expect(logarithmicBuckets(1, 1, 1_000)).toEqual([1, 10, 100, 1_000]);
+  });
+
+  // Inverse distribution functions or sums of them, of latencies in seconds; u, v are uniform in (0, 1).
+  const shapes: Readonly<Record<string, (u: number, v: number, scale: number) => number>> = {
+    exponential: (u, _v, scale) => -scale * Math.log(u),
+    lognormal: (u, v, scale) => scale * Math.exp(0.5 * Math.sqrt(-2 * Math.log(u)) * Math.cos(2 * Math.PI * v)),
+    "wide lognormal": (u, v, scale) => scale * Math.exp(Math.sqrt(-2 * Math.log(u)) * Math.cos(2 * Math.PI * v)),
+    pareto: (u, _v, scale) => scale * u ** (-1 / 2.5),
+    uniform: (u, _v, scale) => scale * (0.5 + u),
+    "gamma of two": (u, v, scale) => -scale * Math.log(u * v),
+    "fast path and slow path": (u, v, scale) => (v < 0.8 ? scale * (1 + u) : 8 * scale * (1 + u)),
+  };
+
+  it.each(
+    Object.entries(shapes).flatMap(([shape, draw]) =>
+      [0.0007, 0.003, 0.02, 0.2].map((scale) => ({ shape, scale, draw })),
+    ),
+  )("give P50, P95 and P99 of a $shape distribution around $scale s within 3%", ({ scale, draw }) => {
+    const cell = createHistogramCell(Float64Array.from(PREDICTION_BUCKETS));
+    let state = 7;
+    const random = (): number => {
+      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+      return (state + 1) / 4_294_967_298;
+    };
+    const values = Float64Array.from({ length: 50_000 }, () => draw(random(), random(), scale));
+    for (const value of values) observe(cell, value);
+    values.sort();
+    let count = 0;
+    const buckets = Array.from(cell.counts, (n, i) => ({
+      le: cell.bounds[i] ?? Number.POSITIVE_INFINITY,
+      count: (count += n),
+    }));
+    for (const q of [0.5, 0.95, 0.99]) {
+      const exact = values[Math.ceil(q * values.length) - 1]!;
+      expect(Math.abs(histogramQuantile(q, buckets) / exact - 1)).toBeLessThan(0.03);
+    }
+  });
+});
