@@ -1,7 +1,8 @@
 /**
  * Upper bounds of histogram buckets from `from` to `to`, both included, `perDecade` of them for each factor of ten,
  * rounded to four significant digits. With 24 per decade neighbours are 10% apart, and a quantile that Prometheus
- * interpolates is within 3% of the true one on smooth distributions; a value alone in its bucket may be 10% off.
+ * interpolates is within 3% of the true one on smooth distributions. Where a distribution ends abruptly inside a bucket,
+ * or is a single value, only the bucket's width bounds the error: 10%.
  */
 export function logarithmicBuckets(perDecade: number, from: number, to: number): readonly number[] {
   const count = Math.round(Math.log10(to / from) * perDecade);

@@ -1,12 +1,8 @@
 import { type EventLoopUtilization, performance } from "node:perf_hooks";
 import { getHeapStatistics } from "node:v8";
+import { LAG_SAMPLE_MS, observeLag } from "./event-loop-lag.ts";
 import * as families from "./families/runtime.ts";
-import { observe } from "./histogram-cell.ts";
 import type { MetricSet } from "./metric-set.ts";
-
-const SAMPLE_MS = 20;
-/** A suspended machine is no lag that anybody wants to see: of one stall at most this many samples are counted. */
-const MAX_SAMPLES = 1_000;
 
 /** Measures the event loop and the heap of the thread that calls it. Returns what ends that. */
 export function threadMetrics(set: MetricSet, thread: string): () => void {
@@ -19,15 +15,9 @@ export function threadMetrics(set: MetricSet, thread: string): () => void {
   let last = performance.now();
   const timer = setInterval(() => {
     const now = performance.now();
-    let wait = Math.max(0, now - last - SAMPLE_MS);
+    observeLag(lag, now - last);
     last = now;
-    // A stall makes one late sample of many: those that it swallowed would have waited too, each 20 ms less.
-    for (let i = 0; i < MAX_SAMPLES; i++) {
-      observe(lag, wait / 1_000);
-      wait -= SAMPLE_MS;
-      if (wait <= 0) break;
-    }
-  }, SAMPLE_MS);
+  }, LAG_SAMPLE_MS);
   timer.unref();
 
   set.onRender(() => {

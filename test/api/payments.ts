@@ -1,5 +1,4 @@
 import {
-  CategoricalTransform,
   count,
   entity,
   featureService,
@@ -53,11 +52,36 @@ export const risk = featureService("risk_v1", {
 });
 export const RISK_COLUMNS = ["n", "spend", "amount"] as const;
 
-/** With transforms that learn from a training set. */
+/** With a transform that learns from a training set. */
 export const fitted = featureService("fitted_v1", {
+  features: { n: cardActivity.n, amount: NumericTransform.of(request.amount).standardize() },
+});
+
+/** Values that JSON has no type of its own for. */
+export const typed = featureService("typed_v1", {
   features: {
-    n: cardActivity.n,
-    amount: NumericTransform.of(request.amount).standardize(),
-    card: CategoricalTransform.of(cardActivity.last_at.toString === undefined ? request.amount : request.amount) as never,
+    account_n: accountActivity.n,
+    last_account: accountActivity.last_account,
+    last_at: cardActivity.last_at,
+    asked: request.asked,
   },
 });
+
+/** The models of the tests, with their versions in folders of their names under `folder`. */
+export function paymentModels(folder: string): {
+  readonly risk: Model<object, object>;
+  readonly scaled: Model<object, object>;
+} {
+  return {
+    risk: model("risk", {
+      inputs: risk,
+      output: { probability: t.float64() },
+      source: modelFolder(`${folder}/risk`),
+    }) as Model<object, object>,
+    scaled: model("scaled", {
+      inputs: fitted,
+      output: { score: t.float64() },
+      source: modelFolder(`${folder}/scaled`),
+    }) as Model<object, object>,
+  };
+}

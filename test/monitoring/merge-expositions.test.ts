@@ -6,22 +6,25 @@ import { parseExposition } from "./parse-exposition.ts";
 const family = (name: string, samples: string, type = "gauge"): string =>
   `# HELP ${name} Some help.\n# TYPE ${name} ${type}\n${samples}\n`;
 
-test.each(["text/plain", "application/openmetrics-text"])("the texts of both threads join into one in %s", async (accept) => {
-  using main = createMetrics({ thread: "main" });
-  using pipeline = createMetrics({ thread: "pipeline" });
-  const [a, b] = [await main.render(accept), await pipeline.render(accept)];
-  const joined = parseExposition(mergeExpositions(a.body, b.body));
-  const [first, second] = [parseExposition(a.body), parseExposition(b.body)];
-  expect(joined.openmetrics).toBe(accept !== "text/plain");
-  expect([...joined.families.keys()].sort()).toEqual(
-    [...new Set([...first.families.keys(), ...second.families.keys()])].sort(),
-  );
-  const samples = (parsed: typeof joined): number =>
-    [...parsed.families.values()].reduce((sum, { samples }) => sum + samples.length, 0);
-  expect(samples(joined)).toBe(samples(first) + samples(second));
-  const threads = joined.families.get("millrace_thread_heap_used_bytes")!.samples.map(({ labels }) => labels["thread"]);
-  expect(threads).toEqual(["main", "pipeline"]);
-});
+test.each(["text/plain", "application/openmetrics-text"])(
+  "the texts of both threads join into one in %s",
+  async (accept) => {
+    using main = createMetrics({ thread: "main" });
+    using pipeline = createMetrics({ thread: "pipeline" });
+    const [a, b] = [await main.render(accept), await pipeline.render(accept)];
+    const joined = parseExposition(mergeExpositions(a.body, b.body));
+    const [first, second] = [parseExposition(a.body), parseExposition(b.body)];
+    expect(joined.openmetrics).toBe(accept !== "text/plain");
+    expect([...joined.families.keys()].sort()).toEqual(
+      [...new Set([...first.families.keys(), ...second.families.keys()])].sort(),
+    );
+    const samples = (parsed: typeof joined): number =>
+      [...parsed.families.values()].reduce((sum, { samples }) => sum + samples.length, 0);
+    expect(samples(joined)).toBe(samples(first) + samples(second));
+    const threads = joined.families.get("millrace_thread_heap_used_bytes")!.samples.map(({ labels }) => labels.thread);
+    expect(threads).toEqual(["main", "pipeline"]);
+  },
+);
 
 test("a family of both stands once, with the samples of both", () => {
   const merged = mergeExpositions(

@@ -18,7 +18,9 @@ export interface ParsedExposition {
   value(sample: string, labels?: Readonly<Record<string, string>>): number | undefined;
 }
 
-const SUFFIXES: Readonly<Record<string, { readonly text: readonly string[]; readonly openmetrics: readonly string[] }>> = {
+const SUFFIXES: Readonly<
+  Record<string, { readonly text: readonly string[]; readonly openmetrics: readonly string[] }>
+> = {
   counter: { text: [""], openmetrics: ["_total"] },
   gauge: { text: [""], openmetrics: [""] },
   histogram: { text: ["_bucket", "_sum", "_count"], openmetrics: ["_bucket", "_sum", "_count"] },
@@ -65,8 +67,10 @@ export function parseExposition(body: string): ParsedExposition {
     const sample = parseSample(line);
     if (sample === null) throw new SyntaxError(`No sample: ${line}`);
     const type = current?.type ?? bad("A sample outside a family", line);
-    const suffixes: readonly string[] = SUFFIXES[type]?.[openmetrics ? "openmetrics" : "text"] ?? bad("Unknown type", line);
-    if (!suffixes.some((suffix) => sample.name === `${current!.name}${suffix}`)) bad("The sample is of another family", line);
+    const suffixes: readonly string[] =
+      SUFFIXES[type]?.[openmetrics ? "openmetrics" : "text"] ?? bad("Unknown type", line);
+    if (!suffixes.some((suffix) => sample.name === `${current!.name}${suffix}`))
+      bad("The sample is of another family", line);
     const id = seriesOf(sample.name, sample.labels);
     if (series.has(id)) bad("The series stands twice", line);
     series.add(id);

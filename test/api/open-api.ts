@@ -1,0 +1,169 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { LightMyRequestResponse } from "fastify";
+import { pino } from "pino";
+import type { ApiBackend } from "../../src/api/backend.ts";
+import { folderModelSource } from "../../src/api/models/folder-model-source.ts";
+import { createModelHost, type ModelHost } from "../../src/api/models/model-host.ts";
+import { type ApiServer, createApiServer } from "../../src/api/server.ts";
+import { collectDeclarations, type Declarations } from "../../src/feature_engineering/plan/collect-declarations.ts";
+import { createFeatureStore, type FeatureStore } from "../../src/feature_store/feature-store.ts";
+import { encodeFrame } from "../../src/feature_store/offline/duckdb-frame.ts";
+import { memoryOfflineStore } from "../../src/feature_store/offline/memory-offline-store.ts";
+import { memoryOnlineStore } from "../../src/feature_store/online/memory-online-store.ts";
+import { createTrainingSet } from "../../src/feature_store/training-set.ts";
+import { createPipeline, type Pipeline } from "../../src/pipeline.ts";
+import * as declared from "./payments.ts";
+import { NOW, paymentModels } from "./payments.ts";
+
+export const TOKEN = "secret-token";
+
+export interface TestApi {
+  /** Holds a folder per model. */
+  readonly folder: string;
+  readonly declarations: Declarations;
+  readonly features: FeatureStore;
+  readonly models: ModelHost;
+  readonly server: ApiServer;
+  readonly pipeline: Pipeline;
+  /** What was logged, as pino writes it. */
+  readonly logged: readonly string[];
+  /** Answers of `/readyz`; to be changed by a test. */
+  readonly state: { ready: boolean };
+  request(method: "GET" | "POST" | "DELETE" | "PUT", url: string, body?: unknown, headers?: object): Promise<Answered>;
+  predict(rows: readonly object[], options?: object, model?: string): Promise<Answered>;
+  /** Pushes events and waits until they are readable. */
+  push(events: readonly object[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface Answered {
+  readonly status: number;
+  readonly headers: LightMyRequestResponse["headers"];
+  readonly text: string;
+  // biome-ignore lint/suspicious/noExplicitAny: tests read into answers of any shape
+  readonly body: any;
+  readonly bytes: Buffer;
+}
+
+export interface TestApiOptions {
+  /** Stands in for the write side's answers. */
+  readonly backend?: Partial<ApiBackend>;
+  readonly features?: (store: FeatureStore) => FeatureStore;
+  readonly maxRows?: number;
+  readonly token?: string | null;
+  readonly host?: Partial<Parameters<typeof createModelHost>[0]>;
+}
+
+/** A whole server on memory stores, without a network; versions count as complete at once and are looked for by `refresh`. */
+export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi> {
+  const folder = await mkdtemp(join(tmpdir(), "millrace-api-"));
+  const declarations = collectDeclarations({ ...declared, ...paymentModels(folder) });
+  const online = memoryOnlineStore();
+  const offline = memoryOfflineStore();
+  const now = (): number => NOW;
+  const pipeline = createPipeline({ ...declarations, online, offline, now });
+  const store = createFeatureStore({ ...declarations, online, offline, now });
+  const features = options.features?.(store) ?? store;
+  const logged: string[] = [];
+  const log = pino({ level: "debug" }, { write: (line: string) => logged.push(line) });
+  const models = createModelHost({
+    models: declarations.models,
+    features,
+    pollSeconds: 3_600,
+    cacheBytes: 2 ** 30,
+    log,
+    now,
+    sourceOf: (model) => folderModelSource({ path: model.location.path, quietMs: 0 }),
+    ...options.host,
+  });
+  const backend: ApiBackend = {
+    push: (source, events, push) => pipeline.push(source, events, push),
+    async trainingSet(service, request, format) {
+      const { columns, rows, manifest } = await createTrainingSet(store, service, request);
+      return {
+        bytes: format === "rows" ? null : await encodeFrame(format, { columns, rows }),
+        columns: columns.map(({ name, type }) => ({ name, kind: type.kind })),
+        rows: format === "rows" ? rows : null,
+        manifest,
+      };
+    },
+    status: () => pipeline.status(),
+    deadLetters: (filter) => offline.deadLetters(filter),
+    removeDeadLetters: (ids) => offline.removeDeadLetters(ids),
+    advanceTo: (time) => pipeline.advanceTo(time),
+    release: async () => pipeline.release(),
+    applied: async () => null,
+    checkConsistency: async () => [],
+    ...options.backend,
+  };
+  const state = { ready: true };
+  const server = await createApiServer({
+    features,
+    models,
+    backend,
+    declarations,
+    readiness: () => ({ ready: state.ready, reasons: state.ready ? [] : ["views are being filled"] }),
+    metrics: async (accept) => ({ contentType: "text/plain; version=0.0.4", body: `# asked for ${accept}\n` }),
+    limits: { bodyLimitBytes: 100_000, maxRows: options.maxRows ?? 1_000 },
+    log,
+    version: "1.2.3",
+    token: options.token === undefined ? TOKEN : options.token,
+  });
+  await pipeline.recover();
+  pipeline.start();
+  await models.start();
+
+  const request: TestApi["request"] = async (method, url, body, headers = {}) => {
+    const given = typeof body === "string" || body === undefined ? body : JSON.stringify(body);
+    const answer = await server.inject({
+      method,
+      url,
+      headers: { ...(given === undefined ? {} : { "content-type": "application/json" }), ...headers },
+      ...(given === undefined ? {} : { payload: given }),
+    });
+    const isJson = String(answer.headers["content-type"]).includes("json");
+    return {
+      status: answer.statusCode,
+      headers: answer.headers,
+      text: answer.body,
+      body: isJson ? answer.json() : null,
+      bytes: answer.rawPayload,
+    };
+  };
+
+  return {
+    folder,
+    declarations,
+    features,
+    models,
+    server,
+    pipeline,
+    logged,
+    state,
+    request,
+    predict: (rows, more = {}, model = "risk") => request("POST", `/v1/models/${model}/predict`, { rows, ...more }),
+    async push(events) {
+      await pipeline.push("payments", events);
+      await pipeline.advanceTo(NOW);
+    },
+    async close() {
+      await server.close();
+      await models.close();
+      await pipeline.close();
+      await online.close();
+      await offline.close();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Headers of an administrator. */
+export const ADMIN: object = { authorization: `Bearer ${TOKEN}` };
+
+/** An event some seconds before `NOW`. */
+export function payment(id: string, secondsAgo: number, more: object = {}): object {
+  const at = new Date(NOW - secondsAgo * 1_000).toISOString();
+  return { payment_id: id, card_id: "c1", account: 1, amount: 10, country: "BE", at, ...more };
+}
