@@ -42,7 +42,7 @@ export async function run(): Promise<void> {
     const fitted = model.millrace as unknown as FittedState;
     const flights = readFlights("2013-03");
     await pipeline.recover();
-    pipeline.start();
+    await pipeline.start();
 
     const started = performance.now();
     const served: { row: readonly Value[]; statuses: readonly FeatureStatus[] }[] = [];

@@ -56,7 +56,7 @@ async function measure(entities: number): Promise<void> {
     await pipeline.recover();
     const cpu = process.cpuUsage();
     const started = performance.now();
-    pipeline.start();
+    await pipeline.start();
     await pipeline.finished();
     const seconds = (performance.now() - started) / 1_000;
     const { user, system } = process.cpuUsage(cpu);

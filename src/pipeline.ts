@@ -41,8 +41,8 @@ export interface PipelineStatus {
 export interface Pipeline {
   /** Prepares the stores and folds what the log holds and the hot store does not: afterwards every view is ready. */
   recover(): Promise<void>;
-  /** Starts the loops of all sources. */
-  start(): void;
+  /** Starts the loops of all sources. Resolves when pushes are taken. */
+  start(): Promise<void>;
   /** Takes events over HTTP for any source; see `HttpPushSource`. `SOURCE_UNKNOWN` for another name. */
   push(source: string, events: readonly unknown[] | string, options?: PushOptions): Promise<PushResult>;
   /** Lets replays deliver the events before `t` and resolves when all of them are readable. Epoch milliseconds. */
@@ -67,6 +67,8 @@ interface SourcePipeline {
   readonly pushed: StreamIngestion;
   readonly push: HttpPushSource;
   readonly memory: MemorySource | null;
+  /** Resolves when pushes are taken. */
+  readonly opened: Promise<void>;
   runs: Promise<unknown>[];
 }
 
@@ -134,7 +136,16 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     });
     const memory = source.connector.connector === "memory" ? memorySource() : null;
     const reader = source.connector.connector === "file_replay" ? replayOf(source) : memory;
-    return { source, views, engine, main: reader && loop(reader), pushed: loop(push), push, memory, runs: [] };
+    const opened = Promise.withResolvers<void>();
+    const opening: MessageSource = {
+      ...push,
+      async open(resume) {
+        await push.open(resume);
+        opened.resolve();
+      },
+    };
+    const main = reader && loop(reader);
+    return { source, views, engine, main, pushed: loop(opening), push, memory, opened: opened.promise, runs: [] };
   }
 
   function replayOf(source: SourceMeta): MessageSource {
@@ -215,7 +226,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
       for (const { engine } of pipelines.values()) await engine.recover();
       await dropUndeclared(online, new Set(options.views.map((view) => viewVersion(view))));
     },
-    start() {
+    async start() {
       for (const pipeline of pipelines.values()) {
         pipeline.runs = [pipeline.main, pipeline.pushed]
           .filter((loop) => loop !== null)
@@ -223,6 +234,10 @@ export function createPipeline(options: PipelineOptions): Pipeline {
         for (const started of pipeline.runs) started.catch(() => {});
       }
       tending = setTimeout(() => void tend(), TEND_MS);
+      // A loop that failed at once has told `onFailure`, and takes no pushes.
+      await Promise.all(
+        [...pipelines.values()].map(({ opened, runs }) => Promise.race([opened, runs.at(-1)?.catch(() => {})])),
+      );
     },
     async push(source, events, pushOptions) {
       const { push } = pipelineOf(source);

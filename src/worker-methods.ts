@@ -96,7 +96,7 @@ export async function createWorkerMethods(
     async start() {
       await applyPlan(offline, declarations);
       await pipeline.recover();
-      if (options.ingest) pipeline.start();
+      if (options.ingest) await pipeline.start();
     },
     push: (source, events, pushOptions) => pipeline.push(source, events, pushOptions),
     advanceTo: (time) => pipeline.advanceTo(time),

@@ -1,85 +1,75 @@
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import type { ResolvedConfig } from "../config.ts";
 import { millraceError } from "../definitions/errors.ts";
-import { type DataFolderOwner, readOwner } from "../process-file.ts";
-import { type GlobalOptions, loggerOf } from "./global-options.ts";
-import { type HttpAnswer, type HttpTarget, httpRequest } from "./http-request.ts";
+import { openPlatform } from "../platform.ts";
+import { readOwner } from "../process-file.ts";
+import { loggerOf } from "./global-options.ts";
 
 /** A Millrace to ask: the process that owns the data folder, or one that this command opened. */
-export interface Connection extends AsyncDisposable {
+export interface Connection {
   readonly url: string;
+  /** True if another process serves. */
+  readonly isRemote: boolean;
   /** Asks a route and gives the parsed answer. A problem becomes the error that it describes. */
   ask<T>(method: string, path: string, body?: unknown): Promise<T>;
-  raw(method: string, path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<HttpAnswer>;
+  raw(method: string, path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<Response>;
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
-export interface ConnectOptions {
-  /** Events will be pushed: then sources must run. Files are held back. Default false. */
-  readonly pushes?: boolean;
-  /** Nothing has to be stored yet. Default false. */
-  readonly mayBeEmpty?: boolean;
-}
-
-/**
- * With one process on the data folder talks to it over HTTP, else opens the stores itself, on a port that only this
- * machine sees; files are not replayed then.
- * @throws `NOTHING_STORED` if nothing was ever ingested here, and what `openPlatform` throws
- */
-export async function connect(
-  config: ResolvedConfig,
-  options: GlobalOptions,
-  { pushes = false, mayBeEmpty = false }: ConnectOptions = {},
-): Promise<Connection> {
+/** With one process on the data folder talks to it over HTTP, else opens the stores itself; reads no source then. */
+export async function connect(config: ResolvedConfig): Promise<Connection> {
   const owner = await readOwner(config.data);
-  if (owner !== null) return connection(addressOf(config, owner), async () => {});
-  if (!mayBeEmpty && !existsSync(join(config.data, "cold.duckdb"))) {
+  if (owner !== null && owner.url === null) {
     throw millraceError(
-      "NOTHING_STORED",
-      `The data folder ${config.data} holds nothing yet: run millrace dev, serve or replay first.`,
+      "DATA_FOLDER_IN_USE",
+      `Process ${owner.pid} has the data folder ${config.data} and serves nothing: wait for it, or stop it.`,
+      { kind: "operational" },
     );
   }
-  const { openPlatform } = await import("../platform.ts");
-  const platform = await openPlatform(
-    {
-      ...config,
-      // Whoever may run this command may ask as much as it likes.
-      server: { host: "127.0.0.1", port: 0, bodyLimitBytes: 2 ** 31 - 1, maxRows: 1e7 },
-      replay: { speed: "max", hold: true },
-    },
-    { log: loggerOf(options.debug === true ? "debug" : "silent"), ingest: pushes },
-  );
+  if (owner?.url != null) return connection(owner.url, owner.token, true, async () => {});
+  const quiet = { ...config, server: { ...config.server, host: "127.0.0.1", port: 0 } };
+  const platform = await openPlatform(quiet, { log: loggerOf("error"), ingest: false });
   try {
     await platform.ready();
   } catch (error) {
     await platform.close();
     throw error;
   }
-  return connection(platform, () => platform.close());
+  return connection(platform.url, platform.token, false, () => platform.close());
 }
 
-/** The process that serves from a data folder, or null. */
-export async function runningServer(config: ResolvedConfig): Promise<(Connection & { readonly pid: number }) | null> {
-  const owner = await readOwner(config.data);
-  if (owner === null) return null;
-  return { ...connection(addressOf(config, owner), async () => {}), pid: owner.pid };
-}
-
-function addressOf(config: ResolvedConfig, { pid, url, token }: DataFolderOwner): HttpTarget {
-  if (url !== null) return { url, token };
-  throw millraceError(
-    "DATA_FOLDER_IN_USE",
-    `Process ${pid} has the data folder ${config.data} and does not serve: it is starting, or another command. Try again when it is done.`,
-    { kind: "operational", details: { pid } },
-  );
-}
-
-function connection(target: HttpTarget, close: () => Promise<void>): Connection {
+function connection(url: string, token: string, isRemote: boolean, close: () => Promise<void>): Connection {
+  const raw: Connection["raw"] = async (method, path, body, headers = {}) => {
+    const response = await fetch(`${url}${path}`, {
+      method,
+      headers: {
+        authorization: `Bearer ${token}`,
+        ...(body === undefined ? {} : { "content-type": "application/json" }),
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
+    }).catch((error: unknown) => {
+      throw millraceError(
+        "SERVER_UNREACHABLE",
+        `The Millrace at ${url} does not answer: ${error instanceof Error ? error.message : String(error)}.`,
+        { kind: "operational", cause: error },
+      );
+    });
+    if (response.ok) return response;
+    const {
+      code,
+      detail,
+      type: _type,
+      title: _title,
+      status: _status,
+      ...details
+    } = (await response.json()) as { code: string; detail: string } & Record<string, unknown>;
+    throw millraceError(code, detail, { kind: response.status === 500 ? "bug" : "user", details });
+  };
   return {
-    url: target.url,
-    raw: (method, path, body, headers) => httpRequest(target, method, path, body, headers),
-    ask: async <T>(method: string, path: string, body?: unknown) =>
-      JSON.parse((await httpRequest(target, method, path, body)).body.toString("utf8")) as T,
+    url,
+    isRemote,
+    raw,
+    ask: async <T>(method: string, path: string, body?: unknown) => (await (await raw(method, path, body)).json()) as T,
     [Symbol.asyncDispose]: close,
   };
 }

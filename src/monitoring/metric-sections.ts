@@ -12,9 +12,13 @@ export interface MetricSection {
 
 /** Every family that Millrace shows, as `docs/metrics.md` lists them. */
 export const METRIC_SECTIONS: readonly MetricSection[] = [
-  { title: "Serving", families: Object.values(serving) },
-  { title: "Feature store", families: Object.values(featureStore) },
-  { title: "Ingestion", families: Object.values(ingestion) },
-  { title: "Engine", families: Object.values(engine) },
-  { title: "Threads and process", families: Object.values(runtime) },
+  { title: "Serving", families: byName(serving) },
+  { title: "Feature store", families: byName(featureStore) },
+  { title: "Ingestion", families: byName(ingestion) },
+  { title: "Engine", families: byName(engine) },
+  { title: "Threads and process", families: byName(runtime) },
 ];
+
+function byName(families: Readonly<Record<string, MetricFamily>>): readonly MetricFamily[] {
+  return Object.values(families).sort((a, b) => (a.name < b.name ? -1 : 1));
+}

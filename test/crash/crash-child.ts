@@ -54,7 +54,7 @@ const online = dyingOnline(await lmdbOnlineStore({ path: `${folder}/hot` }));
 const offline = dyingOffline(await duckdbOfflineStore({ path: `${folder}/cold.duckdb` }));
 const pipeline = createPipeline({ ...collectDeclarations(declared), online, offline, maxBatch: 500 });
 await pipeline.recover();
-pipeline.start();
+await pipeline.start();
 process.stdout.write("started\n");
 await pipeline.finished();
 await pipeline.close();

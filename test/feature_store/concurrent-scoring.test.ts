@@ -20,7 +20,7 @@ describe("scoring an event while it is being ingested", () => {
           const pipeline = createPipeline({ ...declarations, online, offline });
           await pipeline.recover();
           pipeline.memory("payments").end();
-          pipeline.start();
+          await pipeline.start();
           const store = createFeatureStore({ ...declarations, online, offline, now: () => 0 });
           try {
             const events = [...list].sort((a, b) => a.at - b.at);

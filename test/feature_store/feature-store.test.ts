@@ -33,7 +33,7 @@ async function worldOf(list: readonly Payment[]): Promise<World> {
   await pipeline.recover();
   pipeline.memory("payments").push(list);
   pipeline.memory("payments").end();
-  pipeline.start();
+  await pipeline.start();
   await pipeline.finished();
   const store = createFeatureStore({ ...declarations, online, offline, now: () => 0 });
   return { online, offline, store, close: () => pipeline.close() };

@@ -41,7 +41,7 @@ export function parseExposition(body: string): ParsedExposition {
   if (openmetrics) lines.pop();
   const families = new Map<string, ParsedFamily>();
   const series = new Set<string>();
-  let current: { name: string; help: string | null; type: string | null; samples: ParsedSample[] } | null = null;
+  let current = null as { name: string; help: string | null; type: string | null; samples: ParsedSample[] } | null;
   for (const line of lines) {
     if (line === "") {
       if (openmetrics) bad("OpenMetrics has no empty lines", line);
