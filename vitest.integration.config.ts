@@ -8,7 +8,6 @@ const config: ReturnType<typeof defineConfig> = defineConfig({
     maxWorkers: 1,
     testTimeout: 300_000,
     hookTimeout: 300_000,
-    passWithNoTests: true,
   },
 });
 

@@ -1,5 +1,5 @@
 import { channel } from "node:diagnostics_channel";
-import type { Socket } from "node:net";
+import { Socket } from "node:net";
 import fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
@@ -87,6 +87,8 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
         seconds: reply.elapsedTime / 1_000,
       } satisfies HttpRequestEvent);
     }
+    // Else the client would keep the connection, and the server wait for it.
+    if (isDraining && request.raw.socket instanceof Socket) request.raw.socket.destroySoon();
     done();
   });
 

@@ -10,6 +10,8 @@ export interface FolderModelSourceOptions {
   readonly path: string;
   /** How long a version's files must have been left alone before it counts as complete. Default 1,000 ms. */
   readonly quietMs?: number;
+  /** The file system's clock, epoch milliseconds. Default `Date.now`. */
+  readonly now?: () => number;
 }
 
 /** Only the newest versions are looked at, so that a folder of thousands stays cheap to poll. */
@@ -20,6 +22,8 @@ interface Seen {
   /** When this state was seen first, on the monotonic clock. */
   readonly since: number;
   etag: string | null;
+  /** As what it was listed last. */
+  listed: ModelVersion | null;
 }
 
 /**
@@ -33,6 +37,7 @@ interface Seen {
 export function folderModelSource(options: FolderModelSourceOptions): ModelSource {
   const { path } = options;
   const quietMs = options.quietMs ?? 1_000;
+  const now = options.now ?? Date.now;
   let seen = new Map<string, Seen>();
   let isFirst = true;
 
@@ -64,14 +69,13 @@ export function folderModelSource(options: FolderModelSourceOptions): ModelSourc
       if (state === null) continue;
       const known = seen.get(name);
       const isKnown = known?.state.fingerprint === state.fingerprint;
-      const now: Seen = isKnown ? known : { state, since: performance.now(), etag: null };
-      next.set(name, now);
-      if (now.etag === null && !isQuiet(now)) pending = true;
-      else {
-        now.etag ??= await settledEtag(name, state);
-        if (now.etag === null) pending = true;
-        else complete.push(versionOf(name, now.etag, state));
-      }
+      const current: Seen = isKnown ? known : { state, since: performance.now(), etag: null, listed: null };
+      next.set(name, current);
+      if (isQuiet(current)) current.etag ??= await settledEtag(name, state);
+      if (current.etag === null) pending = true;
+      // What is being written anew keeps its place among the others, though it cannot be fetched.
+      current.listed = current.etag === null ? (known?.listed ?? null) : versionOf(name, current.etag, state);
+      if (current.listed !== null) complete.push(current.listed);
     }
     seen = next;
     return { complete, pending };
@@ -79,7 +83,7 @@ export function folderModelSource(options: FolderModelSourceOptions): ModelSourc
 
   /** By the file system's clock, or, should that one be ahead, by having looked twice. */
   function isQuiet({ state, since }: Seen): boolean {
-    return Date.now() - state.changedAt >= quietMs || performance.now() - since >= quietMs;
+    return now() - state.changedAt >= quietMs || performance.now() - since >= quietMs;
   }
 
   async function settledEtag(name: string, before: FolderState): Promise<string | null> {

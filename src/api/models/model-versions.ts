@@ -82,6 +82,8 @@ export function createModelVersions(options: ModelVersionsOptions): ModelVersion
   const bad = new Map<string, VersionFailure>();
   /** Ids of versions that were rolled back. */
   const left = new Set<string>();
+  /** Ids of versions that were listed after the serving one. */
+  let older: ReadonlySet<string> = new Set();
   let turn: Promise<unknown> = Promise.resolve();
   let isClosed = false;
 
@@ -156,6 +158,7 @@ export function createModelVersions(options: ModelVersionsOptions): ModelVersion
     if (previous !== null && previous !== next) retire(previous);
     previous = before;
     serving = next;
+    noteOlder();
     swaps.publish({
       model: model.name,
       version: next.version.version,
@@ -168,8 +171,14 @@ export function createModelVersions(options: ModelVersionsOptions): ModelVersion
   function candidates(): readonly ModelVersion[] {
     if (serving === null) return known;
     const at = known.findIndex((version) => version.id === serving?.version.id);
-    // Where the serving version is gone, only the newest may follow it: an older one would be a step back.
-    return at >= 0 ? known.slice(0, at) : known.slice(0, 1);
+    if (at >= 0) return known.slice(0, at);
+    // Its folder is gone, or is being replaced: what was older than it stays so.
+    return known.filter((version) => !older.has(version.id));
+  }
+
+  function noteOlder(): void {
+    const at = known.findIndex((version) => version.id === serving?.version.id);
+    if (at >= 0) older = new Set(known.slice(at + 1).map((version) => version.id));
   }
 
   async function update(): Promise<void> {
@@ -186,6 +195,7 @@ export function createModelVersions(options: ModelVersionsOptions): ModelVersion
     const listed = new Set(known.map((version) => version.id));
     for (const id of bad.keys()) if (!listed.has(id)) bad.delete(id);
     for (const id of left) if (!listed.has(id)) left.delete(id);
+    noteOlder();
     if (pinned !== null) return;
     for (const version of candidates()) {
       if (isClosed) return;
