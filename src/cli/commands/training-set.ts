@@ -1,7 +1,9 @@
 import { writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { millraceError } from "../../definitions/errors.ts";
-import { readFrame } from "../../feature_store/offline/duckdb-frame.ts";
+import type { ColumnKind, Value } from "../../definitions/value.ts";
+import { readTime } from "../../feature_store/lookup.ts";
+import { type Frame, readFrame, writeFrame } from "../../feature_store/offline/duckdb-frame.ts";
 import { connect } from "../connect.ts";
 import { configOf, type GlobalOptions, print } from "../global-options.ts";
 
@@ -10,6 +12,33 @@ interface TrainingSetOptions extends GlobalOptions {
   readonly out: string;
   readonly manifest?: string;
   readonly knowledge: "event_time" | "ingested_at";
+}
+
+interface Manifest {
+  readonly features: readonly string[];
+}
+interface JsonAnswer {
+  readonly columns: readonly string[];
+  readonly types: readonly ColumnKind[];
+  readonly rows: readonly (readonly unknown[])[];
+  readonly millrace: Manifest;
+}
+
+function frameOf({ columns, types, rows }: JsonAnswer): Frame {
+  return {
+    columns: columns.map((name, i) => ({
+      name,
+      type: { kind: types[i]!, nullable: true, item: { kind: "string", nullable: true } },
+    })),
+    rows: rows.map((row) => row.map((value, i) => cellOf(value, types[i]!))),
+  };
+}
+
+function cellOf(value: unknown, kind: ColumnKind): Value {
+  if (value === null) return null;
+  if (kind === "timestamp") return readTime(value);
+  if (kind === "int64") return BigInt(String(value));
+  return value as Value;
 }
 
 /** Writes the frame with its features, and `millrace.json` beside it. */
@@ -21,16 +50,24 @@ export async function trainingSet(service: string, options: TrainingSetOptions):
   const frame = await readFrame(options.entities);
   process.stderr.write(`${frame.rows.length} rows of ${options.entities}\n`);
   await using connection = await connect(config);
-  const body = JSON.stringify(
-    { service, rows: frame.rows, knowledge: options.knowledge, format },
-    (_name, value: unknown) => (typeof value === "bigint" ? String(value) : value),
-  );
-  const response = await connection.raw("POST", "/v1/features/historical", body);
-  const manifest = JSON.parse(
-    Buffer.from(response.headers.get("millrace-manifest") ?? "", "base64url").toString("utf8"),
-  ) as { readonly features: readonly string[] };
+  const body = (as: string): string =>
+    JSON.stringify({ service, rows: frame.rows, knowledge: options.knowledge, format: as }, (_name, value: unknown) =>
+      typeof value === "bigint" ? String(value) : value,
+    );
+  const response = await connection.raw("POST", "/v1/features/historical", body(format));
+  const header = response.headers.get("millrace-manifest");
+  let manifest: Manifest;
+  if (header !== null) {
+    manifest = JSON.parse(Buffer.from(header, "base64url").toString("utf8")) as Manifest;
+    await writeFile(options.out, new Uint8Array(await response.arrayBuffer()));
+  } else {
+    // What was fitted is too long for a header: the answer in JSON holds both.
+    await response.body?.cancel();
+    const answer = (await (await connection.raw("POST", "/v1/features/historical", body("json"))).json()) as JsonAnswer;
+    manifest = answer.millrace;
+    await writeFrame(options.out, frameOf(answer));
+  }
   const manifestFile = options.manifest ?? join(dirname(options.out), "millrace.json");
-  await writeFile(options.out, new Uint8Array(await response.arrayBuffer()));
   await writeFile(manifestFile, `${JSON.stringify(manifest, null, 2)}\n`);
   const seconds = (performance.now() - started) / 1_000;
   print(

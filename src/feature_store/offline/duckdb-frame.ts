@@ -111,7 +111,9 @@ async function readAll(connection: DuckDBConnection, sql: string): Promise<FileF
   return { columns, rows };
 }
 
+/** Integers that a double holds are numbers, as in JSON: a lookup takes them for every numeric type. */
 function native(value: DuckDBValue): unknown {
+  if (typeof value === "bigint") return Number.isSafeInteger(Number(value)) ? Number(value) : value;
   if (value === null || typeof value !== "object") return value;
   if ("micros" in value && typeof value.micros === "bigint") return Number(value.micros / 1_000n);
   if ("items" in value && Array.isArray(value.items)) return value.items.map((item) => native(item as DuckDBValue));
