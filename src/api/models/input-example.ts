@@ -10,7 +10,7 @@ import type { ModelBatch } from "./model-runner.ts";
 export function readInputExample(text: string, names: readonly string[] | null): ModelBatch | null {
   let parsed: unknown;
   try {
-    parsed = JSON.parse(text);
+    parsed = parseExample(text);
   } catch {
     return null;
   }
@@ -21,6 +21,17 @@ export function readInputExample(text: string, names: readonly string[] | null):
   if (!Array.isArray(root) || root.length === 0) return null;
   if (root.every(isRecord)) return readRecords(root);
   return readSplit(undefined, root, names);
+}
+
+/** pandas writes missing numbers as bare NaN, which is no JSON. */
+function parseExample(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return JSON.parse(
+      text.replace(/"(?:[^"\\]|\\.)*"|-?Infinity|NaN/g, (token) => (token.startsWith('"') ? token : "null")),
+    );
+  }
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

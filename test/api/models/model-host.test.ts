@@ -252,6 +252,53 @@ describe("a new version", () => {
     expect(swaps.at(-1)).toEqual({ model: "risk", version: "12", previous: "11" });
   });
 
+  it("leaves requests that began with the old one to it, however many versions come meanwhile", async () => {
+    await save("1", 1);
+    const go = Promise.withResolvers<void>();
+    const slow: FeatureStore = {
+      ...store,
+      async getOnlineFeatures(name, asked) {
+        const read = await store.getOnlineFeatures(name, asked);
+        await go.promise;
+        return read;
+      },
+    };
+    const models = open([declared()], { features: slow, cacheBytes: 1 });
+    await models.start();
+    const began = models.predict("risk", { rows: [ROW] });
+    for (const version of [2, 3, 4]) {
+      await save(String(version), version);
+      await models.refresh();
+    }
+    expect(models.get("risk").serving?.version.version).toBe("4");
+    go.resolve();
+    expect(await began).toMatchObject({ version: "1", predictions: [{ probability: 1 }] });
+  });
+
+  it("is not served under its name if its files changed while they were read", async () => {
+    await save("1", 1);
+    let isFirst = true;
+    const models = open([declared()], {
+      sourceOf: (meta) => {
+        const inner = folderModelSource({ path: meta.location.path, quietMs: 0 });
+        return {
+          ...inner,
+          async fetch(version) {
+            const folder = await inner.fetch(version);
+            if (isFirst) await save("1", 9);
+            isFirst = false;
+            return folder;
+          },
+        };
+      },
+    });
+    await models.start();
+    expect(models.get("risk").serving).toBeNull();
+    expect(models.get("risk").lastFailure?.code).toBe("MODEL_VERSION_CHANGED");
+    await models.refresh();
+    expect(await answerOf(models)).toEqual(["1", 9]);
+  });
+
   it("that is bad never replaces a good one, and is tried again only when its content changes", async () => {
     await save("1", 1);
     const loads = heard<{ version: string; outcome: string }>(MODEL_LOAD_CHANNEL);
@@ -460,26 +507,35 @@ describe("a large batch", () => {
 
   it("reads all its rows at one moment, and leaves other requests their turn", async () => {
     let clock = NOW;
-    const moving = createFeatureStore({
+    const inner = createFeatureStore({
       views: [],
       services: [trips[Meta]],
       online: memoryOnlineStore(),
       offline: null,
       now: () => clock++,
     });
+    const moments: number[] = [];
+    const turns: number[] = [];
+    let turn = 0;
+    const recording: FeatureStore = {
+      ...inner,
+      async getOnlineFeatures(name, asked) {
+        const read = await inner.getOnlineFeatures(name, asked);
+        moments.push(read.asOf);
+        turns.push(turn);
+        setImmediate(() => turn++);
+        return read;
+      },
+    };
     await cp(join(FIXTURES, "mlflow", "xgb-booster"), join(root, "trips", "1"), { recursive: true });
-    const models = open([tripModel("trips")], { features: moving });
+    const models = open([tripModel("trips")], { features: recording, largeBatch: { onnx: 1e9, others: 1e9 } });
     await models.start();
-    const order: string[] = [];
-    const large = models.predict("trips", { rows }).then((done) => {
-      order.push("large");
-      return done;
-    });
-    await models.predict("trips", { rows: rows.slice(0, 1) }).then(() => order.push("single"));
-    const { asOf, features, headOverlap } = await large;
-    expect(order).toEqual(["single", "large"]);
-    expect(asOf).toBe(NOW);
-    expect([features?.rows.length, features?.statuses.length, headOverlap.length]).toEqual([3_000, 3_000, 3_000]);
+    const { asOf, features, predictions, headOverlap } = await models.predict("trips", { rows });
+    expect(new Set(moments)).toEqual(new Set([asOf]));
+    expect(turns.length).toBeGreaterThan(10);
+    expect(new Set(turns).size).toBe(turns.length);
+    const lengths = [features?.rows, features?.statuses, predictions, headOverlap].map((list) => list?.length);
+    expect(lengths).toEqual([3_000, 3_000, 3_000, 3_000]);
   });
 
   it("is answered by the version in memory when the folder no longer has its content", async () => {
