@@ -34,7 +34,7 @@ export interface LargeBatch {
 }
 
 /** Rows that are read and predicted before other work of the thread gets its turn. */
-const CHUNK_ROWS = 256;
+const CHUNK_ROWS = 64;
 
 /**
  * Reads the features of all rows at one moment, with the fitted state of this version, and predicts. Large batches are
