@@ -410,7 +410,11 @@ describe("a scrape", () => {
   });
 
   it("shows the process and the thread", async () => {
+    const cpuSeconds = (): number => (process.cpuUsage().user + process.cpuUsage().system) / 1e6;
+    const before = cpuSeconds();
     const seen = await scrape(main);
+    expect(seen.value("process_cpu_seconds_total")).toBeGreaterThanOrEqual(before);
+    expect(seen.value("process_cpu_seconds_total")).toBeLessThanOrEqual(cpuSeconds());
     expect(seen.value("process_resident_memory_bytes")).toBeGreaterThan(1e7);
     expect(Math.abs(seen.value("process_start_time_seconds")! - (Date.now() / 1_000 - process.uptime()))).toBeLessThan(
       5,
