@@ -44,6 +44,8 @@ export interface ApiServer {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** How long a whole request may take to arrive, milliseconds. */
+const REQUEST_MS = 120_000;
 /** How long requests in flight may take once the server stops, milliseconds. */
 const DRAIN_MS = 10_000;
 
@@ -56,6 +58,8 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: options.limits.bodyLimitBytes,
+    // A client that sends a byte now and then does not hold a connection for ever.
+    requestTimeout: REQUEST_MS,
     // While closing, what still comes over open connections is answered.
     return503OnClosing: false,
     routerOptions: { ignoreTrailingSlash: true },

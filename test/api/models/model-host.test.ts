@@ -3,12 +3,14 @@ import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import * as flights from "../../../examples/flight_delays/features.ts";
 import { MODEL_LOAD_CHANNEL, MODEL_SWAP_CHANNEL, PREDICTION_CHANNEL } from "../../../src/api/channels.ts";
 import { folderModelSource } from "../../../src/api/models/folder-model-source.ts";
 import { createModelHost, type ModelHost, type ModelHostOptions } from "../../../src/api/models/model-host.ts";
 import { featureService, type Model, model, modelFolder, requestSource, t } from "../../../src/definitions/index.ts";
 import { Meta } from "../../../src/definitions/meta.ts";
 import type { ModelMeta } from "../../../src/definitions/model.ts";
+import { collectDeclarations } from "../../../src/feature_engineering/plan/collect-declarations.ts";
 import { createFeatureStore, type FeatureStore } from "../../../src/feature_store/feature-store.ts";
 import { memoryOnlineStore } from "../../../src/feature_store/online/memory-online-store.ts";
 import { accountActivity, cardActivity, fitted, NOW, RISK_COLUMNS, risk, typed } from "../payments.ts";
@@ -95,6 +97,38 @@ describe("a model host at its start", () => {
     await models.start();
     expect(await answerOf(models)).toEqual(["2", 2]);
     expect(loads).toMatchObject([{ model: "risk", version: "2", outcome: "ok", sizeBytes: expect.any(Number) }]);
+  });
+
+  it("serves the example's model with the example's declarations", async () => {
+    const declarations = collectDeclarations(flights);
+    const features = createFeatureStore({
+      ...declarations,
+      online: memoryOnlineStore(),
+      offline: null,
+      now: () => NOW,
+    });
+    const models = open(declarations.models, { features });
+    await models.start();
+    expect(models.get("flight_delay").lastFailure).toBeNull();
+    const lookup = {
+      prediction_time: "2013-03-01T12:00:00Z",
+      carrier: "UA",
+      origin: "EWR",
+      dest: "IAH",
+      route: "EWR-IAH",
+      tail_number: null,
+      local_hour: 7,
+      local_minute_of_day: 450,
+      day_of_week: 4,
+      distance_miles: 1_400,
+      scheduled_duration_minutes: 227,
+    };
+    const { version, predictions, features: read } = await models.predict("flight_delay", { rows: [lookup] });
+    expect(version).toBe("1");
+    expect(predictions[0]?.probability).toBeGreaterThan(0);
+    expect(predictions[0]?.probability).toBeLessThan(1);
+    // "UA" is the tenth of the carriers that training knew.
+    expect(read?.rows[0]?.[5]).toBe(10);
   });
 
   it("starts without a model that has no version, and serves the others", async () => {
