@@ -38,8 +38,13 @@ for (let from = 0; from < flights.length && !stopping; ) {
   const { time } = flights[from]!;
   let to = from;
   while (to < flights.length && flights[to]!.time === time) to++;
-  await platform.worker.advanceTo(time);
-  await screen.predict(flights.slice(from, to));
+  try {
+    await platform.worker.advanceTo(time);
+    await screen.predict(flights.slice(from, to));
+  } catch (error) {
+    // What was under way when it was told to stop.
+    if (!stopping) throw error;
+  }
   from = to;
 }
 if (!stopping) {
