@@ -23,7 +23,7 @@ export interface PipelineOptions {
   readonly offline: OfflineStore;
   /** How files are replayed. Default: flat out. */
   readonly replay?: { readonly speed?: number | "max"; readonly hold?: boolean };
-  /** The most messages per batch: only a backlog fills it. Default 32,000. */
+  /** The most messages per batch: only a backlog fills it. Default 16,000. */
   readonly maxBatch?: number;
   readonly cacheCapacity?: number;
   readonly onFunctionFailure?: (where: string) => void;
@@ -125,7 +125,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
         resume: (partition) => engine.resumeAfter(partition),
         handler,
         now,
-        maxBatch: options.maxBatch ?? 32_000,
+        maxBatch: options.maxBatch ?? 16_000,
       });
     const push = httpPush({
       decoder,
