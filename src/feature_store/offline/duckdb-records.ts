@@ -72,7 +72,7 @@ export async function duckdbRecords(database: DuckdbDatabase): Promise<DuckdbRec
       }
       const window = pushWindows.get(source);
       if (window !== undefined && window.sweptAt < window.since - PUSH_SWEEP_MS) {
-        await connection.run("DELETE FROM pushes WHERE source = ? AND at < ?", [source, time(window.since)]);
+        await connection.run('DELETE FROM pushes WHERE source = ? AND "at" < ?', [source, time(window.since)]);
         window.sweptAt = window.since;
       }
     },
