@@ -15,7 +15,7 @@ import * as ingestion from "../src/ingestion/channels.ts";
 import { mergeExpositions } from "../src/monitoring/merge-expositions.ts";
 import { METRIC_SECTIONS } from "../src/monitoring/metric-sections.ts";
 import { createMetrics, type Metrics } from "../src/monitoring/metrics.ts";
-import { prometheusTool } from "./prometheus-tool.ts";
+import { prometheusTool } from "./services/prometheus-tool.ts";
 
 const PREDICTIONS = 20_000;
 const main: Metrics = createMetrics({ thread: "main" });
