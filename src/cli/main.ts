@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { checkNode } from "./check-node.ts";
 import { fail } from "./fail.ts";
 
 /** The `millrace` command. Commands are imported when they run, so that help is quick. */
@@ -111,6 +112,7 @@ models
   );
 
 try {
+  checkNode(process.versions.node);
   await program.parseAsync();
 } catch (error) {
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
