@@ -98,6 +98,8 @@ describe("the millrace command", () => {
       "2026-01-01T00:31:00.001Z",
     ]);
     expect(earlier.rows).toEqual([[1, 1, 1]]);
+    const overlap = await run(["get", "risk", "card_id=a", "--as-of", "2026-01-01T01:29:59Z"]);
+    expect(overlap.stderr).toContain("Row 0: an event at or after that moment was applied");
     const { reports }: { reports: { mismatches: number; entities: number }[] } = await json(["check-consistency"]);
     expect(reports).toMatchObject([{ entities: 2, mismatches: 0 }]);
     const letters: { dead_letters: { code: string; source: string }[] } = await json(["dead-letters", "list"]);

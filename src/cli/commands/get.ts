@@ -13,6 +13,7 @@ interface Answer {
   readonly columns: readonly string[];
   readonly rows: readonly (readonly unknown[])[];
   readonly statuses: readonly (readonly string[])[];
+  readonly head_overlap?: readonly boolean[];
 }
 interface LookupColumn {
   readonly name: string;
@@ -35,6 +36,12 @@ export async function get(service: string, pairs: readonly string[], options: Ge
     ...(options.exact === true ? { exact: true } : {}),
     ...(options.model === undefined ? {} : { model: options.model }),
   });
+  for (const [row, overlaps] of (answer.head_overlap ?? []).entries()) {
+    if (!overlaps) continue;
+    process.stderr.write(
+      `Row ${row}: an event at or after that moment was applied, so its values may hold more than they should (--exact refuses such rows).\n`,
+    );
+  }
   print(options, answer, () =>
     answer.rows
       .map((row, i) =>
