@@ -118,7 +118,7 @@ function aggregate<A>(
   kinds: readonly ColumnKind[] | null,
   n?: number,
 ): A {
-  const input = column?.expression ?? null;
+  const input = name === "count" ? null : expressionOf(name, column);
   if (input !== null && kinds !== null && !kinds.includes(input.type.kind)) {
     throw millraceError(
       "DEFINITION_INVALID",
@@ -141,6 +141,16 @@ function aggregate<A>(
     default: undefined,
     type: aggregationType(aggregation),
   }) as A;
+}
+
+/** JavaScript, and a misspelt column behind a cast, may hand over anything. */
+function expressionOf(name: AggregationName, column: AnyExpr | null | undefined): Expression {
+  const expression = (column as Partial<AnyExpr> | null)?.expression;
+  if (expression !== undefined) return expression;
+  throw millraceError(
+    "DEFINITION_INVALID",
+    `${name}(${String(column)}): it needs a column of a source, such as ${name}(payments.amount). A misspelt column is undefined.`,
+  );
 }
 
 function readsEvents(expression: Expression): boolean {
