@@ -1,6 +1,5 @@
 import { join } from "node:path";
 import { millraceError } from "./definitions/errors.ts";
-import { metaNames } from "./feature_engineering/engine/meta-names.ts";
 import { collectDeclarations, type Declarations } from "./feature_engineering/plan/collect-declarations.ts";
 import { type ConsistencyReport, checkConsistency } from "./feature_store/check-consistency.ts";
 import { createFeatureStore, type FeatureStore } from "./feature_store/feature-store.ts";
@@ -15,6 +14,7 @@ import {
   type PlanPreview,
   previewPlan,
 } from "./feature_store/registry/registry.ts";
+import { readSourceClock } from "./feature_store/source-clock.ts";
 import { createTrainingSet, type TrainingManifest, type TrainingSetRequest } from "./feature_store/training-set.ts";
 import type { ViewRuntime } from "./feature_store/view-runtime.ts";
 import type { PushOptions, PushResult } from "./ingestion/sources/http-push.ts";
@@ -120,9 +120,7 @@ export async function createWorkerMethods(
       const views = name === null ? [...store.views.values()] : [viewOf(store, name)];
       const reports: ConsistencyReport[] = [];
       for (const view of views) {
-        const { source } = view.layout.view;
-        const [clock] = await online.readMeta([metaNames.clock(source.name)]);
-        const time = source.clock === "wall" ? Date.now() : Number(clock ?? 0);
+        const time = await readSourceClock(online, [view.layout.view.source], Date.now);
         reports.push(await checkConsistency({ view, online, offline, sample, time }));
       }
       return reports;

@@ -15,6 +15,7 @@ import type { OfflineStore } from "./offline/offline-store.ts";
 import type { OnlineStore } from "./online/online-store.ts";
 import { createOnlineReader } from "./online-reader.ts";
 import { createServiceRuntime, type ServiceRuntime } from "./service-runtime.ts";
+import { readSourceClock } from "./source-clock.ts";
 import { createViewRuntime, type ViewRuntime } from "./view-runtime.ts";
 
 export interface OnlineRequest {
@@ -112,11 +113,7 @@ export function createFeatureStore(options: FeatureStoreOptions): FeatureStore {
     return make;
   }
 
-  async function now(runtime: ServiceRuntime): Promise<number> {
-    if (runtime.sources.length === 0 || runtime.sources.some((source) => source.clock === "wall")) return options.now();
-    const clocks = await online.readMeta(runtime.sources.map((source) => metaNames.clock(source.name)));
-    return clocks.reduce((latest, clock) => Math.max(latest, clock === null ? 0 : Number(clock)), 0);
-  }
+  const now = (runtime: ServiceRuntime): Promise<number> => readSourceClock(online, runtime.sources, options.now);
 
   async function expired(runtime: ServiceRuntime): Promise<(keyspace: string) => number> {
     const keyspaces = [...new Set(runtime.lookups.map((lookup) => lookup.runtime.keyspace))];

@@ -1,4 +1,5 @@
 import type { Value } from "../definitions/value.ts";
+import { keyText } from "../feature_engineering/encoding/key-text.ts";
 import type { LoggedEvent } from "../feature_engineering/engine/event-log.ts";
 import { createEntityState } from "../feature_engineering/windows/entity-state.ts";
 import {
@@ -88,15 +89,15 @@ async function readLookup(
   statuses: FeatureStatus[][],
 ): Promise<void> {
   const { layout } = lookup.runtime;
-  const wanted = new Map<string, { key: Value[]; rows: number[] }>();
+  const wanted = new Map<string | null, { key: Value[]; rows: number[] }>();
   let first = Number.POSITIVE_INFINITY;
   let last = Number.NEGATIVE_INFINITY;
   for (let row = 0; row < rows.length; row++) {
-    const key = lookup.keyIndexes.map((index) => rows[row]!.lookup[index]!);
-    const id = keyId(key);
+    const values = rows[row]!.lookup;
+    const id = keyText(values, lookup.keyIndexes);
     const group = wanted.get(id);
-    if (group === undefined) wanted.set(id, { key, rows: [row] });
-    else group.rows.push(row);
+    if (group !== undefined) group.rows.push(row);
+    else wanted.set(id, { key: lookup.keyIndexes.map((index) => values[index]!), rows: [row] });
     first = Math.min(first, rows[row]!.time);
     last = Math.max(last, rows[row]!.time);
   }
@@ -141,7 +142,8 @@ async function readLookup(
   });
   for await (const events of history) {
     for (const event of events) {
-      const id = keyId(layout.keyIndexes.map((index) => event.row[index]!));
+      // History gives no events with a null key.
+      const id = keyText(event.row, layout.keyIndexes)!;
       if (current.id !== id) start(id);
       readUntil(knownFrom(event, knowledge));
       if (++folded % PRUNE_EVERY === 0 && current.next < current.rows.length) {
@@ -160,9 +162,4 @@ async function readLookup(
 /** The first t at which a reader counts the event. */
 function knownFrom(event: LoggedEvent, knowledge: Knowledge): number {
   return knowledge === "event_time" ? event.eventTime + 1 : Math.max(event.eventTime + 1, event.ingestedAt);
-}
-
-function keyId(key: readonly Value[]): string {
-  if (key.length === 1) return String(key[0]);
-  return key.map((value) => `${String(value).length}:${String(value)}`).join("");
 }

@@ -2,6 +2,7 @@ import { millraceError } from "../definitions/errors.ts";
 import type { Value } from "../definitions/value.ts";
 import { createByteWriter } from "../feature_engineering/encoding/byte-writer.ts";
 import { encodeEntityKey } from "../feature_engineering/encoding/entity-key.ts";
+import { keyText } from "../feature_engineering/encoding/key-text.ts";
 import type { LoggedEvent, OwnedPartition } from "../feature_engineering/engine/event-log.ts";
 import type { ValueWrite } from "../feature_engineering/engine/feature-sink.ts";
 import { createEntityState, encodeEntityState, setPosition } from "../feature_engineering/windows/entity-state.ts";
@@ -90,7 +91,7 @@ async function* groups(
   { view: { layout }, offline }: RebuildOptions,
   keys: readonly (readonly Value[])[] | null,
 ): AsyncGenerator<{ key: readonly Value[]; events: LoggedEvent[] }> {
-  let id = "";
+  let id: string | null = null;
   let current: { key: readonly Value[]; events: LoggedEvent[] } | null = null;
   const { name } = layout.view.source;
   const query = {
@@ -103,15 +104,14 @@ async function* groups(
   } as const;
   for await (const events of offline.history(query)) {
     for (const event of events) {
-      const key = layout.keyIndexes.map((index) => event.row[index]!);
-      const next = key.map((value) => `${String(value).length}:${String(value)}`).join("");
+      const next = keyText(event.row, layout.keyIndexes);
       if (current !== null && next === id) {
         current.events.push(event);
         continue;
       }
       if (current !== null) yield current;
       id = next;
-      current = { key, events: [event] };
+      current = { key: layout.keyIndexes.map((index) => event.row[index]!), events: [event] };
     }
   }
   if (current !== null) yield current;

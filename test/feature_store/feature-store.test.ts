@@ -71,6 +71,24 @@ describe("the feature store", () => {
     );
   });
 
+  it("tells a key that is null from the text null, online and in history", async () => {
+    const at = 1_000_000;
+    const world = await worldOf([{ id: "1", sender: "null", receiver: "a", amount: 7, cents: 700, at, arrived: at }]);
+    try {
+      const rows = [null, "null"].map((from) => ({ from, to: "a", asked: 1 }));
+      const readLookup = world.store.service("risk").readLookup;
+      const online = await world.store.getOnlineFeatures("risk", { rows, asOf: at + 1 });
+      const history = await world.store.getHistoricalFeatures("risk", {
+        rows: rows.map((row) => ({ lookup: readLookup(row), time: at + 1 })),
+      });
+      expect(history.statuses).toEqual(online.statuses);
+      expect(history.rows).toEqual(online.rows);
+      expect(history.statuses.map((row) => row[1])).toEqual(["NOT_FOUND", "PRESENT"]);
+    } finally {
+      await world.close();
+    }
+  });
+
   it("counts in history only what had happened, or under ingested_at only what had arrived", async () => {
     await fc.assert(
       fc.asyncProperty(

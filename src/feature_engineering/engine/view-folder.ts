@@ -2,6 +2,7 @@ import { millraceError } from "../../definitions/errors.ts";
 import type { Value } from "../../definitions/value.ts";
 import { createByteWriter } from "../encoding/byte-writer.ts";
 import { encodeEntityKey } from "../encoding/entity-key.ts";
+import { keyText } from "../encoding/key-text.ts";
 import {
   createEntityState,
   decodeEntityState,
@@ -198,17 +199,5 @@ function entityIdentifier(layout: ViewLayout): EntityIdentifier {
   };
   const only = keyIndexes.length === 1 ? keyIndexes[0]! : -1;
   if (only >= 0) return { key, id: (row) => row[only] as EntityId | null };
-  return {
-    key,
-    id: (row) => {
-      let id = "";
-      for (const index of keyIndexes) {
-        const value = row[index]!;
-        if (value === null) return null;
-        const text = String(value);
-        id += `${text.length}:${text}`;
-      }
-      return id;
-    },
-  };
+  return { key, id: (row) => keyText(row, keyIndexes) };
 }
