@@ -4,6 +4,7 @@ import type {
   OfflineStoreCapabilities,
   SourceTable,
 } from "../src/feature_store/offline/offline-store.ts";
+import { erasureTests } from "./offline/erasure-conformance.ts";
 import { eventIdTests } from "./offline/event-ids-conformance.ts";
 import { historyTests } from "./offline/history-conformance.ts";
 import { logTests } from "./offline/log-conformance.ts";
@@ -11,13 +12,17 @@ import {
   all,
   commit,
   deadLetter,
+  ERASED_AT,
+  erasure,
   logged,
   nullable,
   orders,
   payment,
   payments,
+  prediction,
   query,
 } from "./offline/offline-store-fixtures.ts";
+import { predictionTests } from "./offline/predictions-conformance.ts";
 import { recordTests } from "./offline/records-conformance.ts";
 import { schemaTests } from "./offline/schema-conformance.ts";
 import { valueTests } from "./offline/values-conformance.ts";
@@ -80,6 +85,8 @@ export function describeOfflineStore(name: string, underTest: OfflineStoreUnderT
     historyTests(openWith);
     schemaTests(openWith);
     recordTests(openWith);
+    predictionTests(openWith);
+    erasureTests(openWith);
 
     test("refuses everything after `close`", async () => {
       const store = await openWith(payments);
@@ -97,6 +104,10 @@ export function describeOfflineStore(name: string, underTest: OfflineStoreUnderT
       await expect(store.deadLetters({ limit: 1 })).rejects.toEqual(code);
       await expect(store.documents("plan")).rejects.toEqual(code);
       await expect(store.prepareSource(orders)).rejects.toEqual(code);
+      await expect(store.erase(erasure("ann"))).rejects.toEqual(code);
+      await expect(store.tombstones()).rejects.toEqual(code);
+      await expect(store.appendPredictions([prediction()])).rejects.toEqual(code);
+      await expect(store.predictions({ limit: 1 })).rejects.toEqual(code);
     });
 
     test.runIf(capabilities.persistent)("keeps everything over a restart", async () => {
@@ -110,9 +121,16 @@ export function describeOfflineStore(name: string, underTest: OfflineStoreUnderT
       await first.putDocument("plan", "p", "{}");
       const columns = [{ name: "note", type: nullable("string") }, ...orders.columns];
       await first.prepareSource({ ...orders, columns });
+      await first.erase(erasure("bob"));
+      await first.erase(erasure("carl"));
+      await first.appendPredictions([prediction()]);
+      const tombstones = await first.tombstones();
+      const predictions = await first.predictions({ limit: 9 });
       await first.close();
 
       const second = await place.open();
+      expect(await second.tombstones()).toEqual(tombstones);
+      expect(await second.predictions({ limit: 9 })).toEqual(predictions);
       expect(await second.partitions("orders")).toEqual([{ ...owned, committed: 3 }]);
       expect(await second.applied("v")).toEqual([{ viewVersion: "v", partitionId: owned.partitionId, offset: 2 }]);
       expect((await second.documents("plan")).length).toBe(1);
@@ -121,14 +139,14 @@ export function describeOfflineStore(name: string, underTest: OfflineStoreUnderT
       expect(taken.ownerEpoch).toBeGreaterThan(owned.ownerEpoch);
       const next = { ...orders, columns };
       const again = logged(orders, taken, 4, { id: "a", eventTime: 5 }, ["ann", 5]);
-      const late = logged(next, taken, 5, { id: "b" }, ["n", "bob", 6]);
+      const late = logged(next, taken, 5, { id: "b" }, ["n", "eve", 6]);
       const result = await second.commit({
         partition: taken,
         events: [{ ...again, row: [null, ...again.row] }, late],
         deadLetters: [deadLetter(6)],
         lastOffset: 6,
       });
-      expect(result).toEqual({ inserted: [late], duplicates: 1, conflicts: 0 });
+      expect(result).toEqual({ inserted: [late], duplicates: 1, conflicts: 0, erasures: 2 });
       expect(await all(second.read("orders", owned.partitionId, -1, 9))).toEqual([
         { ...event, row: [null, "ann", 5] },
         late,
@@ -136,6 +154,12 @@ export function describeOfflineStore(name: string, underTest: OfflineStoreUnderT
       expect((await second.deadLetters({ limit: 1 }))[0]!.id).toBeGreaterThan(letter!.id);
       expect((await second.own("orders", "1")).partitionId).not.toBe(owned.partitionId);
       await expect(second.prepareSource(orders)).rejects.toMatchObject({ code: "SCHEMA_INCOMPATIBLE" });
+      // The secret stayed, so that the tombstone still knows its entity; and numbers go on.
+      const erased = logged(next, taken, 7, { id: "c", ingestedAt: ERASED_AT }, ["n", "bob", 7]);
+      expect((await commit(second, taken, [erased], 7)).inserted).toEqual([{ ...erased, row: ["n", null, 7] }]);
+      await second.appendPredictions([prediction({ model: "other" })]);
+      expect((await second.predictions({ limit: 1 }))[0]!.id).toBeGreaterThan(predictions[0]!.id);
+      expect((await second.erase(erasure("ann"))).id).toBe(3);
     });
   });
 }

@@ -1,7 +1,14 @@
 import type { ColumnTypeSpec, Value } from "../../src/definitions/value.ts";
 import { payloadHash } from "../../src/feature_engineering/encoding/payload-hash.ts";
 import type { DeadLetter, LoggedEvent, OwnedPartition } from "../../src/feature_engineering/engine/event-log.ts";
-import type { HistoryQuery, OfflineStore, SourceTable } from "../../src/feature_store/offline/offline-store.ts";
+import { entityKeyText } from "../../src/feature_store/offline/entity-key-text.ts";
+import type {
+  ErasureOrder,
+  HistoryQuery,
+  OfflineStore,
+  PredictionRecord,
+  SourceTable,
+} from "../../src/feature_store/offline/offline-store.ts";
 
 /** Opens a new store with these sources prepared; it is closed and removed after the test. */
 export type OpenWith = (...tables: SourceTable[]) => Promise<OfflineStore>;
@@ -92,4 +99,32 @@ export async function all(batches: AsyncIterable<readonly LoggedEvent[]>): Promi
 
 export function sorted<T extends { readonly partitionId: number }>(positions: readonly T[]): T[] {
   return [...positions].sort((a, b) => a.partitionId - b.partitionId);
+}
+
+/** When the erasures of the suite are ordered: after every event of `logged`. Epoch milliseconds. */
+export const ERASED_AT = 1_800_000_000_000;
+
+/** The user, who is the entity of `payments` and `orders`. */
+export function erasure(user: string, changes: Partial<ErasureOrder> = {}): ErasureOrder {
+  const role = { keyColumns: ["user_id"], nulledColumns: ["user_id"] };
+  return {
+    entity: "user",
+    key: [user],
+    keyTypes: [required("string")],
+    roles: [
+      { source: "payments", ...role },
+      { source: "orders", ...role },
+      { source: "no_such_source", ...role },
+    ],
+    at: ERASED_AT,
+    ...changes,
+  };
+}
+
+export function userKey(user: string): string {
+  return entityKeyText("user", [required("string")], [user])!;
+}
+
+export function prediction(changes: Partial<PredictionRecord> = {}): PredictionRecord {
+  return { model: "risk", at: ERASED_AT + 1_000, keys: [userKey("ann")], json: '{"it\'s":1}', ...changes };
 }

@@ -45,6 +45,11 @@ export interface LogCommitResult {
   readonly duplicates: number;
   /** Events whose id and event time were known with another payload: now dead letters, `ID_CONFLICT`. */
   readonly conflicts: number;
+  /**
+   * How many erasures the log had seen when this commit was made; absent while there was none. When it grows, what is
+   * kept in memory of entities must be read again: an entity may be gone.
+   */
+  readonly erasures?: number;
 }
 
 /** How far a view version has been folded into the hot store, per source partition. */

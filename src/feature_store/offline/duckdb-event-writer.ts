@@ -8,6 +8,7 @@ import type {
   OwnedPartition,
 } from "../../feature_engineering/engine/event-log.ts";
 import type { DuckdbDatabase } from "./duckdb-database.ts";
+import type { DuckdbErasure } from "./duckdb-erasure.ts";
 import { literal, VECTOR_ROWS } from "./duckdb-event-table.ts";
 import { sortByKnownIds } from "./duckdb-known-events.ts";
 import type { DuckdbRecords } from "./duckdb-records.ts";
@@ -29,6 +30,7 @@ export async function duckdbEventWriter(
   database: DuckdbDatabase,
   sources: DuckdbSources,
   records: DuckdbRecords,
+  erasure: DuckdbErasure,
 ): Promise<DuckdbEventWriter> {
   const { api } = database;
   const partitions = new Map<number, OwnedPartition>();
@@ -105,7 +107,8 @@ export async function duckdbEventWriter(
       if (current === undefined || current.ownerEpoch !== owned.ownerEpoch) throw partitionFenced(owned);
       const { committed } = current;
       const isNew = ({ offset }: { readonly offset: number }): boolean => offset > committed;
-      const events = request.events.every(isNew) ? request.events : request.events.filter(isNew);
+      const sent = request.events.every(isNew) ? request.events : request.events.filter(isNew);
+      const events = erasure.filter.events(source.table.declaration, sent);
       const letters = request.deadLetters.filter(isNew);
       const { table } = source;
       const { inserted, duplicates, conflicts } = table.declaration.hasId
@@ -118,7 +121,8 @@ export async function duckdbEventWriter(
         await insert(connection, owned, { inserted, letters, pushes, lastOffset });
         partitions.set(owned.partitionId, { ...current, committed: lastOffset });
       }
-      return { inserted, duplicates, conflicts: conflicts.length };
+      const { count } = erasure;
+      return { inserted, duplicates, conflicts: conflicts.length, ...(count === 0 ? {} : { erasures: count }) };
     });
   }
 

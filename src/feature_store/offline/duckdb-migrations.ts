@@ -22,6 +22,15 @@ const MIGRATIONS: readonly string[] = [
      kind VARCHAR NOT NULL, name VARCHAR NOT NULL, json VARCHAR NOT NULL, put_at TIMESTAMP_MS NOT NULL,
      sequence BIGINT NOT NULL
    );`,
+  `CREATE TABLE erasure_secret (secret BLOB NOT NULL);
+   CREATE TABLE tombstones (
+     id BIGINT NOT NULL, entity VARCHAR NOT NULL, key_types VARCHAR NOT NULL, key_hash VARCHAR NOT NULL,
+     until TIMESTAMP_MS NOT NULL, roles VARCHAR NOT NULL, pending_key VARCHAR
+   );
+   CREATE TABLE predictions (
+     id BIGINT NOT NULL, model VARCHAR NOT NULL, "at" TIMESTAMP_MS NOT NULL, keys VARCHAR[] NOT NULL,
+     json VARCHAR NOT NULL
+   );`,
 ];
 
 /** Brings the file to the present layout, each step in one transaction. */

@@ -1,6 +1,8 @@
 import { type DuckdbOfflineStoreOptions, openDuckdb } from "./duckdb-database.ts";
+import { duckdbErasure } from "./duckdb-erasure.ts";
 import { duckdbEventReader } from "./duckdb-event-reader.ts";
 import { duckdbEventWriter } from "./duckdb-event-writer.ts";
+import { duckdbPredictions } from "./duckdb-predictions.ts";
 import { duckdbRecords } from "./duckdb-records.ts";
 import { duckdbSources } from "./duckdb-sources.ts";
 import type { OfflineStore } from "./offline-store.ts";
@@ -24,7 +26,9 @@ export async function duckdbOfflineStore(options: DuckdbOfflineStoreOptions): Pr
   try {
     const sources = await duckdbSources(database);
     const records = await duckdbRecords(database);
-    const writer = await duckdbEventWriter(database, sources, records);
+    const erasure = await duckdbErasure(database, sources);
+    const predictions = await duckdbPredictions(database, erasure);
+    const writer = await duckdbEventWriter(database, sources, records, erasure);
     const reader = duckdbEventReader(database, sources);
     return {
       capabilities: { persistent: true, multiProcess: false },
@@ -47,6 +51,11 @@ export async function duckdbOfflineStore(options: DuckdbOfflineStoreOptions): Pr
       removeDeadLetters: records.removeDeadLetters,
       putDocument: records.putDocument,
       documents: records.documents,
+      erase: erasure.erase,
+      tombstones: erasure.tombstones,
+      finishErasure: erasure.finishErasure,
+      extendTombstones: erasure.extendTombstones,
+      ...predictions,
       close: database.close,
       [Symbol.asyncDispose]: database.close,
     };

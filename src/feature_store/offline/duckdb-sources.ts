@@ -17,6 +17,7 @@ export interface DuckdbSource {
 export interface DuckdbSources {
   /** Throws `SOURCE_UNKNOWN`. */
   get(source: string): DuckdbSource;
+  find(source: string): DuckdbSource | null;
   prepare(declaration: SourceTable): Promise<void>;
 }
 
@@ -83,6 +84,7 @@ export async function duckdbSources(database: DuckdbDatabase): Promise<DuckdbSou
       if (found === undefined) throw sourceUnknown(source);
       return found;
     },
+    find: (source) => sources.get(source) ?? null,
     async prepare(declaration) {
       const text = JSON.stringify(plain(declaration));
       const physical = await database.transaction(async (connection) => {

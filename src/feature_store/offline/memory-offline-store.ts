@@ -10,11 +10,12 @@ import type {
 } from "../../feature_engineering/engine/event-log.ts";
 import { storeError } from "../store-error.ts";
 import { idConflict } from "./id-conflict.ts";
+import { memoryErasure } from "./memory-erasure.ts";
 import type { HistoryQuery, OfflineStore, SourceTable, StoredDeadLetter } from "./offline-store.ts";
 import { partitionFenced, sourceUnknown } from "./offline-store-errors.ts";
 import { compareSchemas, conditionFailed } from "./schema-compatibility.ts";
 
-interface MemorySourceTable {
+export interface MemorySourceTable {
   table: SourceTable;
   events: LoggedEvent[];
   /** By id and event time. */
@@ -37,6 +38,7 @@ export function memoryOfflineStore(): OfflineStore {
   const documents: { kind: string; name: string; json: string; putAt: number }[] = [];
   let lastLetter = 0;
   let closed = false;
+  const erasure = memoryErasure({ sources, letters, checkOpen });
 
   function checkOpen(): void {
     if (closed) throw storeError("OFFLINE_STORE_UNAVAILABLE", "The memory offline store is closed: open a new one.");
@@ -53,8 +55,9 @@ export function memoryOfflineStore(): OfflineStore {
     letters.push({ ...letter, bytes: letter.bytes.slice(), id: ++lastLetter });
   }
 
-  function commit({ partition: owned, events, deadLetters, pushes, lastOffset }: LogCommit): LogCommitResult {
+  function commit({ partition: owned, events: sent, deadLetters, pushes, lastOffset }: LogCommit): LogCommitResult {
     const source = sourceOf(owned.source);
+    const events = erasure.filter.events(source.table, sent);
     const current = partitions[owned.partitionId - 1];
     if (current === undefined || current.ownerEpoch !== owned.ownerEpoch) throw partitionFenced(owned);
     const { committed } = current;
@@ -79,7 +82,8 @@ export function memoryOfflineStore(): OfflineStore {
     for (const letter of deadLetters) if (letter.offset > committed) setAside(letter);
     if (lastOffset > committed) for (const push of pushes ?? []) recordPush(source, push);
     partitions[owned.partitionId - 1] = { ...current, committed: Math.max(committed, lastOffset) };
-    return { inserted, duplicates, conflicts };
+    const { count } = erasure;
+    return { inserted, duplicates, conflicts, ...(count === 0 ? {} : { erasures: count }) };
   }
 
   function recordPush(source: MemorySourceTable, push: AcceptedPush): void {
@@ -220,6 +224,7 @@ export function memoryOfflineStore(): OfflineStore {
         .filter((document) => document.kind === kind)
         .map(({ name, json, putAt }) => ({ name, json, putAt }));
     },
+    ...erasure.methods,
     close,
     [Symbol.asyncDispose]: close,
   };

@@ -31,6 +31,82 @@ export interface StoredDeadLetter extends DeadLetter {
   readonly id: number;
 }
 
+/** Where the key of an entity stands in the events of a source. */
+export interface EntityRole {
+  readonly source: string;
+  /** In the entity's declared order. */
+  readonly keyColumns: readonly string[];
+  /** Those of the key columns that an erasure nulls: at least one, which takes the event away from the entity. */
+  readonly nulledColumns: readonly string[];
+}
+
+/** The order to erase one entity. */
+export interface ErasureOrder {
+  readonly entity: string;
+  /** In the entity's declared order, no nulls. */
+  readonly key: readonly Value[];
+  /** The types of the entity's keys. */
+  readonly keyTypes: readonly ColumnTypeSpec[];
+  /** Every role that the entity plays, in declared and in earlier views. Sources that the store does not have are passed over. */
+  readonly roles: readonly EntityRole[];
+  /** Epoch milliseconds: now. */
+  readonly at: number;
+}
+
+export interface ErasureResult {
+  /** The number of its tombstone: see {@link Tombstone.id}. */
+  readonly id: number;
+  /** Events whose key was nulled. */
+  readonly events: number;
+  readonly deadLetters: number;
+  readonly predictions: number;
+  /** See {@link Tombstone.until}. */
+  readonly until: number;
+}
+
+/** What is kept of an erasure: enough to recognise the entity's events, not the key. */
+export interface Tombstone {
+  /** Grows with every erasure, also if an entity is erased again, which replaces its tombstone. From 1. */
+  readonly id: number;
+  readonly entity: string;
+  readonly keyTypes: readonly ColumnTypeSpec[];
+  /** HMAC-SHA256 of the key's text (see `entityKeyText`) under the store's own secret, 64 hex digits. */
+  readonly keyHash: string;
+  /**
+   * Events and predictions that were taken up to this moment are erased, whenever they come: the larger of the order's
+   * `at` and the latest `ingested_at` of the events that were erased. Epoch milliseconds.
+   */
+  readonly until: number;
+  readonly roles: readonly EntityRole[];
+  /** The key's text until `finishErasure`: what has to be erased outside the store. Then null. */
+  readonly pendingKey: string | null;
+}
+
+/** A prediction as it was made, for `check-consistency`. */
+export interface PredictionRecord {
+  readonly model: string;
+  /** When it was made; epoch milliseconds. */
+  readonly at: number;
+  /** The entities that it read, each as `entityKeyText` writes it: what an erasure finds it by. */
+  readonly keys: readonly string[];
+  /** What the prediction log keeps: opaque to the store. */
+  readonly json: string;
+}
+
+export interface StoredPrediction extends PredictionRecord {
+  /** Grows with each record. */
+  readonly id: number;
+}
+
+export interface PredictionFilter {
+  readonly model?: string;
+  /** Only records with `from <= at`; epoch milliseconds. */
+  readonly from?: number;
+  /** Only records with a smaller id: the next page. */
+  readonly beforeId?: number;
+  readonly limit: number;
+}
+
 export interface OfflineStoreCapabilities {
   readonly persistent: boolean;
   readonly multiProcess: boolean;
@@ -54,6 +130,30 @@ export interface OfflineStore extends EventLog {
   /** Registry documents by kind and name (JSON text), in the order they were put. */
   putDocument(kind: string, name: string, json: string): Promise<void>;
   documents(kind: string): Promise<readonly { readonly name: string; readonly json: string; readonly putAt: number }[]>;
+  /**
+   * Erases an entity in one transaction, which runs before or after each commit and each `appendPredictions`, never
+   * beside one: nulls the key in its events (their payload hashes and ids stay), removes the dead letters that name it
+   * (see `namesEntity`) and the predictions that read it, and sets its tombstone with the key pending.
+   *
+   * From then on the store does the same to what comes later and was taken up to the tombstone's `until`: `commit`
+   * nulls the key before it inserts and before it gives back `inserted`, `appendPredictions` leaves the record out.
+   * `LogCommitResult.erasures` tells who commits.
+   */
+  erase(order: ErasureOrder): Promise<ErasureResult>;
+  /** By id, ascending. */
+  tombstones(): Promise<readonly Tombstone[]>;
+  /** Forgets the pending key: everything outside the store is erased too. An id that is not there is passed over. */
+  finishErasure(id: number): Promise<void>;
+  /**
+   * Adds roles to every tombstone of the entity, and erases what they cover: for views declared after the erasure. One
+   * transaction as `erase`. Returns how many events were nulled; 0 without a look if all tombstones have the roles.
+   */
+  extendTombstones(entity: string, roles: readonly EntityRole[]): Promise<number>;
+  appendPredictions(records: readonly PredictionRecord[]): Promise<void>;
+  /** Newest first. */
+  predictions(filter: PredictionFilter): Promise<readonly StoredPrediction[]>;
+  /** Removes the predictions made before a moment (epoch milliseconds); returns how many. */
+  removePredictions(before: number): Promise<number>;
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
