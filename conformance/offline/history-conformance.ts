@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { Value } from "../../src/definitions/value.ts";
 import type { LoggedEvent } from "../../src/feature_engineering/engine/event-log.ts";
 import type { HistoryQuery, SourceTable } from "../../src/feature_store/offline/offline-store.ts";
 import { all, commit, logged, nullable, type OpenWith, payment, payments, query } from "./offline-store-fixtures.ts";
@@ -99,6 +100,55 @@ export function historyTests(openWith: OpenWith): void {
       expect(found.length).toBe(1_000);
       expect(new Set(found.map((event) => event.row[0])).size).toBe(500);
       expect(await all(store.history({ ...query("payments"), keys: [] }))).toEqual([]);
+    });
+
+    test("lists each key once, in an order in which a later call goes on where an earlier one was left", async () => {
+      const table: SourceTable = {
+        source: "keyed",
+        columns: [
+          { name: "name", type: nullable("string") },
+          { name: "number", type: nullable("int64") },
+        ],
+        hasId: false,
+      };
+      const store = await openWith(table);
+      const owned = await store.own("keyed", "0");
+      const keys: [string | null, bigint | null][] = [];
+      for (const name of ["", "a", "it's", "B", "ä", "\u{1F600}", null]) {
+        for (const number of [-9_007_199_254_740_993n, 0n, 5n, 10n, null]) keys.push([name, number], [name, number]);
+      }
+      await commit(
+        store,
+        owned,
+        keys.map((row, offset) => logged(table, owned, offset, {}, row)),
+        keys.length - 1,
+      );
+      const list = async (after: readonly Value[] | null, keyColumns = ["name", "number"]): Promise<Value[][]> => {
+        const found: Value[][] = [];
+        const batches = store.entityKeys({ source: "keyed", keyColumns, after });
+        for await (const batch of batches) found.push(...batch.map((key) => [...key]));
+        return found;
+      };
+      const whole = keys.filter(([name, number], index) => name !== null && number !== null && index % 2 === 0);
+      const listed = await list(null);
+      const shown = (all: readonly (readonly Value[])[]): string[] => all.map(String).sort();
+      expect(shown(listed)).toEqual(shown(whole));
+      for (const [index, key] of listed.entries()) expect(await list(key)).toEqual(listed.slice(index + 1));
+      expect((await list(null, ["number"])).length).toBe(4);
+      expect((await list([0n], ["number"])).length).toBeLessThan(4);
+    });
+
+    test("lists the keys of more entities than a batch holds", async () => {
+      const store = await openWith(payments);
+      const owned = await store.own("payments", "0");
+      const events = Array.from({ length: 10_000 }, (_, i) => payment(owned, i, { user: `u${i % 5_000}` }));
+      await commit(store, owned, events, events.length - 1);
+      const found: Value[] = [];
+      for await (const batch of store.entityKeys({ source: "payments", keyColumns: ["user_id"], after: null })) {
+        found.push(...batch.map(([user]) => user!));
+      }
+      expect(found.length).toBe(5_000);
+      expect(new Set(found).size).toBe(5_000);
     });
   });
 }

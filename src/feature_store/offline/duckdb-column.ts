@@ -47,6 +47,12 @@ export function wideColumn(api: DuckdbApi): DuckdbColumn {
   return fixedColumn(api.BIGINT, words, setWide, getWide);
 }
 
+/** A key's value, as a parameter of a statement. */
+export function duckdbValue(api: DuckdbApi, type: ColumnTypeSpec, value: Value): DuckDBValue {
+  if (type.kind === "timestamp") return new api.DuckDBTimestampMillisecondsValue(BigInt(value as number));
+  return typeof value === "string" ? value.toWellFormed() : (value as DuckDBValue);
+}
+
 function fixedColumn<Items extends { [index: number]: Value }>(
   type: DuckDBType,
   itemsOf: (vector: DuckDBVector) => Items,

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { DuckDBConnection, DuckDBValue } from "@duckdb/node-api";
-import type { ColumnTypeSpec, Value } from "../../definitions/value.ts";
-import { duckdbColumn } from "./duckdb-column.ts";
+import type { Value } from "../../definitions/value.ts";
+import { duckdbColumn, duckdbValue } from "./duckdb-column.ts";
 import type { DuckdbDatabase } from "./duckdb-database.ts";
 import { quoted, timestampLiteral } from "./duckdb-event-table.ts";
 import type { DuckdbSource, DuckdbSources } from "./duckdb-sources.ts";
@@ -96,7 +96,7 @@ export async function duckdbErasure(database: DuckdbDatabase, sources: DuckdbSou
     const where = conditions.join(" AND ");
     const values = role.keyColumns.map((column, index) => {
       const { type } = declaration.columns.find((one) => one.name === column)!;
-      return toDuckdb(type, key[index]!);
+      return duckdbValue(api, type, key[index]!);
     });
     const found = await connection.runAndReadAll(
       `SELECT count(*), coalesce(epoch_ms(max(_ingested_at)), 0) FROM ${name} WHERE ${where}`,
@@ -108,11 +108,6 @@ export async function duckdbErasure(database: DuckdbDatabase, sources: DuckdbSou
       await connection.run(`UPDATE ${name} SET ${nulls} WHERE ${where}`, values);
     }
     return { events, latest };
-  }
-
-  function toDuckdb(type: ColumnTypeSpec, value: Value): DuckDBValue {
-    if (type.kind === "timestamp") return new api.DuckDBTimestampMillisecondsValue(BigInt(value as number));
-    return typeof value === "string" ? value.toWellFormed() : (value as DuckDBValue);
   }
 
   async function removeLetters(connection: DuckDBConnection, { roles, key }: ErasureOrder): Promise<number> {

@@ -1,15 +1,17 @@
 import type { DuckDBConnection } from "@duckdb/node-api";
+import type { ColumnTypeSpec, Value } from "../../definitions/value.ts";
 import type { LoggedEvent } from "../../feature_engineering/engine/event-log.ts";
-import { duckdbColumn } from "./duckdb-column.ts";
+import { type DuckdbColumn, duckdbColumn, duckdbValue } from "./duckdb-column.ts";
 import type { DuckdbDatabase } from "./duckdb-database.ts";
 import { quoted, timestampLiteral, VECTOR_ROWS } from "./duckdb-event-table.ts";
 import type { DuckdbSource, DuckdbSources } from "./duckdb-sources.ts";
-import type { HistoryQuery } from "./offline-store.ts";
+import type { EntityKeysQuery, HistoryQuery } from "./offline-store.ts";
 
 /** The log's reading side. Each reading has a connection of its own and sees the log as it was when it began. */
 export interface DuckdbEventReader {
   read(source: string, partitionId: number, after: number, upTo: number): AsyncIterable<readonly LoggedEvent[]>;
   history(query: HistoryQuery): AsyncIterable<readonly LoggedEvent[]>;
+  entityKeys(query: EntityKeysQuery): AsyncIterable<readonly (readonly Value[])[]>;
 }
 
 /** What a row takes while it is sorted, roughly: the log's own columns, and any column without its text. */
@@ -151,5 +153,44 @@ export function duckdbEventReader(database: DuckdbDatabase, sources: DuckdbSourc
     }
   }
 
-  return { read, history };
+  async function* entityKeys({ source: name, keyColumns, after }: EntityKeysQuery): AsyncGenerator<Value[][]> {
+    const { table } = sources.get(name);
+    const columns = keyColumns.map((column) => columnOf(table, column));
+    const names = keyColumns.map(quoted);
+    const conditions = names.map((column) => `${column} IS NOT NULL`);
+    if (after !== null) conditions.push(`(${names.join(", ")}) > (${names.map(() => "?").join(", ")})`);
+    const values = (after ?? []).map((value, index) => duckdbValue(api, columns[index]!.spec, value));
+    const connection = await database.connect();
+    try {
+      const result = await database.step(() =>
+        connection.stream(
+          `SELECT DISTINCT ${names.join(", ")} FROM ${table.name} WHERE ${conditions.join(" AND ")} ORDER BY ${names.join(", ")}`,
+          values,
+        ),
+      );
+      while (true) {
+        const chunk = await database.step(() => result.fetchChunk());
+        if (chunk === null || chunk.rowCount === 0) return;
+        const keys = Array.from({ length: chunk.rowCount }, () => new Array<Value>(columns.length));
+        for (const [index, { column }] of columns.entries()) {
+          column.read(chunk.getColumnVector(index), chunk.rowCount, (row, value) => {
+            keys[row]![index] = value;
+          });
+        }
+        yield keys;
+      }
+    } finally {
+      connection.closeSync();
+    }
+  }
+
+  function columnOf(
+    { declaration }: DuckdbSource["table"],
+    name: string,
+  ): { spec: ColumnTypeSpec; column: DuckdbColumn } {
+    const spec = declaration.columns.find((column) => column.name === name)!.type;
+    return { spec, column: duckdbColumn(api, spec) };
+  }
+
+  return { read, history, entityKeys };
 }

@@ -41,6 +41,7 @@ export async function duckdbOfflineStore(options: DuckdbOfflineStoreOptions): Pr
       },
       read: reader.read,
       history: reader.history,
+      entityKeys: reader.entityKeys,
       async applied(viewVersion) {
         database.checkOpen();
         return writer.applied(viewVersion);

@@ -11,7 +11,7 @@ import type {
 import { storeError } from "../store-error.ts";
 import { idConflict } from "./id-conflict.ts";
 import { memoryErasure } from "./memory-erasure.ts";
-import type { HistoryQuery, OfflineStore, SourceTable, StoredDeadLetter } from "./offline-store.ts";
+import type { EntityKeysQuery, HistoryQuery, OfflineStore, SourceTable, StoredDeadLetter } from "./offline-store.ts";
 import { partitionFenced, sourceUnknown } from "./offline-store-errors.ts";
 import { compareSchemas, conditionFailed } from "./schema-compatibility.ts";
 
@@ -140,6 +140,25 @@ export function memoryOfflineStore(): OfflineStore {
     }
   }
 
+  async function* entityKeys({
+    source,
+    keyColumns,
+    after,
+  }: EntityKeysQuery): AsyncGenerator<readonly (readonly Value[])[]> {
+    const { table, events } = sourceOf(source);
+    const indexes = keyColumns.map((name) => table.columns.findIndex((column) => column.name === name));
+    const keys = new Map<string, readonly Value[]>();
+    for (const { row } of events) {
+      const key = indexes.map((index) => row[index]!);
+      if (!key.some((part) => part === null)) keys.set(keyText(key), key);
+    }
+    const behind = after === null ? "" : keyText(after);
+    const texts = [...keys.keys()].filter((text) => text > behind).sort();
+    for (let start = 0; start < texts.length; start += BATCH) {
+      yield texts.slice(start, start + BATCH).map((text) => keys.get(text)!);
+    }
+  }
+
   async function* read(
     source: string,
     partitionId: number,
@@ -177,6 +196,7 @@ export function memoryOfflineStore(): OfflineStore {
     },
     read,
     history,
+    entityKeys,
     async applied(viewVersion) {
       checkOpen();
       return [...(appliedOffsets.get(viewVersion) ?? [])].map(([partitionId, offset]) => ({

@@ -27,6 +27,14 @@ export interface HistoryQuery {
   readonly knowledge: "event_time" | "ingested_at";
 }
 
+export interface EntityKeysQuery {
+  readonly source: string;
+  /** The columns that hold the entity's key, in the entity's declared order. */
+  readonly keyColumns: readonly string[];
+  /** Only keys behind this one in the store's own order: where an earlier call was left. Null for all. */
+  readonly after: readonly Value[] | null;
+}
+
 export interface StoredDeadLetter extends DeadLetter {
   readonly id: number;
 }
@@ -122,6 +130,11 @@ export interface OfflineStore extends EventLog {
   prepareSource(table: SourceTable): Promise<void>;
   /** Events grouped by key (all of one key together, keys in any order), each group in the order of the query. */
   history(query: HistoryQuery): AsyncIterable<readonly LoggedEvent[]>;
+  /**
+   * The distinct keys without nulls, in batches, in an order of the store's own that stays the same from call to call,
+   * as it was when the call began.
+   */
+  entityKeys(query: EntityKeysQuery): AsyncIterable<readonly (readonly Value[])[]>;
   /** The recorded pushes of a source under idempotency keys, taken at or after `since`; null where there is none. */
   seenPushes(source: string, keys: readonly string[], since: number): Promise<readonly (AcceptedPush | null)[]>;
   /** Newest first. */
