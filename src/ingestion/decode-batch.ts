@@ -37,6 +37,7 @@ export function futureFailure(eventTime: number, arrival: number, boundMs: numbe
 function receivedBytes(value: RawMessage["value"]): Uint8Array {
   if (value instanceof Uint8Array) return value;
   if (typeof value === "string") return Buffer.from(value, "utf8");
+  if (value === null) return new Uint8Array(0);
   try {
     const text = JSON.stringify(value, (_key, field: unknown) => (typeof field === "bigint" ? String(field) : field));
     return Buffer.from(text, "utf8");
@@ -63,6 +64,7 @@ export function decodeBatch(raw: RawBatch, decoding: BatchDecoding, note: (bad: 
   const deadLetters: DeadLetter[] = [];
   for (const message of raw.messages) {
     const { partition, offset } = message;
+    if (message.value === null && message.decoded === undefined) continue;
     const decoded = message.decoded ?? decodeGuarded(decode, message);
     let failure: DecodeFailure | null;
     if (isDecodeFailure(decoded)) failure = decoded;

@@ -38,8 +38,11 @@ export interface RawMessage {
   readonly partition: string;
   readonly offset: number;
   readonly key: Uint8Array | null;
-  /** Encoded bytes or text, or, from in-process sources, an object whose fields are named as the columns are. */
-  readonly value: Uint8Array | string | Readonly<Record<string, unknown>>;
+  /**
+   * Encoded bytes or text, or, from in-process sources, an object whose fields are named as the columns are. Null is a
+   * tombstone of a compacted topic: it is no event, and only moves the position.
+   */
+  readonly value: Uint8Array | string | Readonly<Record<string, unknown>> | null;
   /** Epoch milliseconds; null where the transport does not know (files): then the event time stands in. */
   readonly ingestedAt: number | null;
   readonly headers: Readonly<Record<string, string>>;

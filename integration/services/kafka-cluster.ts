@@ -1,0 +1,158 @@
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { MillraceError } from "../../src/definitions/errors.ts";
+import { debianProgram } from "./debian-program.ts";
+import { freePorts } from "./free-ports.ts";
+import { mavenJars } from "./maven-jars.ts";
+
+export interface KafkaClusterOptions {
+  /** Default 1. */
+  readonly brokers?: number;
+  /** Lines of every broker's configuration. */
+  readonly properties?: Readonly<Record<string, string>>;
+}
+
+/** Real brokers, each also a controller, in processes of their own. */
+export interface KafkaCluster {
+  /** `host:port` of each. */
+  readonly brokers: readonly string[];
+  /** Stops one at once, as a crash does. */
+  kill(broker: number): Promise<void>;
+  /** Lets one end in good order. */
+  stop(broker: number): Promise<void>;
+  /** Starts one again on what it had stored; resolves when it takes connections. */
+  start(broker: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+const ARTIFACTS = ["org.apache.kafka:kafka_2.13:4.1.0", "org.slf4j:slf4j-simple:1.7.36"];
+const CLUSTER_ID = "bWlsbHJhY2UtdGVzdHMtMQ";
+const DEADLINE_MS = 90_000;
+
+export async function kafkaCluster(options: KafkaClusterOptions = {}): Promise<KafkaCluster> {
+  const java = debianProgram("java", { package: "openjdk-17-jre-headless", probe: ["-version"] });
+  const classpath = join(mavenJars(ARTIFACTS), "*");
+  const count = options.brokers ?? 1;
+  const ports = await freePorts(2 * count);
+  const folder = await mkdtemp(join(tmpdir(), "millrace-kafka-"));
+  const voters = Array.from({ length: count }, (_, i) => `${i}@127.0.0.1:${ports[count + i]}`).join(",");
+  const processes: (ChildProcess | null)[] = new Array<ChildProcess | null>(count).fill(null);
+
+  for (let i = 0; i < count; i++) {
+    const properties: Record<string, string> = {
+      "process.roles": "broker,controller",
+      "node.id": String(i),
+      "controller.quorum.voters": voters,
+      "controller.listener.names": "CONTROLLER",
+      listeners: `PLAINTEXT://127.0.0.1:${ports[i]},CONTROLLER://127.0.0.1:${ports[count + i]}`,
+      "advertised.listeners": `PLAINTEXT://127.0.0.1:${ports[i]}`,
+      "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+      "log.dirs": join(folder, `log-${i}`),
+      "offsets.topic.replication.factor": String(Math.min(3, count)),
+      "offsets.topic.num.partitions": "4",
+      "transaction.state.log.replication.factor": String(Math.min(3, count)),
+      "transaction.state.log.min.isr": String(Math.min(2, count)),
+      "transaction.state.log.num.partitions": "4",
+      "group.initial.rebalance.delay.ms": "0",
+      "auto.create.topics.enable": "false",
+      // Events carry times of their own, which may be old.
+      "log.retention.ms": "-1",
+      ...options.properties,
+    };
+    await writeFile(
+      join(folder, `broker-${i}.properties`),
+      Object.entries(properties)
+        .map(([name, value]) => `${name}=${value}\n`)
+        .join(""),
+    );
+    const formatted = spawnSync(
+      java,
+      [
+        "-cp",
+        classpath,
+        "kafka.tools.StorageTool",
+        "format",
+        "-t",
+        CLUSTER_ID,
+        "-c",
+        join(folder, `broker-${i}.properties`),
+      ],
+      { encoding: "utf8" },
+    );
+    if (formatted.status !== 0) throw unavailable(`its storage cannot be formatted: ${formatted.stderr.slice(-500)}`);
+  }
+
+  async function start(broker: number): Promise<void> {
+    const child = spawn(
+      java,
+      [
+        "-Xmx384m",
+        "-Xms64m",
+        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+        "-cp",
+        classpath,
+        "kafka.Kafka",
+        join(folder, `broker-${broker}.properties`),
+      ],
+      { cwd: folder, stdio: ["ignore", "ignore", "pipe"] },
+    );
+    processes[broker] = child;
+    let words = "";
+    child.stderr!.on("data", (text: Buffer) => {
+      words = (words + text.toString("utf8")).slice(-2_000);
+    });
+    const deadline = Date.now() + DEADLINE_MS;
+    while (!(await listens(ports[broker]!))) {
+      if (child.exitCode !== null) throw unavailable(`it ended with code ${child.exitCode}: ${words}`);
+      if (Date.now() > deadline) throw unavailable(`it took no connection within ${DEADLINE_MS / 1_000} s: ${words}`);
+      await pause(100);
+    }
+  }
+
+  async function end(broker: number, signal: NodeJS.Signals): Promise<void> {
+    const child = processes[broker];
+    processes[broker] = null;
+    if (child === null || child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, "exit");
+    child.kill(signal);
+    await exited;
+  }
+
+  const close = async (): Promise<void> => {
+    await Promise.all(processes.map((_, broker) => end(broker, "SIGKILL")));
+    await rm(folder, { recursive: true, force: true });
+  };
+  try {
+    await Promise.all(processes.map((_, broker) => start(broker)));
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return {
+    brokers: Array.from({ length: count }, (_, i) => `127.0.0.1:${ports[i]}`),
+    kill: (broker) => end(broker, "SIGKILL"),
+    stop: (broker) => end(broker, "SIGTERM"),
+    start,
+    close,
+  };
+}
+
+function unavailable(why: string): MillraceError {
+  return new MillraceError("TOOL_MISSING", `The Kafka broker did not start: ${why}`, { kind: "operational" });
+}
+
+function listens(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1");
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+}

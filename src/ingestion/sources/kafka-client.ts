@@ -1,0 +1,216 @@
+import type { ClusterMetadata, Connection, Consumer, MessagesStream } from "@platformatic/kafka";
+import { ingestionError } from "../ingestion-error.ts";
+import { kafkaError } from "./kafka-errors.ts";
+import type { KafkaConnectionOptions, KafkaSourceOptions } from "./kafka-options.ts";
+
+type Client = typeof import("@platformatic/kafka");
+type FetchApi = Client["fetchV17"]["api"];
+export type KafkaMetadata = ClusterMetadata;
+export type KafkaFetchResponse = Awaited<ReturnType<FetchApi["async"]>>;
+
+/** One partition of a fetch request. */
+export interface KafkaFetchPartition {
+  readonly topicId: string;
+  readonly partition: number;
+  readonly offset: number;
+}
+
+export interface KafkaPartitionId {
+  readonly topic: string;
+  readonly index: number;
+}
+
+/** A member of a consumer group that fetches by itself: the group says which partitions are its own, nothing else. */
+export interface KafkaMember {
+  /** The partitions that the group gave to this member; another list after each rebalance. */
+  assignments(): readonly { readonly topic: string; readonly partitions: readonly number[] }[] | null;
+  metadata(fresh: boolean): Promise<KafkaMetadata>;
+  /** Of one broker; waits there up to the source's `maxWaitMs`. Errors of single partitions are in the answer. */
+  fetch(node: number, partitions: readonly KafkaFetchPartition[]): Promise<KafkaFetchResponse>;
+  /** The group's committed offset; null if it has none. */
+  committed(partition: KafkaPartitionId): Promise<number | null>;
+  /** The oldest offset, the next one, or the first at or after a time (epoch ms; null if there is none). */
+  offsetAt(partition: KafkaPartitionId, at: "earliest" | "latest" | number): Promise<number | null>;
+  commit(offsets: readonly (KafkaPartitionId & { readonly offset: number })[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** `EARLIEST_TIMESTAMP` and `LATEST_TIMESTAMP` of ListOffsets. */
+const EARLIEST = -2n;
+const LATEST = -1n;
+
+async function importClient(): Promise<Client> {
+  try {
+    return await import("@platformatic/kafka");
+  } catch (cause) {
+    throw ingestionError(
+      "PACKAGE_MISSING",
+      "Kafka sources need the package @platformatic/kafka, which is not installed: npm install @platformatic/kafka",
+      { cause },
+    );
+  }
+}
+
+function connectionOptions(options: KafkaConnectionOptions): object {
+  const { tls, sasl } = options;
+  return {
+    clientId: options.clientId ?? "millrace",
+    bootstrapBrokers: [...options.brokers],
+    connectTimeout: 5_000,
+    ...(tls === undefined || tls === false ? {} : { tls: tls === true ? {} : tlsOptions(tls) }),
+    ...(typeof tls === "object" && tls.serverName !== undefined ? { tlsServerName: tls.serverName } : {}),
+    ...(sasl === undefined ? {} : { sasl }),
+  };
+}
+
+function tlsOptions({
+  ca,
+  cert,
+  key,
+  rejectUnauthorized,
+}: Exclude<KafkaConnectionOptions["tls"], boolean | undefined>): object {
+  return {
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+    ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
+  };
+}
+
+/** Connects and joins the group. @throws `KAFKA_UNAVAILABLE`, `KAFKA_DENIED`, `KAFKA_TOPIC_UNKNOWN`, `PACKAGE_MISSING` */
+export async function joinKafka(options: KafkaSourceOptions): Promise<KafkaMember> {
+  const client = await importClient();
+  const { brokers, topics } = options;
+  const doing = async <T>(what: string, run: () => Promise<T>): Promise<T> => {
+    try {
+      return await run();
+    } catch (cause) {
+      throw kafkaError(cause, brokers, what);
+    }
+  };
+  const consumer = new client.Consumer({
+    ...connectionOptions(options),
+    groupId: options.groupId,
+    autocommit: false,
+    maxWaitTime: options.maxWaitMs ?? 250,
+    retries: 1,
+    ...(options.groupProtocol === "consumer"
+      ? { groupProtocol: "consumer" }
+      : {
+          sessionTimeout: options.sessionTimeoutMs ?? 10_000,
+          rebalanceTimeout: Math.max(options.sessionTimeoutMs ?? 10_000, 60_000),
+          heartbeatInterval: Math.min(3_000, (options.sessionTimeoutMs ?? 10_000) / 3),
+        }),
+  } as ConstructorParameters<Client["Consumer"]>[0]) as Consumer;
+  // Trouble of the group's heartbeat shows in the requests too, which throw it where somebody waits for it.
+  consumer.on("error", () => {});
+  // Fetches have connections of their own: a broker answers the requests of one connection in order.
+  const pools = new client.ConnectionPool(options.clientId ?? "millrace", connectionOptions(options) as never);
+  const closeConsumer = async (): Promise<void> => {
+    await Promise.resolve(consumer.close(true)).catch(() => {});
+  };
+  const closePools = async (): Promise<void> => {
+    await Promise.resolve(pools.close()).catch(() => {});
+  };
+  let stream: MessagesStream<Buffer, Buffer, Buffer, Buffer>;
+  try {
+    await doing("describing its topics", () => consumer.metadata({ topics: [...topics] }));
+    // The stream is never read: it keeps the membership alive in both group protocols.
+    stream = await doing("joining the group", () =>
+      consumer.consume({ topics: [...topics], autocommit: false, mode: "earliest" }),
+    );
+    stream.on("error", () => {});
+  } catch (error) {
+    await closeConsumer();
+    await closePools();
+    throw error;
+  }
+
+  const connectionTo = (metadata: KafkaMetadata, node: number): Promise<Connection> => {
+    const broker = metadata.brokers.get(node);
+    if (broker === undefined)
+      return Promise.reject(
+        ingestionError("KAFKA_UNAVAILABLE", `Kafka has no broker ${node} at present.`, { kind: "operational" }),
+      );
+    return pools.get(broker);
+  };
+  const metadata: KafkaMember["metadata"] = (fresh) =>
+    doing("describing its topics", () => consumer.metadata({ topics: [...topics], forceUpdate: fresh }));
+  const api = Promise.withResolvers<FetchApi>();
+  // All versions that are offered take and give the same.
+  consumer[client.kGetApi]<Parameters<FetchApi>, KafkaFetchResponse>("Fetch", (error, found) =>
+    found === undefined ? api.reject(error) : api.resolve(found as unknown as FetchApi),
+  );
+  api.promise.catch(() => {});
+
+  return {
+    assignments: () => consumer.assignments,
+    metadata,
+    async fetch(node, partitions) {
+      const cluster = await metadata(false);
+      return doing("fetching", async () => {
+        const connection = await connectionTo(cluster, node);
+        const byTopic = Map.groupBy(partitions, (partition) => partition.topicId);
+        try {
+          return await (await api.promise).async(
+            connection,
+            options.maxWaitMs ?? 250,
+            1,
+            options.maxBytes ?? 8 * 2 ** 20,
+            client.FetchIsolationLevels.READ_COMMITTED,
+            0,
+            -1,
+            [...byTopic].map(([topicId, wanted]) => ({
+              topicId,
+              partitions: wanted.map(({ partition, offset }) => ({
+                partition,
+                currentLeaderEpoch: -1,
+                fetchOffset: BigInt(offset),
+                lastFetchedEpoch: -1,
+                partitionMaxBytes: options.maxPartitionBytes ?? 2 ** 20,
+              })),
+            })),
+            [],
+            "",
+          );
+        } catch (error) {
+          // Errors of single partitions come with what the others answered.
+          if (error instanceof client.ResponseError && error.response !== undefined)
+            return error.response as KafkaFetchResponse;
+          throw error;
+        }
+      });
+    },
+    async committed({ topic, index }) {
+      const offsets = await doing("reading the group's offsets", () =>
+        consumer.listCommittedOffsets({ topics: [{ topic, partitions: [index] }] }),
+      );
+      const offset = offsets.get(topic)?.at(-1) ?? -1n;
+      return offset < 0n ? null : Number(offset);
+    },
+    async offsetAt({ topic, index }, at) {
+      const timestamp = at === "earliest" ? EARLIEST : at === "latest" ? LATEST : BigInt(at);
+      const offsets = await doing("looking up where to start", () =>
+        consumer.listOffsets({ topics: [topic], partitions: { [topic]: [index] }, timestamp }),
+      );
+      const offset = offsets.get(topic)?.[index] ?? -1n;
+      return offset < 0n ? null : Number(offset);
+    },
+    commit: (offsets) =>
+      doing("committing offsets", () =>
+        consumer.commit({
+          offsets: offsets.map(({ topic, index, offset }) => ({
+            topic,
+            partition: index,
+            offset: BigInt(offset),
+            leaderEpoch: -1,
+          })),
+        }),
+      ),
+    async close() {
+      stream.destroy();
+      await closePools();
+      await closeConsumer();
+    },
+  };
+}

@@ -1,0 +1,68 @@
+import type { RawMessage } from "../stream-message.ts";
+
+/** What a member knows of a partition that it owns. */
+export interface KafkaPartition {
+  /** `topic:index`, as the cold store names it. */
+  readonly name: string;
+  readonly topic: string;
+  readonly index: number;
+  /** The next offset to fetch. */
+  next: number;
+  /** Fetched and not handed out, in offset order; `taken` of the first list are gone. */
+  readonly buffered: RawMessage[][];
+  taken: number;
+  bufferedCount: number;
+  fetching: boolean;
+  /** The last offset handed out; −1 before the first. */
+  handedOut: number;
+  /** Everything below it is handled. */
+  handled: number;
+  /** What the group was told; −1 before the first time. */
+  told: number;
+  /** The offset that the next message will get, as far as committed transactions go. */
+  end: number;
+  /** When the transport took the last message that was handed out; epoch milliseconds. */
+  lastTaken: number | null;
+}
+
+export function kafkaPartition(topic: string, index: number, next: number): KafkaPartition {
+  return {
+    name: `${topic}:${index}`,
+    topic,
+    index,
+    next,
+    buffered: [],
+    taken: 0,
+    bufferedCount: 0,
+    fetching: false,
+    handedOut: next - 1,
+    handled: next,
+    told: -1,
+    end: next,
+    lastTaken: null,
+  };
+}
+
+/** The next `most` messages of what is buffered. */
+export function takeBuffered(partition: KafkaPartition, most: number): readonly RawMessage[] {
+  const { buffered } = partition;
+  const first = buffered[0]!;
+  const whole = partition.taken === 0 && first.length <= most;
+  const messages = whole ? first : first.slice(partition.taken, partition.taken + most);
+  partition.taken += messages.length;
+  if (partition.taken >= first.length) {
+    buffered.shift();
+    partition.taken = 0;
+  }
+  partition.bufferedCount -= messages.length;
+  const last = messages[messages.length - 1]!;
+  partition.handedOut = last.offset;
+  partition.lastTaken = last.ingestedAt;
+  return messages;
+}
+
+/** Notes that everything up to `offset` is handled: with nothing on the way, also what holds no message. */
+export function noteHandled(partition: KafkaPartition, offset: number): void {
+  const all = partition.bufferedCount === 0 && offset >= partition.handedOut;
+  partition.handled = Math.max(partition.handled, all ? partition.next : offset + 1);
+}

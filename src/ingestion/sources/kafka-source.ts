@@ -1,0 +1,268 @@
+import { ingestionError } from "../ingestion-error.ts";
+import type { MessageSource, PartitionLag, RawBatch, ResumePosition } from "../message-source.ts";
+import { joinKafka, type KafkaFetchResponse, type KafkaMember, type KafkaMetadata } from "./kafka-client.ts";
+import type { KafkaSourceOptions } from "./kafka-options.ts";
+import { type KafkaPartition, kafkaPartition, noteHandled, takeBuffered } from "./kafka-partition.ts";
+import { type KafkaRecordsBatch, readKafkaRecords } from "./kafka-records.ts";
+
+/** A partition is fetched again when it has fewer messages than this ready. */
+const READY = 20_000;
+/** How often the group is told what is handled, milliseconds: for tools that show lag. */
+const TELL_MS = 1_000;
+/** How long a fetch that waits for messages goes without looking for a rebalance, milliseconds. */
+const LOOK_MS = 200;
+/** The protocol's error codes that are looked at. Source: Kafka's protocol guide. */
+const OFFSET_OUT_OF_RANGE = 1;
+
+/**
+ * Reads the topics of a Kafka cluster as a member of a consumer group. The group shares out the partitions; where each
+ * begins is what the cold store says, and `start` only where it says nothing. Of transactions, what was committed.
+ *
+ * Partitions are named `topic:index`. A partition that a rebalance takes away is dropped with all that was fetched of
+ * it; what was handed out already is fenced by its next owner. Offsets are also committed to Kafka, for tools that show
+ * lag.
+ *
+ * Errors: `KAFKA_UNAVAILABLE` and `KAFKA_TOPIC_UNKNOWN` (tried again), `KAFKA_DENIED`, `KAFKA_OFFSET_GONE`,
+ * `PACKAGE_MISSING`.
+ */
+export function kafkaSource(options: KafkaSourceOptions): MessageSource {
+  let member: KafkaMember | null = null;
+  let resume: ResumePosition = () => Promise.resolve(-1);
+  let assigned: ReturnType<KafkaMember["assignments"]> = null;
+  let partitions = new Map<string, KafkaPartition>();
+  /** In the order in which they are handed out next. */
+  let turns: KafkaPartition[] = [];
+  let failure: unknown = null;
+  let wake: (() => void) | null = null;
+  let told = 0;
+  let telling: Promise<void> = Promise.resolve();
+  let closed = false;
+
+  function arrived(): void {
+    wake?.();
+    wake = null;
+  }
+
+  async function startOf(joined: KafkaMember, topic: string, index: number): Promise<number> {
+    const committed = await resume(`${topic}:${index}`);
+    if (committed >= 0) return committed + 1;
+    const start = options.start ?? "earliest";
+    const partition = { topic, index };
+    if (start === "earliest") return (await joined.offsetAt(partition, "earliest")) ?? 0;
+    // The group remembers where `latest` was: a restart before the first message loses nothing that came meanwhile.
+    const known = await joined.committed(partition);
+    if (known !== null) return known;
+    const found = (await joined.offsetAt(partition, start)) ?? (await joined.offsetAt(partition, "latest")) ?? 0;
+    await joined.commit([{ ...partition, offset: found }]);
+    return found;
+  }
+
+  /** Takes over the group's present assignment. */
+  async function follow(joined: KafkaMember): Promise<void> {
+    const now = joined.assignments();
+    if (now === assigned || now === null) return;
+    const kept = new Map<string, KafkaPartition>();
+    for (const { topic, partitions: indexes } of now) {
+      for (const index of indexes) {
+        const name = `${topic}:${index}`;
+        const partition = partitions.get(name) ?? kafkaPartition(topic, index, await startOf(joined, topic, index));
+        kept.set(name, partition);
+      }
+    }
+    // Another rebalance may have come meanwhile: then nothing of this one counts.
+    if (joined.assignments() !== now) return;
+    partitions = kept;
+    turns = [...kept.values()];
+    assigned = now;
+  }
+
+  /** Asks each broker that has no fetch under way for the partitions that it leads and that run low. */
+  async function pump(joined: KafkaMember): Promise<void> {
+    const hungry = turns.filter((partition) => !partition.fetching && partition.bufferedCount < READY);
+    if (hungry.length === 0) return;
+    const metadata = await joined.metadata(false);
+    const busy = new Set(turns.filter((partition) => partition.fetching).map((p) => leaderOf(metadata, p)));
+    const byLeader = Map.groupBy(hungry, (partition) => leaderOf(metadata, partition));
+    for (const [node, wanted] of byLeader) {
+      if (busy.has(node)) continue;
+      for (const partition of wanted) partition.fetching = true;
+      void fetchFrom(joined, metadata, node, wanted);
+    }
+  }
+
+  function leaderOf(metadata: KafkaMetadata, { topic, index }: KafkaPartition): number {
+    return metadata.topics.get(topic)?.partitions[index]?.leader ?? -1;
+  }
+
+  async function fetchFrom(
+    joined: KafkaMember,
+    metadata: KafkaMetadata,
+    node: number,
+    wanted: readonly KafkaPartition[],
+  ): Promise<void> {
+    try {
+      const response = await joined.fetch(
+        node,
+        wanted.map(({ topic, index, next }) => ({
+          topicId: metadata.topics.get(topic)?.id ?? "",
+          partition: index,
+          offset: next,
+        })),
+      );
+      const names = new Map([...metadata.topics].map(([name, topic]) => [topic.id, name]));
+      await take(joined, response, names, wanted);
+    } catch (error) {
+      failure ??= error;
+      await joined.metadata(true).catch(() => {});
+    } finally {
+      for (const partition of wanted) partition.fetching = false;
+      arrived();
+    }
+  }
+
+  async function take(
+    joined: KafkaMember,
+    response: KafkaFetchResponse,
+    names: ReadonlyMap<string, string>,
+    wanted: readonly KafkaPartition[],
+  ): Promise<void> {
+    let moved = false;
+    for (const topic of response.responses) {
+      for (const answer of topic.partitions) {
+        const name = `${names.get(topic.topicId) ?? ""}:${answer.partitionIndex}`;
+        const partition = partitions.get(name);
+        // A rebalance took it, or gave it anew: what was fetched is of no use.
+        if (partition === undefined || !wanted.includes(partition)) continue;
+        if (answer.errorCode === OFFSET_OUT_OF_RANGE) throw offsetGone(partition, Number(answer.logStartOffset));
+        if (answer.errorCode !== 0) {
+          moved = true;
+          continue;
+        }
+        partition.end = Number(answer.lastStableOffset >= 0n ? answer.lastStableOffset : answer.highWatermark);
+        if (answer.records === undefined) continue;
+        const read = readKafkaRecords(
+          name,
+          answer.records as readonly KafkaRecordsBatch[],
+          answer.abortedTransactions,
+          partition.next,
+        );
+        partition.next = read.next;
+        if (read.messages.length > 0) {
+          partition.buffered.push(read.messages);
+          partition.bufferedCount += read.messages.length;
+        } else if (partition.bufferedCount === 0 && partition.handled > partition.handedOut) {
+          partition.handled = read.next;
+        }
+      }
+    }
+    // The leader moved, or is being chosen.
+    if (moved) await joined.metadata(true);
+  }
+
+  function offsetGone(partition: KafkaPartition, oldest: number): Error {
+    return ingestionError(
+      "KAFKA_OFFSET_GONE",
+      `Offset ${partition.next} of Kafka partition ${partition.name} is not there any more (its log starts at ${oldest}): its retention deleted what was not read yet, or the topic was made anew. Events are missing; rename the source's topic or accept the loss by a new source.`,
+      { details: { partition: partition.name, offset: partition.next, oldest } },
+    );
+  }
+
+  function nextBatch(most: number): RawBatch | null {
+    for (let i = 0; i < turns.length; i++) {
+      const partition = turns[i]!;
+      if (partition.bufferedCount === 0) continue;
+      // Those that had their turn go to the end.
+      turns.push(...turns.splice(0, i + 1));
+      return { partition: partition.name, messages: takeBuffered(partition, most) };
+    }
+    return null;
+  }
+
+  function tell(joined: KafkaMember): void {
+    if (Date.now() - told < TELL_MS) return;
+    told = Date.now();
+    telling = tellNow(joined);
+  }
+
+  /** A member that lost the partition is refused, and that is fine: the cold store has the position that counts. */
+  async function tellNow(joined: KafkaMember): Promise<void> {
+    const news = turns.filter((partition) => partition.handled > partition.told && partition.handled > 0);
+    if (news.length === 0) return;
+    const offsets = news.map(({ topic, index, handled }) => ({ topic, index, offset: handled }));
+    await joined.commit(offsets).then(
+      () => {
+        for (const [i, partition] of news.entries()) partition.told = offsets[i]!.offset;
+      },
+      () => {},
+    );
+  }
+
+  /** Resolves when something may have arrived, after a while, or rejects when `signal` aborts. */
+  function change(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", aborted);
+        resolve();
+      };
+      const aborted = (): void => {
+        clearTimeout(timer);
+        wake = null;
+        reject(signal.reason);
+      };
+      const timer = setTimeout(done, LOOK_MS);
+      signal.addEventListener("abort", aborted, { once: true });
+      wake = done;
+    });
+  }
+
+  return {
+    capabilities: { monotonePositions: true, endless: true },
+    async open(resumePosition) {
+      resume = resumePosition;
+      assigned = null;
+      partitions = new Map();
+      turns = [];
+      failure = null;
+      closed = false;
+      member = await joinKafka(options);
+    },
+    async fetch(maxMessages, signal) {
+      while (true) {
+        signal.throwIfAborted();
+        if (closed || member === null) throw ingestionError("SOURCE_NOT_OPEN", "The Kafka source is not open.");
+        await follow(member);
+        const batch = nextBatch(maxMessages);
+        await pump(member);
+        tell(member);
+        if (batch !== null) return batch;
+        if (failure !== null) {
+          const error = failure;
+          failure = null;
+          throw error;
+        }
+        if (turns.every((partition) => partition.bufferedCount === 0)) await change(signal);
+      }
+    },
+    async checkpoint(name, offset) {
+      const partition = partitions.get(name);
+      if (partition !== undefined) noteHandled(partition, offset);
+    },
+    async lag() {
+      return [...partitions.values()].map(({ name, handled, end, lastTaken }): PartitionLag => {
+        const messages = Math.max(0, end - handled);
+        const seconds = messages === 0 ? 0 : lastTaken === null ? null : Math.max(0, (Date.now() - lastTaken) / 1_000);
+        return { partition: name, messages, seconds };
+      });
+    },
+    async close() {
+      if (closed || member === null) return;
+      closed = true;
+      arrived();
+      await telling;
+      await tellNow(member);
+      await member.close();
+      member = null;
+    },
+  };
+}
