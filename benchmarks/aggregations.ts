@@ -52,8 +52,15 @@ const specs: readonly (readonly [AggregationSpec["name"], ColumnKind])[] = [
   ["max", "int64"],
   ["latest", "float64"],
   ["last_n", "float64"],
+  ["first", "float64"],
   ["count_distinct", "string"],
+  ["quantile", "float64"],
+  ["quantile", "int64"],
+  ["top_k", "string"],
+  ["histogram", "float64"],
 ];
+
+const parameters = { probabilities: [0.95], limit: 1_000, boundaries: [10, 50, 100, 200, 500] };
 
 function measure(operations: number, run: () => void): string {
   const times: number[] = [];
@@ -82,7 +89,7 @@ console.log(
   `${"".padEnd(24)} ${"add".padStart(17)} ${"merge".padStart(17)} ${"encode".padStart(17)} ${"decode".padStart(17)} ${"finish".padStart(17)}  bytes`,
 );
 for (const [name, kind] of specs) {
-  const aggregation = aggregationOf({ name, input: { kind, nullable: false }, n: 10 });
+  const aggregation = aggregationOf({ name, input: { kind, nullable: false }, n: 10, ...parameters });
   const values = Array.from({ length: eventCount }, inputs[kind]!);
   const states = fold(aggregation, values);
   const out = createByteWriter(1 << 20);

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { millraceError } from "./definitions/errors.ts";
+import type { ColumnTypeSpec } from "./definitions/value.ts";
 import { collectDeclarations, type Declarations } from "./feature_engineering/plan/collect-declarations.ts";
 import { type ConsistencyReport, checkConsistency } from "./feature_store/check-consistency.ts";
 import { createFeatureStore, type FeatureStore } from "./feature_store/feature-store.ts";
@@ -58,7 +59,7 @@ export type WorkerMethods = {
 export interface TrainingSetAnswer {
   /** The file's bytes; null for `rows`. */
   readonly bytes: Uint8Array | null;
-  readonly columns: readonly { readonly name: string; readonly kind: string }[];
+  readonly columns: readonly { readonly name: string; readonly kind: string; readonly item: ColumnTypeSpec | null }[];
   readonly rows: readonly (readonly unknown[])[] | null;
   readonly manifest: TrainingManifest;
 }
@@ -107,7 +108,7 @@ export async function createWorkerMethods(
       const { columns, rows, manifest } = await createTrainingSet(store, service, request);
       return {
         bytes: format === "rows" ? null : await encodeFrame(format, { columns, rows }),
-        columns: columns.map(({ name, type }) => ({ name, kind: type.kind })),
+        columns: columns.map(({ name, type }) => ({ name, kind: type.kind, item: type.item ?? null })),
         rows: format === "rows" ? rows : null,
         manifest,
       };

@@ -1,3 +1,4 @@
+import type { ColumnTypeSpec } from "../definitions/value.ts";
 import type { ConsistencyReport } from "../feature_store/check-consistency.ts";
 import type { StoredDeadLetter } from "../feature_store/offline/offline-store.ts";
 import type { AppliedPlan } from "../feature_store/registry/registry.ts";
@@ -15,7 +16,12 @@ export interface ApiBackend {
     format: "parquet" | "csv" | "rows",
   ): Promise<{
     readonly bytes: Uint8Array | null;
-    readonly columns: readonly { readonly name: string; readonly kind: string }[];
+    readonly columns: readonly {
+      readonly name: string;
+      readonly kind: string;
+      /** Of a list. */
+      readonly item: ColumnTypeSpec | null;
+    }[];
     readonly rows: readonly (readonly unknown[])[] | null;
     readonly manifest: TrainingManifest;
   }>;

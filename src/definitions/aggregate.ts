@@ -1,9 +1,10 @@
-import { type AggregationName, type AggregationSpec, aggregationType } from "./aggregation-spec.ts";
+import { type AggregationName, type AggregationSpec, aggregationType, listLength } from "./aggregation-spec.ts";
 import { t } from "./column-type.ts";
 import { derive, toValue } from "./derive.ts";
 import { type CheckedDuration, durationMs } from "./duration.ts";
 import { millraceError } from "./errors.ts";
 import type { AnyExpr, Expr, Expression, StreamOf, ValueOf } from "./expression.ts";
+import type { TypeProblem } from "./type-problem.ts";
 import type { ColumnKind, ColumnTypeSpec, Value } from "./value.ts";
 
 /** An aggregation of a stream's events, as data. */
@@ -46,7 +47,7 @@ export interface NeedsWindow<T, S extends string> extends Agg<T, S, "no_window">
   default(value: NonNullable<T>): NeedsWindow<NonNullable<T>, S>;
 }
 
-/** `latest` and `last_n`: without a window they look at all of the past. */
+/** `latest`, `first` and `last_n`: without a window they look at all of the past. */
 export interface Lifetime<T, S extends string> extends Agg<T, S, "lifetime"> {
   over<const W extends string | readonly [string, ...string[]]>(window: W & CheckedWindows<W>): Windowed<T, S, W>;
   where<P extends string>(predicate: Expr<boolean | null, P>): Lifetime<T, S | P>;
@@ -55,7 +56,7 @@ export interface Lifetime<T, S extends string> extends Agg<T, S, "lifetime"> {
     fn: (row: RowOf<I>) => boolean | null,
   ): Lifetime<T, S | StreamOf<I[keyof I]>>;
   default(value: NonNullable<T>): Lifetime<NonNullable<T>, S>;
-  /** Valid while its event is at most this old; afterwards null with status `OUTSIDE_MAX_AGE`. */
+  /** Valid while the latest event is at most this old; afterwards null with status `OUTSIDE_MAX_AGE`. */
   ttl<const D extends string>(age: D & CheckedDuration<D>): Lifetime<T, S>;
 }
 
@@ -70,6 +71,14 @@ export interface Windowed<T, S extends string, W> extends Agg<T, S, W> {
 
 type Numeric = number | bigint | null;
 type Ordered = number | bigint | Date | null;
+type Scalar = string | number | bigint | boolean | Date | null;
+type CheckedProbability<Q> = number extends Q
+  ? Q
+  : `${Q & number}` extends "0" | "1" | `0.${string}` | `${string}e-${string}`
+    ? Q
+    : TypeProblem<`${Q & number} is not a quantile: write a number from 0 to 1, such as 0.95`>;
+type CheckedProbabilities<Q> = { readonly [I in keyof Q]: CheckedProbability<Q[I]> };
+type NumberPer<L extends readonly unknown[]> = { readonly [I in keyof L]: number };
 
 /** How many events: 0 for an empty window. */
 export const count = (): NeedsWindow<number, never> => aggregate("count", null, null);
@@ -94,12 +103,18 @@ export const max = <T extends Ordered, S extends string>(column: Expr<T, S>): Ne
 /** The value of the latest event, by (event time, version, arrival, payload hash). A null is a fact. */
 export const latest = <T, S extends string>(column: Expr<T, S>): Lifetime<T | null, S> =>
   aggregate("latest", column, null);
+/**
+ * The value of the first event: of the smallest event time, and of several events at that time the latest by (version,
+ * arrival, payload hash), so that a correction wins. A null is a fact.
+ */
+export const first = <T, S extends string>(column: Expr<T, S>): Lifetime<T | null, S> =>
+  aggregate("first", column, null);
 /** The values of the latest `n` events (1 to 1,000), oldest first: an empty list if there are none. Nulls are facts. */
 export function lastN<T, S extends string>(column: Expr<T, S>, n: number): Lifetime<readonly T[], S> {
   if (!Number.isInteger(n) || n < 1 || n > 1_000) {
     throw millraceError("DEFINITION_INVALID", `lastN(column, ${n}): n must be a whole number from 1 to 1,000.`);
   }
-  return aggregate("last_n", column, null, n);
+  return aggregate("last_n", column, null, { n });
 }
 /**
  * How many different values: exact up to 512 (to 64-bit hash collisions), above that HyperLogLog with 4,096 registers,
@@ -107,22 +122,93 @@ export function lastN<T, S extends string>(column: Expr<T, S>, n: number): Lifet
  */
 export const countDistinct = <S extends string>(column: Expr<unknown, S>): NeedsWindow<number, S> =>
   aggregate("count_distinct", column, null);
+/**
+ * The value below which the part `q` (0 to 1) of the values lies: an estimate of the value at the place ⌊q · (n − 1)⌋,
+ * from 0, of the n sorted values (numpy's method `lower`), off by at most 1/128 (0.8%) of it and exact for q = 0 and
+ * q = 1. Magnitudes below 2^−1022 count as 0. A double, also of int64. Null for an empty window. Nulls are ignored.
+ * Quantiles of one column over the same tiles share one sketch.
+ *
+ * Source: DDSketch (Masson, Rim, Lee 2019), with linearly interpolated buckets.
+ */
+export const quantile = <S extends string, const Q extends number>(
+  column: Expr<Numeric, S>,
+  q: Q & CheckedProbability<Q>,
+): NeedsWindow<number | null, S> =>
+  aggregate("quantile", column, NUMBERS, { probabilities: probabilities("quantile", [q]) });
+/** Several quantiles as one list, in the order of `qs` (1 to 100 of them); see {@link quantile}. Null for an empty window. */
+export const quantiles = <S extends string, const Q extends readonly [number, ...number[]]>(
+  column: Expr<Numeric, S>,
+  qs: Q & CheckedProbabilities<Q>,
+): NeedsWindow<NumberPer<Q> | null, S> =>
+  aggregate("quantiles", column, NUMBERS, { probabilities: probabilities("quantiles", qs) });
+/**
+ * The `k` (1 to 1,000) most frequent values, the most frequent first, of equal counts the smaller value first (texts by
+ * their UTF-16 code units, false before true): fewer if there are not so many, an empty list for an empty window. Counts
+ * are exact. A window with more distinct values than `limit` (default 1,000, at most 10,000) has no answer: null, which
+ * means nothing else here. Nulls are ignored.
+ */
+export function topK<T extends Scalar, S extends string>(
+  column: Expr<T, S>,
+  k: number,
+  options: { readonly limit?: number } = {},
+): NeedsWindow<readonly NonNullable<T>[] | null, S> {
+  const { limit = 1_000 } = options;
+  if (!Number.isInteger(k) || k < 1 || k > 1_000 || !Number.isInteger(limit) || limit < k || limit > 10_000) {
+    throw millraceError(
+      "DEFINITION_INVALID",
+      `topK(column, ${k}, { limit: ${limit} }): k must be a whole number from 1 to 1,000, and the limit one from k to 10,000.`,
+    );
+  }
+  return aggregate("top_k", column, SCALARS, { n: k, limit });
+}
+/**
+ * How many values lie in each bucket: below the first boundary, from each boundary (included) to the next (excluded),
+ * and from the last one on; so one more than there are boundaries (1 to 1,000, ascending). Zeros for an empty window.
+ * Nulls are ignored.
+ */
+export function histogram<S extends string, const B extends readonly [number, ...number[]]>(
+  column: Expr<Numeric, S>,
+  boundaries: B,
+): NeedsWindow<readonly [...NumberPer<B>, number], S> {
+  const ascending =
+    Array.isArray(boundaries) &&
+    boundaries.every((x, i) => typeof x === "number" && Number.isFinite(x) && (i === 0 || x > boundaries[i - 1]!));
+  if (!ascending || boundaries.length < 1 || boundaries.length > 1_000) {
+    throw millraceError(
+      "DEFINITION_INVALID",
+      `histogram(column, [${String(boundaries)}]): the boundaries must be 1 to 1,000 finite numbers, each larger than the one before.`,
+    );
+  }
+  return aggregate("histogram", column, NUMBERS, { boundaries: Object.freeze(boundaries.map((x) => x + 0)) });
+}
+
+function probabilities(name: string, qs: readonly number[]): readonly number[] {
+  const inRange = Array.isArray(qs) && qs.every((q) => typeof q === "number" && q >= 0 && q <= 1);
+  if (!inRange || qs.length < 1 || qs.length > 100) {
+    throw millraceError(
+      "DEFINITION_INVALID",
+      `${name}(column, ${name === "quantile" ? qs[0] : `[${String(qs)}]`}): a quantile is a number from 0 to 1, such as 0.95${name === "quantile" ? "" : ", and a list has 1 to 100 of them"}.`,
+    );
+  }
+  return Object.freeze(qs.map((q) => q + 0));
+}
 
 const NUMBERS: readonly ColumnKind[] = ["float64", "int32", "int64"];
 const ORDERED: readonly ColumnKind[] = ["float64", "int32", "int64", "timestamp"];
+const SCALARS: readonly ColumnKind[] = [...ORDERED, "string", "one_of", "bool"];
 
 // The result is one object with every method; the interfaces above say which of them may be called when.
 function aggregate<A>(
   name: AggregationName,
   column: AnyExpr | null,
   kinds: readonly ColumnKind[] | null,
-  n?: number,
+  parameters: Omit<AggregationSpec, "name" | "input"> = {},
 ): A {
   const input = name === "count" ? null : expressionOf(name, column);
   if (input !== null && kinds !== null && !kinds.includes(input.type.kind)) {
     throw millraceError(
       "DEFINITION_INVALID",
-      `${name}() needs a column of type ${kinds.join(", ")}, not ${input.type.kind}.`,
+      `${name}() needs a column of type ${kinds.join(", ")}, not ${input.type.kind}${input.type.kind === "timestamp" ? ": derive a number from it, such as an age or an hour" : ""}.`,
     );
   }
   if (input !== null && !readsEvents(input)) {
@@ -131,7 +217,7 @@ function aggregate<A>(
       `${name}() aggregates a source's column, or a derive over such columns only.`,
     );
   }
-  const aggregation: AggregationSpec = { name, input: input?.type ?? null, ...(n === undefined ? {} : { n }) };
+  const aggregation: AggregationSpec = { name, input: input?.type ?? null, ...parameters };
   return build({
     aggregation,
     input,
@@ -181,12 +267,14 @@ function build(meta: AggregateMeta): unknown {
       }
       return build({ ...meta, where: predicate.expression });
     },
-    default: (value: unknown) =>
-      build({
-        ...meta,
-        default: toValue(value, meta.type, `${meta.aggregation.name}().default`),
-        type: { ...meta.type, nullable: false },
-      }),
+    default: (value: unknown) => {
+      const fallback = toValue(value, meta.type, `${meta.aggregation.name}().default`);
+      const length = listLength(meta.aggregation);
+      if (length !== null && (fallback as readonly Value[]).length !== length) {
+        refuse(`its default needs as many values as it gives, ${length}.`);
+      }
+      return build({ ...meta, default: fallback, type: { ...meta.type, nullable: false } });
+    },
     ttl: (age: string) => build({ ...meta, ttlMs: durationMs(age) }),
   });
 }

@@ -192,7 +192,7 @@ function expandFeature(
   viewTtl: number | null,
 ): FeatureMeta[] {
   const { windows, aggregation, type } = aggregate;
-  const lifetime = aggregation.name === "latest" || aggregation.name === "last_n";
+  const lifetime = ["latest", "first", "last_n"].includes(aggregation.name);
   if (windows === null && !lifetime) {
     throw millraceError("DEFINITION_INVALID", `Feature '${name}' of view '${view}' needs a window: add .over("1h").`);
   }

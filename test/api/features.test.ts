@@ -57,6 +57,52 @@ describe("POST /v1/features/online", () => {
     expect((await api.request("POST", "/v1/features/online", small)).body.rows[0].slice(0, 2)).toEqual([1, 7]);
   });
 
+  it("gives lists as lists, and null with its status where topK has more values than it counts", async () => {
+    const countries = ["BE", "NL", "DE"];
+    const at = new Date(NOW - 100_000).toISOString();
+    await api.push(countries.map((country, i) => payment(`l${i}`, 100, { card_id: "c9", country, amount: 5 * i, at })));
+    await api.push([payment("l3", 90, { card_id: "c8", country: "NL" })]);
+    const rows = ["c8", "c9", "none"].map((card_id) => ({ card_id }));
+    const online = await api.request("POST", "/v1/features/online", { service: "lists_v1", rows });
+    const columns = ["median", "spread", "countries", "accounts", "times", "sizes", "first_at"];
+    expect(online.body.columns).toEqual(columns);
+    expect(online.body.types).toEqual(["float64", "list", "list", "list", "list", "list", "timestamp"]);
+    const one = new Date(NOW - 90_000).toISOString();
+    const expected = [
+      [10, [10, 10], ["NL"], [1], [one], [0, 1, 0], one],
+      [5.03125, [0, 10], null, [1], [at], [2, 1, 0], at],
+      [null, null, [], [], [], [0, 0, 0], null],
+    ];
+    expect(online.body.rows).toEqual(expected);
+    expect(online.body.statuses[1][2]).toBe("NULL_VALUE");
+
+    const asked = rows.map((row) => ({ ...row, event_timestamp: NOW }));
+    const past = await api.request("POST", "/v1/features/historical", { service: "lists_v1", rows: asked });
+    expect(past.body.rows.map((row: unknown[]) => row.slice(2))).toEqual(expected);
+    const folder = await mkdtemp(join(tmpdir(), "millrace-lists-"));
+    try {
+      for (const format of ["parquet", "csv"]) {
+        const body = { service: "lists_v1", rows: asked, format };
+        const { bytes } = await api.request("POST", "/v1/features/historical", body);
+        await writeFile(join(folder, `set.${format}`), bytes);
+      }
+      const { rows: parquet } = await readFrame(join(folder, "set.parquet"));
+      expect(
+        parquet.map(({ median, spread, countries, accounts, sizes }) => [median, spread, countries, accounts, sizes]),
+      ).toEqual(
+        expected.map(([median, spread, countries, accounts, , sizes]) => [median, spread, countries, accounts, sizes]),
+      );
+      const { rows: csv } = await readFrame(join(folder, "set.csv"));
+      expect(csv.map(({ spread, countries }) => [spread, countries])).toEqual([
+        ["[10.0, 10.0]", "[NL]"],
+        ["[0.0, 10.0]", null],
+        [null, "[]"],
+      ]);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
   it("needs a model for a service with fitted transforms, and takes what that model's version learned", async () => {
     const body = { service: "fitted_v1", rows: [{ card_id: "c1", amount: 12 }] };
     const without = await api.request("POST", "/v1/features/online", body);
@@ -158,9 +204,14 @@ describe("POST /v1/features/historical", () => {
 describe("the catalog", () => {
   it("lists services, views and sources, and describes one", async () => {
     const { services } = (await api.request("GET", "/v1/features/services")).body;
-    expect(services.map((service: { name: string }) => service.name)).toEqual(["fitted_v1", "risk_v1", "typed_v1"]);
+    expect(services.map((service: { name: string }) => service.name)).toEqual([
+      "fitted_v1",
+      "lists_v1",
+      "risk_v1",
+      "typed_v1",
+    ]);
     const one = (await api.request("GET", "/v1/features/services/risk_v1")).body;
-    expect(one).toEqual(services[1]);
+    expect(one).toEqual(services[2]);
     expect(one.lookup).toEqual([
       { name: "card_id", role: "key", type: "string", nullable: false },
       { name: "amount", role: "request", type: "float64", nullable: false },
@@ -168,7 +219,7 @@ describe("the catalog", () => {
     const view = (await api.request("GET", "/v1/features/views/card_activity")).body;
     expect(view).toMatchObject({ source: "payments", entity: "card" });
     expect(view.features[0]).toMatchObject({ name: "n", aggregation: "count", window_seconds: 3_600 });
-    expect((await api.request("GET", "/v1/features/views")).body.views).toHaveLength(2);
+    expect((await api.request("GET", "/v1/features/views")).body.views).toHaveLength(3);
     expect((await api.request("GET", "/v1/sources")).body.sources[0]).toMatchObject({
       name: "payments",
       connector: "http_push",

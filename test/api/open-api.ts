@@ -84,7 +84,7 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
       const { columns, rows, manifest } = await createTrainingSet(store, service, request);
       return {
         bytes: format === "rows" ? null : await encodeFrame(format, { columns, rows }),
-        columns: columns.map(({ name, type }) => ({ name, kind: type.kind })),
+        columns: columns.map(({ name, type }) => ({ name, kind: type.kind, item: type.item ?? null })),
         rows: format === "rows" ? rows : null,
         manifest,
       };

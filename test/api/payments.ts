@@ -3,16 +3,21 @@ import {
   entity,
   featureService,
   featureView,
+  first,
+  histogram,
   httpPush,
   latest,
   type Model,
   model,
   modelFolder,
   NumericTransform,
+  quantile,
+  quantiles,
   requestSource,
   streamSource,
   sum,
   t,
+  topK,
 } from "../../src/definitions/index.ts";
 
 /** The moment at which the tests' servers are, by the wall clock. */
@@ -64,6 +69,33 @@ export const typed = featureService("typed_v1", {
     last_account: accountActivity.last_account,
     last_at: cardActivity.last_at,
     asked: request.asked,
+  },
+});
+
+const habits = featureView("card_habits", {
+  source: payments,
+  entity: card,
+  features: {
+    median: quantile(payments.amount, 0.5).over("1h"),
+    spread: quantiles(payments.amount, [0, 1]).over("1h"),
+    countries: topK(payments.country, 2, { limit: 2 }).over("1h"),
+    accounts: topK(payments.account, 1).over("1h"),
+    times: topK(payments.at, 1).over("1h"),
+    sizes: histogram(payments.amount, [10, 100]).over("1h"),
+    first_at: first(payments.at),
+  },
+});
+
+/** Values that are lists. */
+export const lists = featureService("lists_v1", {
+  features: {
+    median: habits.median,
+    spread: habits.spread,
+    countries: habits.countries,
+    accounts: habits.accounts,
+    times: habits.times,
+    sizes: habits.sizes,
+    first_at: habits.first_at,
   },
 });
 

@@ -7,6 +7,8 @@ import {
   entity,
   featureService,
   featureView,
+  first,
+  histogram,
   httpPush,
   type InferLookup,
   type InferRow,
@@ -17,12 +19,15 @@ import {
   model,
   modelFolder,
   NumericTransform,
+  quantile,
+  quantiles,
   requestSource,
   stddev,
   streamSource,
   sum,
   t,
   tableSource,
+  topK,
 } from "../../src/definitions/index.ts";
 
 const card = entity("card", { card_id: t.string() });
@@ -86,11 +91,39 @@ const activity = featureView("card_activity", {
     countries_24h: countDistinct(transactions.country).over("24h"),
     last_country: latest(transactions.country),
     last_channels: lastN(transactions.channel, 3),
+    first_country: first(transactions.country).ttl("90d"),
+    first_cents: first(transactions.cents).default(0n),
+    amount_p95: quantile(transactions.amount, 0.95).over(["1h", "24h"]),
+    cents_median: quantile(transactions.cents, 0.5).over("24h").default(0),
+    amount_spread: quantiles(transactions.amount, [0.1, 0.5, 0.9]).over("24h"),
+    top_channels: topK(transactions.channel, 2).over("24h"),
+    top_merchants: topK(transactions.merchant_id, 3, { limit: 5_000 })
+      .where(transactions.declined)
+      .over("24h")
+      .default([]),
+    amounts: histogram(transactions.amount, [0, 10, 100]).over("24h"),
   },
 });
 expectTypeOf(activity.largest["~expr"]!.value).toEqualTypeOf<bigint | null>();
 expectTypeOf(activity.last_seen["~expr"]!.value).toEqualTypeOf<Date | null>();
 expectTypeOf(activity.last_channels["~expr"]!.value).toEqualTypeOf<readonly ("chip" | "contactless" | "online")[]>();
+
+expectTypeOf(activity.first_country["~expr"]!.value).toEqualTypeOf<string | null>();
+expectTypeOf(activity.first_cents["~expr"]!.value).toEqualTypeOf<bigint>();
+expectTypeOf(activity.amount_p95_1h["~expr"]!.value).toEqualTypeOf<number | null>();
+expectTypeOf(activity.cents_median["~expr"]!.value).toEqualTypeOf<number>();
+expectTypeOf(activity.amount_spread["~expr"]!.value).toEqualTypeOf<readonly [number, number, number] | null>();
+expectTypeOf(activity.top_channels["~expr"]!.value).toEqualTypeOf<
+  readonly ("chip" | "contactless" | "online")[] | null
+>();
+expectTypeOf(activity.top_merchants["~expr"]!.value).toEqualTypeOf<readonly string[]>();
+expectTypeOf(activity.amounts["~expr"]!.value).toEqualTypeOf<readonly [number, number, number, number]>();
+// A place of a list is a number of its own by a derive; the list's length is known.
+derive({ spread: activity.amount_spread }, t.float64().nullable(), ({ spread }) =>
+  spread === null ? null : spread[2] - spread[0],
+);
+const places: number[] = [0.5];
+quantile(transactions.amount, places[0] ?? 0.9);
 
 const accounts = featureView("account_volume", {
   source: transactions,
@@ -175,6 +208,38 @@ tableSource("airports", {
 // What must not compile.
 // @ts-expect-error a sum needs a numeric column
 sum(transactions.country);
+// @ts-expect-error a quantile is a number from 0 to 1
+quantile(transactions.amount, 95);
+// @ts-expect-error a quantile is a number from 0 to 1
+quantile(transactions.amount, -0.5);
+// @ts-expect-error a quantile is a number from 0 to 1
+quantiles(transactions.amount, [0.5, 1.5]);
+// @ts-expect-error a list has at least one quantile
+quantiles(transactions.amount, []);
+// @ts-expect-error 0.8% of the time since 1970 is months: derive a number first
+quantile(transactions.authorized_at, 0.5);
+// @ts-expect-error a quantile of texts
+quantile(transactions.country, 0.5);
+// @ts-expect-error a quantile needs a window
+featureView("bad", { source: transactions, entity: card, features: { q: quantile(transactions.amount, 0.5) } });
+// @ts-expect-error a default has as many values as there are quantiles
+quantiles(transactions.amount, [0.1, 0.9]).over("1h").default([0]);
+// @ts-expect-error a quantile has no ttl
+quantile(transactions.amount, 0.5).ttl("1h");
+// @ts-expect-error a histogram of texts
+histogram(transactions.country, [1]);
+// @ts-expect-error a histogram has at least one boundary
+histogram(transactions.amount, []);
+// @ts-expect-error a histogram needs a window
+featureView("bad", { source: transactions, entity: card, features: { h: histogram(transactions.amount, [1]) } });
+// @ts-expect-error the most frequent values need a window
+featureView("bad", { source: transactions, entity: card, features: { top: topK(transactions.channel, 1) } });
+// @ts-expect-error a default of another category
+topK(transactions.channel, 1).over("1h").default(["cash"]);
+// @ts-expect-error ttl and window exclude each other
+first(transactions.amount).over("1h").ttl("2h");
+// @ts-expect-error a default of another type
+first(transactions.amount).default("0");
 // @ts-expect-error no such window was declared
 activity.attempts_7d;
 // @ts-expect-error a window needs a unit

@@ -16,7 +16,7 @@ import { sweepExpired } from "../../src/feature_store/sweep.ts";
 import { compileMessageDecoder } from "../../src/ingestion/decoders/message-decoder.ts";
 import { isDecodeFailure } from "../../src/ingestion/decoders/row-decoder.ts";
 import { createPipeline } from "../../src/pipeline.ts";
-import { declarations, type Payment, paymentList, payments, type received, sent } from "./payments.ts";
+import { declarations, milestones, type Payment, paymentList, payments, received, sent } from "./payments.ts";
 
 interface World {
   readonly online: OnlineStore;
@@ -55,13 +55,14 @@ describe("the feature store", () => {
           });
           expect(online.rows).toEqual(history.rows);
           expect(online.statuses).toEqual(history.statuses);
-          for (const [i, { from }] of lookups.entries()) {
-            const { values } = oracle(
-              sent,
-              list.filter((p) => p.sender === from),
-              time,
-            );
-            expect(online.rows[i]!.slice(1, 8)).toEqual(values);
+          for (const [i, { from, to }] of lookups.entries()) {
+            const own = list.filter((p) => p.sender === from);
+            const got = list.filter((p) => p.receiver === to);
+            expect(online.rows[i]!.slice(1, 17)).toEqual([
+              ...oracle(sent, own, time).values,
+              ...oracle(milestones, own, time).values,
+              ...oracle(received, got, time).values,
+            ]);
           }
         } finally {
           await world.close();
@@ -106,7 +107,10 @@ describe("the feature store", () => {
                 const known = list.filter(
                   (p) => p.sender === from && (knowledge === "event_time" || p.arrived <= time),
                 );
-                expect(history.rows[i]!.slice(1, 8)).toEqual(oracle(sent, known, time).values);
+                expect(history.rows[i]!.slice(1, 14)).toEqual([
+                  ...oracle(sent, known, time).values,
+                  ...oracle(milestones, known, time).values,
+                ]);
               }
             }
           } finally {
@@ -126,7 +130,7 @@ describe("the feature store", () => {
           const clock = Math.max(...list.map((payment) => payment.at)) + 1;
           const read = () => world.store.getOnlineFeatures("risk", { rows: lookups, asOf: clock + ahead });
           const before = await read();
-          for (const view of ["sent", "received"]) {
+          for (const view of ["sent", "received", "milestones"]) {
             const runtime = world.store.views.get(view)!;
             for await (const values of world.online.scan(runtime.keyspace)) {
               const broken = values.filter((_, i) => i % 2 === 0);
@@ -238,7 +242,7 @@ describe("the feature store", () => {
         rows: [{ from: null, to: "b", asked: 1 }],
       });
       expect([rows[0]![1], rows[0]![4], statuses[0]![1]]).toEqual([0, null, "NOT_FOUND"]);
-      expect(rows[0]![8]).toBe(1);
+      expect(rows[0]![14]).toBe(1);
     } finally {
       await world.close();
     }
@@ -246,7 +250,7 @@ describe("the feature store", () => {
 });
 
 function oracle(
-  view: typeof sent | typeof received,
+  view: typeof sent | typeof received | typeof milestones,
   list: readonly Payment[],
   time: number,
 ): ReturnType<typeof naiveFeatures> {

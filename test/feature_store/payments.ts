@@ -6,15 +6,21 @@ import {
   entity,
   featureService,
   featureView,
+  first,
+  histogram,
+  lastN,
   latest,
   max,
   mean,
   memory,
   NumericTransform,
+  quantile,
+  quantiles,
   requestSource,
   streamSource,
   sum,
   t,
+  topK,
 } from "../../src/definitions/index.ts";
 import { collectDeclarations, type Declarations } from "../../src/feature_engineering/plan/collect-declarations.ts";
 
@@ -48,16 +54,35 @@ export const sent = featureView("sent", {
     receivers: countDistinct(payments.receiver).over("1h"),
     last: latest(payments.amount).ttl("10m"),
     largest: max(payments.cents).over("1h"),
+    median: quantile(payments.amount, 0.5).over("10m"),
+    spread: quantiles(payments.cents, [0.1, 0.9]).over("1h"),
+    // With three receivers some windows have more than it counts.
+    favourites: topK(payments.receiver, 2, { limit: 2 }).over("1h"),
+    sizes: histogram(payments.amount, [0, 50]).over("1h"),
   },
 });
 export const received = featureView("received", {
   source: payments,
   entity: account,
   keys: { account_id: payments.receiver },
-  features: { amount: sum(payments.amount).over("1h"), last_cents: latest(payments.cents) },
+  features: {
+    amount: sum(payments.amount).over("1h"),
+    last_cents: latest(payments.cents),
+    first_cents: first(payments.cents),
+  },
+});
+export const milestones = featureView("milestones", {
+  source: payments,
+  entity: account,
+  keys: { account_id: payments.sender },
+  features: {
+    first_active: first(payments.cents).ttl("10m"),
+    last_active: lastN(payments.cents, 2).ttl("10m"),
+  },
 });
 const request = requestSource({ asked: t.float64() });
 const from = sent.as({ account_id: "from" });
+const begun = milestones.as({ account_id: "from" });
 export const risk = featureService("risk", {
   features: {
     asked: request.asked,
@@ -68,8 +93,15 @@ export const risk = featureService("risk", {
     receivers: from.receivers,
     last: from.last,
     largest: from.largest,
+    median: from.median,
+    spread: from.spread,
+    favourites: from.favourites,
+    sizes: from.sizes,
+    first_active: begun.first_active,
+    last_active: begun.last_active,
     to_amount: received.as({ account_id: "to" }).amount,
     to_last: received.as({ account_id: "to" }).last_cents,
+    to_first: received.as({ account_id: "to" }).first_cents,
     to_sent: sent.as({ account_id: "to" }).amount,
     ratio: derive({ asked: request.asked, mean: from.mean_amount }, t.float64().nullable(), ({ asked, mean }) =>
       mean === null || mean === 0 ? null : asked / mean,
@@ -77,7 +109,7 @@ export const risk = featureService("risk", {
     log_amount: NumericTransform.of(from.amount).clip(0, 1_000).log1p(),
   },
 });
-export const declarations: Declarations = collectDeclarations({ payments, sent, received, risk });
+export const declarations: Declarations = collectDeclarations({ payments, sent, received, milestones, risk });
 
 export interface Payment extends Record<string, unknown> {
   readonly id: string;

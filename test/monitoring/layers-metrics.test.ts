@@ -73,7 +73,7 @@ describe("what the real layers publish", () => {
     expect(ofSource("millrace_engine_events_total")).toBe(13);
     expect(ofSource("millrace_engine_duplicates_total")).toBe(1);
     expect(ofSource("millrace_engine_id_conflicts_total")).toBe(1);
-    expect(ofSource("millrace_engine_null_keys_total")).toBe(2);
+    expect(ofSource("millrace_engine_null_keys_total")).toBe(4);
     // A stream clock stands at the first instant after the newest event, so that reads see it.
     expect(ofSource("millrace_engine_clock_timestamp_seconds")).toBe(13.001);
     expect(ofSource("millrace_engine_hot_store_writes_total")).toBeGreaterThan(0);
@@ -86,16 +86,16 @@ describe("what the real layers publish", () => {
   it("counts reads of features, and what they found per view", () => {
     expect(ofService("millrace_online_read_rows_total")).toBe(2);
     expect(ofService("millrace_online_read_duration_seconds_count")).toBe(2);
-    // Three lookups a row: the sender, and the receiver in both views. Nobody has sent as "b" or as "nobody".
-    expect(ofService("millrace_online_store_hits_total")).toBe(3);
-    expect(ofService("millrace_online_store_misses_total")).toBe(3);
+    // Four lookups a row: the sender in two views, and the receiver in two. Nobody has sent as "b" or as "nobody".
+    expect(ofService("millrace_online_store_hits_total")).toBe(4);
+    expect(ofService("millrace_online_store_misses_total")).toBe(4);
     expect(ofService("millrace_online_read_head_overlaps_total")).toBe(1);
     const statuses = (view: string) =>
       ["PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE"].map((status) =>
         seen.value("millrace_feature_statuses_total", { view, status }),
       );
-    // Per row seven features of the sender and one of the receiver, and two of what the receiver got.
-    expect(statuses("sent")).toEqual([7, 0, 9, 0]);
-    expect(statuses("received")).toEqual([4, 0, 0, 0]);
+    // Per row eleven features of the sender and one of the receiver, and three of what the receiver got.
+    expect(statuses("sent")).toEqual([11, 0, 13, 0]);
+    expect(statuses("received")).toEqual([6, 0, 0, 0]);
   });
 });

@@ -31,7 +31,10 @@ export function historicalFeatureRoutes(app: FastifyInstance, api: ApiContext): 
     );
     if (format === "json") {
       reply.type("application/json; charset=utf-8");
-      const columns = set.columns.map(({ name, kind }) => ({ name, type: { kind: kind as "string" } }));
+      const columns = set.columns.map(({ name, kind, item }) => ({
+        name,
+        type: { kind: kind as "string", ...(item === null ? {} : { item }) },
+      }));
       const names = JSON.stringify(set.columns.map(({ name }) => name));
       const types = JSON.stringify(set.columns.map(({ kind }) => kind));
       // The write side gives values of the columns' types.

@@ -5,7 +5,7 @@ import type { ModelMeta } from "../../definitions/model.ts";
 import type { SourceMeta } from "../../definitions/source.ts";
 import type { ColumnTypeSpec } from "../../definitions/value.ts";
 import type { JsonObject } from "./json.ts";
-import { planExpression, planType, planValue } from "./plan-expression.ts";
+import { aggregationParameters, planExpression, planType, planValue } from "./plan-expression.ts";
 import { serviceHash, viewHash, viewStateHash, viewVersion } from "./plan-hash.ts";
 import { serviceColumns } from "./service-columns.ts";
 
@@ -65,7 +65,7 @@ function planFeature(view: FeatureViewMeta, feature: FeatureMeta): JsonObject {
   return {
     name: feature.name,
     aggregation: aggregation.name,
-    ...(aggregation.n === undefined ? {} : { n: aggregation.n }),
+    ...aggregationParameters(aggregation),
     input: input === null ? null : planExpression(input, where),
     where: predicate === null ? null : planExpression(predicate, where),
     window_ms: feature.windowMs,

@@ -1,3 +1,4 @@
+import type { AggregationSpec } from "../../definitions/aggregation-spec.ts";
 import type { Expression } from "../../definitions/expression.ts";
 import type { ColumnTypeSpec } from "../../definitions/value.ts";
 import { functionSource } from "./function-source.ts";
@@ -24,6 +25,16 @@ export function planType(type: ColumnTypeSpec): JsonObject {
     nullable: type.nullable,
     ...(type.values === undefined ? {} : { values: type.values }),
     ...(type.item === undefined ? {} : { item: planType(type.item) }),
+  };
+}
+
+/** What an aggregation was given beside its column. */
+export function aggregationParameters({ n, probabilities, limit, boundaries }: AggregationSpec): JsonObject {
+  return {
+    ...(n === undefined ? {} : { n }),
+    ...(probabilities === undefined ? {} : { probabilities }),
+    ...(limit === undefined ? {} : { limit }),
+    ...(boundaries === undefined ? {} : { boundaries }),
   };
 }
 

@@ -5,7 +5,7 @@ import type { SourceMeta } from "../../definitions/source.ts";
 import type { ColumnTypeSpec } from "../../definitions/value.ts";
 import { functionSource } from "./function-source.ts";
 import { canonicalText, hashJson, type Json, type JsonObject } from "./json.ts";
-import { planValue } from "./plan-expression.ts";
+import { aggregationParameters, planValue } from "./plan-expression.ts";
 
 /** Changes when Millrace itself stores or computes values in another way, so that no old value is read as a new one. */
 const FORMAT = 1;
@@ -116,7 +116,8 @@ function featureState(view: FeatureViewMeta, feature: FeatureMeta): JsonObject {
   const { aggregation, input, where: predicate } = feature.aggregate;
   return {
     aggregation: aggregation.name,
-    n: aggregation.n ?? null,
+    n: null,
+    ...aggregationParameters(aggregation),
     input: input === null ? null : valueExpression(input, where),
     where: predicate === null ? null : valueExpression(predicate, where),
     window_ms: feature.windowMs,

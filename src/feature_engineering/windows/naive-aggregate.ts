@@ -37,10 +37,22 @@ export function naiveAggregate(spec: AggregationSpec, events: readonly Aggregate
       return numbers.reduce<Value>((a, b) => (a === null || b > (a as number) ? b : a), null);
     case "latest":
       return inOrder.at(-1)?.value ?? null;
+    case "first":
+      return inOrder.findLast((event) => event.order.eventTime === inOrder[0]!.order.eventTime)?.value ?? null;
     case "last_n":
       return inOrder.slice(-spec.n!).map((event) => event.value);
     case "count_distinct":
       return distinct(values);
+    case "quantile":
+      return values.length === 0 ? null : quantile(numbers, spec.probabilities![0]!);
+    case "quantiles":
+      return values.length === 0 ? null : spec.probabilities!.map((q) => quantile(numbers, q));
+    case "top_k":
+      return mostFrequent(spec, values);
+    case "histogram": {
+      const ends = [Number.NEGATIVE_INFINITY, ...spec.boundaries!, Number.POSITIVE_INFINITY];
+      return ends.slice(1).map((end, i) => numbers.filter((x) => x >= ends[i]! && x < end).length);
+    }
   }
 }
 
@@ -118,6 +130,30 @@ function distinct(values: readonly Value[]): number {
     addHash(registers, hash[0]!, hash[1]!);
   }
   return estimateAboveLimit(registers);
+}
+
+/** The middle of the 64th part of a power of two that holds the value at the place ⌊q · (n − 1)⌋; the ends exactly. */
+function quantile(numbers: readonly (number | bigint)[], q: number): number {
+  const sorted = numbers.map(Number).sort((a, b) => a - b);
+  const place = Math.floor(q * (sorted.length - 1));
+  const value = sorted[place]!;
+  if (place === 0 || place === sorted.length - 1) return value;
+  const magnitude = Math.abs(value);
+  let middle = 0;
+  if (magnitude >= 2 ** -1022) {
+    let power = 2 ** -1022;
+    while (power <= magnitude / 2) power *= 2;
+    const part = Math.floor((magnitude / power - 1) * 64);
+    middle = power * (1 + (part + 0.5) / 64) * Math.sign(value);
+  }
+  return Math.min(sorted.at(-1)!, Math.max(sorted[0]!, middle));
+}
+
+function mostFrequent(spec: AggregationSpec, values: readonly Value[]): Value {
+  const distinct = [...new Set(values)] as string[];
+  if (distinct.length > spec.limit!) return null;
+  const countOf = (value: Value): number => values.filter((other) => other === value).length;
+  return distinct.sort((a, b) => countOf(b) - countOf(a) || (a < b ? -1 : 1)).slice(0, spec.n);
 }
 
 function textOf(value: Value): string {

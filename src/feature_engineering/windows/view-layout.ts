@@ -4,6 +4,7 @@ import type { FeatureMeta, FeatureViewMeta } from "../../definitions/feature-vie
 import type { ColumnTypeSpec, Value } from "../../definitions/value.ts";
 import type { Aggregation } from "../aggregations/aggregation.ts";
 import { aggregationOf } from "../aggregations/aggregation-of.ts";
+import { type FirstState, latestOfFirst } from "../aggregations/first.ts";
 import { type LastNState, lastNEventTime } from "../aggregations/last-n.ts";
 import { type LatestState, latestEventTime } from "../aggregations/latest.ts";
 import { expressionKey } from "../plan/plan-hash.ts";
@@ -37,7 +38,7 @@ export interface FeatureRead {
   readonly windowMs: number | null;
   readonly ttlMs: number | null;
   readonly default: Value | undefined;
-  /** The event time of a lifetime value, for its ttl. */
+  /** The event time of the latest event of a lifetime value, for its ttl. */
   readonly eventTimeOf: ((state: unknown) => number | null) | null;
 }
 
@@ -85,7 +86,7 @@ export function compileViewLayout(view: FeatureViewMeta, compile: CompileForRow)
     let family = families.findIndex((f) => f.hopMs === hopMs);
     if (family < 0) family = families.push({ hopMs, slots: [], reachMs: 0 }) - 1;
     const tiles = families[family]!;
-    tiles.reachMs = Math.max(tiles.reachMs, windowMs ?? (ttlMs === null ? Number.POSITIVE_INFINITY : 2 * ttlMs));
+    tiles.reachMs = Math.max(tiles.reachMs, windowMs ?? reachOf(aggregate.aggregation, ttlMs));
     const key = `${aggregation.state}|${input}|${where}`;
     let slot = tiles.slots.findIndex((s) => s.key === key);
     if (slot < 0) slot = tiles.slots.push({ aggregation, input, where, key }) - 1;
@@ -140,8 +141,14 @@ function indexOf(view: FeatureViewMeta, list: Expression[], expression: Expressi
   return found >= 0 ? found : list.push(expression) - 1;
 }
 
+/** How far back a value without a window may look; of `first` and `last_n` a ttl limits the latest event alone. */
+function reachOf(spec: AggregationSpec, ttlMs: number | null): number {
+  return ttlMs === null || spec.name !== "latest" ? Number.POSITIVE_INFINITY : 2 * ttlMs;
+}
+
 function eventTimeReader(spec: AggregationSpec): ((state: unknown) => number | null) | null {
   if (spec.name === "latest") return (state) => latestEventTime(state as LatestState);
   if (spec.name === "last_n") return (state) => lastNEventTime(state as LastNState);
+  if (spec.name === "first") return (state) => latestOfFirst(state as FirstState);
   return null;
 }

@@ -23,6 +23,9 @@ const trips = featureService("trips_v1", {
   features: { amount: request.amount, n_trips: request.n_trips, is_new: request.is_new },
 });
 const worded = featureService("words_v1", { features: { amount: requestSource({ word: t.string() }).word } });
+const listed = featureService("lists_v2", {
+  features: { amount: requestSource({ sizes: t.list(t.float64()) }).sizes },
+});
 const ROW = { card_id: "c", amount: 2 };
 let root: string;
 let store: FeatureStore;
@@ -35,7 +38,7 @@ beforeEach(async () => {
   closing = [];
   store = createFeatureStore({
     views: [cardActivity[Meta], accountActivity[Meta]],
-    services: [risk, fitted, typed, trips, worded].map((service) => service[Meta]),
+    services: [risk, fitted, typed, trips, worded, listed].map((service) => service[Meta]),
     online: memoryOnlineStore(),
     offline: null,
     now: () => NOW,
@@ -183,6 +186,14 @@ describe("a version that does not fit", () => {
     expect(await failure(declared("risk", { inputs: worded }))).toMatchObject({
       code: "MODEL_SERVICE_MISMATCH",
       message: expect.stringMatching(/words_v1.*amount.*a number/),
+    });
+  });
+
+  it("is refused if a column of the service is a list, which a model reads by its places only", async () => {
+    await save("1", 1, "risk", { features: ["amount"] });
+    expect(await failure(declared("risk", { inputs: listed }))).toMatchObject({
+      code: "MODEL_SERVICE_MISMATCH",
+      message: expect.stringMatching(/lists_v2.*amount.*a number.*a list/),
     });
   });
 

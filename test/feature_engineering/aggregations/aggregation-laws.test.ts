@@ -14,12 +14,24 @@ interface Event {
   readonly order: EventOrder;
 }
 
-const all: AggregationName[] = ["count", "latest", "last_n", "count_distinct"];
-const ordered: AggregationName[] = [...all, "min", "max"];
-const numeric: AggregationName[] = [...ordered, "sum", "mean", "variance", "stddev"];
+const all: AggregationName[] = ["count", "latest", "first", "last_n", "count_distinct"];
+const ordered: AggregationName[] = [...all, "top_k", "min", "max"];
+const numeric: AggregationName[] = [
+  ...ordered,
+  ...(["sum", "mean", "variance", "stddev", "quantile", "quantiles", "histogram"] as const),
+];
+const parameters: Partial<Record<AggregationName, Omit<AggregationSpec, "name" | "input">>> = {
+  last_n: { n: 3 },
+  // Lists of the values below have more distinct values than this, about as often as not.
+  top_k: { n: 3, limit: 8 },
+  quantile: { probabilities: [0.9] },
+  quantiles: { probabilities: [0.5, 0, 1, 0.25] },
+  histogram: { boundaries: [-1e300, -2, 0, 0.5, 7, 2 ** 53] },
+};
 
 function namesFor(kind: string): AggregationName[] {
-  if (kind === "bool" || kind === "list") return all;
+  if (kind === "list") return all;
+  if (kind === "bool") return [...all, "top_k"];
   return kind === "string" || kind === "timestamp" ? ordered : numeric;
 }
 
@@ -28,7 +40,7 @@ const cases = columns.flatMap(({ type, values }) =>
     [false, true]
       .filter((squares) => !squares || ((name === "sum" || name === "mean") && type.kind !== "int32"))
       .map((squares) => {
-        const spec: AggregationSpec = { name, input: type, ...(name === "last_n" ? { n: 3 } : {}) };
+        const spec: AggregationSpec = { name, input: type, ...parameters[name] };
         return { title: `${name} of ${type.kind}${squares ? " with squares" : ""}`, spec, squares, values };
       }),
   ),

@@ -12,6 +12,8 @@ function spec(name: AggregationName, input: ColumnTypeSpec | null = float64, n?:
   return { name, input, ...(n === undefined ? {} : { n }) };
 }
 
+const given = { probabilities: [0.5], limit: 9, boundaries: [0, 1] };
+
 describe("aggregationOf", () => {
   test("carries the name of the spec", () => {
     const names: AggregationName[] = [
@@ -23,12 +25,17 @@ describe("aggregationOf", () => {
       "min",
       "max",
       "latest",
+      "first",
       "last_n",
       "count_distinct",
+      "quantile",
+      "quantiles",
+      "top_k",
+      "histogram",
     ];
     for (const name of names) {
-      expect(aggregationOf(spec(name, float64, 2)).name).toBe(name);
-      expect(aggregationOf(spec(name, int64, 2)).name).toBe(name);
+      expect(aggregationOf({ ...spec(name, float64, 2), ...given }).name).toBe(name);
+      expect(aggregationOf({ ...spec(name, int64, 2), ...given }).name).toBe(name);
     }
   });
 
@@ -42,14 +49,21 @@ describe("aggregationOf", () => {
     expect(state("mean", float64, true)).toBe(state("variance"));
     expect(state("sum", int64, true)).toBe(state("variance", int64));
     expect(state("sum", int64)).not.toBe(state("sum"));
+    const given = (name: AggregationName, parameters: Partial<AggregationSpec>): string =>
+      aggregationOf({ ...spec(name), ...parameters }).state;
+    const median = given("quantile", { probabilities: [0.5] });
+    expect(given("quantile", { probabilities: [0.95] })).toBe(median);
+    expect(given("quantiles", { probabilities: [0.1, 0.9] })).toBe(median);
+    expect(given("top_k", { n: 3, limit: 9 })).toBe(given("top_k", { n: 1, limit: 9 }));
+    expect(given("top_k", { n: 3, limit: 9 })).not.toBe(given("top_k", { n: 3, limit: 10 }));
+    expect(given("histogram", { boundaries: [0, 1] })).not.toBe(given("histogram", { boundaries: [0, 2] }));
     expect(aggregationOf(spec("last_n", float64, 2)).state).not.toBe(aggregationOf(spec("last_n", float64, 3)).state);
   });
 
   test("takes nulls where they are facts", () => {
-    const taking = (["count", "sum", "mean", "min", "max", "latest", "last_n", "count_distinct"] as const).filter(
-      (name) => aggregationOf(spec(name, float64, 1)).takesNulls,
-    );
-    expect(taking).toStrictEqual(["count", "latest", "last_n"]);
+    const some = ["count", "sum", "mean", "min", "latest", "first", "last_n", "count_distinct", "top_k"] as const;
+    const taking = some.filter((name) => aggregationOf({ ...spec(name, float64, 1), ...given }).takesNulls);
+    expect(taking).toStrictEqual(["count", "latest", "first", "last_n"]);
   });
 
   test.each([
@@ -61,6 +75,14 @@ describe("aggregationOf", () => {
     ["the last 0", spec("last_n", float64, 0)],
     ["the last 1.5", spec("last_n", float64, 1.5)],
     ["the last without n", spec("last_n")],
+    ["a quantile of timestamps", { ...spec("quantile", { kind: "timestamp", nullable: false }), ...given }],
+    ["a quantile without its place", spec("quantile")],
+    ["a quantile above 1", { ...spec("quantile"), probabilities: [95] }],
+    ["the most frequent lists", { ...spec("top_k", { kind: "list", nullable: false, item: float64 }, 1), ...given }],
+    ["the most frequent 0", { ...spec("top_k", float64, 0), ...given }],
+    ["the most frequent without a limit", spec("top_k", float64, 2)],
+    ["a histogram without boundaries", { ...spec("histogram"), boundaries: [] }],
+    ["a histogram whose boundaries do not ascend", { ...spec("histogram"), boundaries: [1, 1] }],
   ])("refuses %s", (_, wrong) => {
     expect(() => aggregationOf(wrong)).toThrow(expect.objectContaining({ code: "INVALID_AGGREGATION" }));
   });
@@ -71,7 +93,7 @@ describe("aggregationType", () => {
     for (const name of ["count", "sum", "count_distinct"] as const) {
       expect(aggregationType(spec(name, int64))).toStrictEqual({ kind: "float64", nullable: false });
     }
-    for (const name of ["mean", "variance", "stddev"] as const) {
+    for (const name of ["mean", "variance", "stddev", "quantile"] as const) {
       expect(aggregationType(spec(name, int64))).toStrictEqual({ kind: "float64", nullable: true });
     }
   });
@@ -86,5 +108,16 @@ describe("aggregationType", () => {
       item: colour,
     });
     expect(aggregationType(spec("last_n", float64, 3)).item).toStrictEqual(float64);
+    expect(aggregationType(spec("first", colour))).toStrictEqual(colour);
+    expect(aggregationType(spec("top_k", colour, 3))).toStrictEqual({
+      kind: "list",
+      nullable: true,
+      item: { ...colour, nullable: false },
+    });
+  });
+
+  test("lists numbers, null only where there may be none", () => {
+    expect(aggregationType(spec("quantiles", int64))).toStrictEqual({ kind: "list", nullable: true, item: float64 });
+    expect(aggregationType(spec("histogram", int64))).toStrictEqual({ kind: "list", nullable: false, item: float64 });
   });
 });
