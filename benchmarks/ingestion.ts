@@ -81,7 +81,7 @@ async function runCase(path: string): Promise<void> {
     decode: decoder.decode,
     eventTimeIndex: 0,
     futureBoundMs: 300_000,
-    resume: async () => -1,
+    resume: async () => ({ offset: -1, cursor: null }),
     handler: async (batch) => {
       messages += batch.messages.length;
       for (const message of batch.messages) {

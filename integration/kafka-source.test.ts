@@ -1,6 +1,6 @@
 import { Admin, Producer } from "@platformatic/kafka";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { MessageSource } from "../src/ingestion/message-source.ts";
+import type { MessageSource, ResumePosition } from "../src/ingestion/message-source.ts";
 import type { KafkaSourceOptions } from "../src/ingestion/sources/kafka-options.ts";
 import { kafkaSource } from "../src/ingestion/sources/kafka-source.ts";
 import { type KafkaCluster, kafkaCluster } from "./services/kafka-cluster.ts";
@@ -75,7 +75,7 @@ for (const groupProtocol of ["classic", "consumer"] as const) {
       const out = producer();
       for (let p = 0; p < 3; p++) await out.send({ messages: messages(topic, p * 1_000, 500, p), acks: 1 });
       const from = source(topic, { groupProtocol });
-      await from.open(async (partition) => (partition === `${topic}:1` ? 99 : -1));
+      await from.open(async (partition) => ({ offset: partition === `${topic}:1` ? 99 : -1, cursor: null }));
       const { texts, offsets } = await read(from, 1_400);
       expect(new Set(texts).size).toBe(1_400);
       expect(offsets.get(`${topic}:0`)).toEqual(Array.from({ length: 500 }, (_, i) => i));
@@ -92,7 +92,7 @@ for (const groupProtocol of ["classic", "consumer"] as const) {
     it("shares the partitions with members that come and go", async () => {
       const topic = await newTopic(4);
       const committed = new Map<string, number>();
-      const resume = async (partition: string): Promise<number> => committed.get(partition) ?? -1;
+      const resume: ResumePosition = async (partition) => ({ offset: committed.get(partition) ?? -1, cursor: null });
       const seen: string[] = [];
       const out = producer();
       const run = async (from: MessageSource, until: AbortSignal): Promise<void> => {
@@ -147,7 +147,7 @@ describe("a Kafka source", () => {
       else await transaction.abort();
     }
     const from = source(topic, { maxPartitionBytes: 600 });
-    await from.open(async () => -1);
+    await from.open(async () => ({ offset: -1, cursor: null }));
     const { texts } = await read(from, 3 * 40 + 6 * 5);
     const rolledBack = texts.filter(
       (text) => Number(text.slice(1)) < 10_000 && Math.floor(Number(text.slice(1)) / 100) % 2 === 1,
@@ -171,7 +171,7 @@ describe("a Kafka source", () => {
     }
     await out.send({ messages: [{ topic, partition: 0, key: Buffer.from("gone") } as never], acks: 1 });
     const from = source(topic);
-    await from.open(async () => -1);
+    await from.open(async () => ({ offset: -1, cursor: null }));
     const signal = AbortSignal.timeout(30_000);
     const all = [];
     while (all.length < 501) all.push(...(await from.fetch(1_000, signal))!.messages);
@@ -191,7 +191,7 @@ describe("a Kafka source", () => {
     const moment = Date.now() + 50;
     await expect.poll(() => Date.now()).toBeGreaterThan(moment);
     const latest = source(topic, { start: "latest", groupId: "late" });
-    await latest.open(async () => -1);
+    await latest.open(async () => ({ offset: -1, cursor: null }));
     await expect
       .poll(
         async () => {
@@ -204,16 +204,21 @@ describe("a Kafka source", () => {
     await latest.close();
     await out.send({ messages: messages(topic, 100, 10), acks: 1 });
     const again = source(topic, { start: "latest", groupId: "late" });
-    await again.open(async () => -1);
+    await again.open(async () => ({ offset: -1, cursor: null }));
     expect((await read(again, 10)).texts[0]).toBe("m100");
     const since = source(topic, { start: moment, groupId: "since" });
-    await since.open(async () => -1);
+    await since.open(async () => ({ offset: -1, cursor: null }));
     expect((await read(since, 10)).texts[0]).toBe("m100");
   });
 
   it("says what is wrong: no such topic, nobody there", async () => {
-    await expect(source("nothing").open(async () => -1)).rejects.toMatchObject({ code: "KAFKA_TOPIC_UNKNOWN" });
+    await expect(source("nothing").open(async () => ({ offset: -1, cursor: null }))).rejects.toMatchObject({
+      code: "KAFKA_TOPIC_UNKNOWN",
+    });
     const nobody = kafkaSource({ brokers: ["127.0.0.1:1"], topics: ["x"], groupId: "g" });
-    await expect(nobody.open(async () => -1)).rejects.toMatchObject({ code: "KAFKA_UNAVAILABLE", kind: "operational" });
+    await expect(nobody.open(async () => ({ offset: -1, cursor: null }))).rejects.toMatchObject({
+      code: "KAFKA_UNAVAILABLE",
+      kind: "operational",
+    });
   });
 });

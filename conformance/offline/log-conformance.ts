@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import type { OwnedPartition } from "../../src/feature_engineering/engine/event-log.ts";
 import {
   accepted,
   all,
@@ -48,6 +49,28 @@ export function logTests(openWith: OpenWith): void {
       expect(await all(store.read("payments", owned.partitionId, 20, 100))).toEqual([]);
       expect(await all(store.read("payments", other.partitionId, -1, 100))).toEqual(foreign);
       expect((await store.partitions("payments")).map((p) => p.committed)).toEqual([20, 5]);
+    });
+
+    test("keeps the transport's own position with the offset that it came with", async () => {
+      const store = await openWith(payments);
+      const owned = await store.own("payments", "shard-1");
+      expect(owned.cursor).toBeNull();
+      const move = (partition: OwnedPartition, lastOffset: number, cursor?: string): Promise<unknown> =>
+        store.commit({
+          partition,
+          events: [],
+          deadLetters: [],
+          lastOffset,
+          ...(cursor === undefined ? {} : { cursor }),
+        });
+      await move(owned, 3, "4959's 'sequence'");
+      await move(owned, 2, "an older one");
+      expect((await store.partitions("payments"))[0]).toMatchObject({ committed: 3, cursor: "4959's 'sequence'" });
+      await move(owned, 5);
+      const later = await store.own("payments", "shard-1");
+      expect(later).toMatchObject({ committed: 5, cursor: "4959's 'sequence'" });
+      await expect(move(owned, 6, "of a fenced owner")).rejects.toMatchObject({ code: "PARTITION_FENCED" });
+      expect((await store.partitions("payments"))[0]!.cursor).toBe("4959's 'sequence'");
     });
 
     test("moves past offsets without events", async () => {

@@ -85,5 +85,10 @@ export function decodeBatch(raw: RawBatch, decoding: BatchDecoding, note: (bad: 
   }
   const lastOffset = raw.messages[raw.messages.length - 1]!.offset;
   const batch = { source, partition: raw.partition, messages, deadLetters, lastOffset };
-  return raw.pushes === undefined ? batch : { ...batch, pushes: raw.pushes };
+  if (raw.pushes === undefined && raw.cursor === undefined) return batch;
+  return {
+    ...batch,
+    ...(raw.pushes === undefined ? {} : { pushes: raw.pushes }),
+    ...(raw.cursor === undefined ? {} : { cursor: raw.cursor }),
+  };
 }

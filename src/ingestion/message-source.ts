@@ -7,6 +7,11 @@ export interface RawBatch {
   readonly messages: readonly RawMessage[];
   /** Pushes that lie wholly in this batch; see {@link AcceptedPush}. */
   readonly pushes?: readonly AcceptedPush[];
+  /**
+   * Where the transport goes on after the batch, in its own words: of sources whose offsets are counted here because
+   * the transport's positions are no numbers. Committed with the batch, and given back by {@link ResumePosition}.
+   */
+  readonly cursor?: string;
 }
 
 /** How far a partition is behind its head, by what the transport knows; null where it does not. */
@@ -23,8 +28,16 @@ export interface MessageSourceCapabilities {
   readonly endless: boolean;
 }
 
-/** Gives the last committed offset of a partition; −1 if none is. */
-export type ResumePosition = (partition: string) => Promise<number>;
+/** Where a partition goes on. */
+export interface ResumePoint {
+  /** The last committed offset; −1 if none is. */
+  readonly offset: number;
+  /** The cursor that came with it; null if the source gave none. */
+  readonly cursor: string | null;
+}
+
+/** Takes a partition over and says where it goes on. */
+export type ResumePosition = (partition: string) => Promise<ResumePoint>;
 
 /**
  * The port of a transport: one adapter per file in `sources/`. The ingestion loop calls it from one place, never two

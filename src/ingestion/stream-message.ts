@@ -96,4 +96,6 @@ export interface MessageBatch {
   readonly lastOffset: number;
   /** Pushes that lie wholly in this batch: to be recorded in the transaction that commits it. */
   readonly pushes?: readonly AcceptedPush[];
+  /** The transport's own position after the batch: to be recorded with `lastOffset`. */
+  readonly cursor?: string;
 }

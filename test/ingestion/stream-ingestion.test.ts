@@ -28,7 +28,7 @@ function start(reader: MessageSource, options: Partial<StreamIngestionOptions> =
     decode: compileMessageDecoder(columns, { eventTime: "at" }).decode,
     eventTimeIndex: 0,
     futureBoundMs: 60_000,
-    resume: async () => -1,
+    resume: async () => ({ offset: -1, cursor: null }),
     handler: async () => {},
     maxBatch: 3,
     retry: { sleep: async () => {} },
@@ -99,7 +99,7 @@ test("any committed position is resumed at exactly, per partition", async () => 
   source.end();
   const seen: bigint[] = [];
   await start(source, {
-    resume: async (partition) => (partition === "a" ? 2 : -1),
+    resume: async (partition) => ({ offset: partition === "a" ? 2 : -1, cursor: null }),
     handler: async (batch) => void seen.push(...batch.messages.map((message) => message.payload[1] as bigint)),
   }).run();
   expect(seen.sort()).toEqual([3n, 4n, 5n, 6n, 7n]);

@@ -25,6 +25,8 @@ export interface OwnedPartition {
   readonly ownerEpoch: number;
   /** The last offset in the log; −1 if none. */
   readonly committed: number;
+  /** The transport's own position that came with the last commit; null if none did. */
+  readonly cursor: string | null;
 }
 
 export interface LogCommit {
@@ -36,6 +38,8 @@ export interface LogCommit {
   readonly pushes?: readonly AcceptedPush[];
   /** The offset that `committed` moves to. */
   readonly lastOffset: number;
+  /** The transport's own position, recorded with `committed`; left out: it stays as it is. */
+  readonly cursor?: string;
 }
 
 export interface LogCommitResult {

@@ -39,8 +39,8 @@ export interface FoldEngine {
    * once, before the first batch. `fold` resolves when everything committed is readable.
    */
   recover(): Promise<void>;
-  /** The offset after which a partition resumes: the last committed one, −1 if none. Takes the partition over. */
-  resumeAfter(partition: string): Promise<number>;
+  /** Where a partition resumes: after the last committed offset (−1 if none). Takes the partition over. */
+  resumeAfter(partition: string): Promise<{ readonly offset: number; readonly cursor: string | null }>;
   /**
    * Commits a batch to the log, then folds what is new and writes the hot store. Resolves when it is committed and the
    * batch before it is readable: so decoding, committing and folding overlap. One call at a time.
@@ -187,6 +187,7 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
       deadLetters: batch.deadLetters,
       lastOffset: batch.lastOffset,
       ...(batch.pushes === undefined ? {} : { pushes: batch.pushes }),
+      ...(batch.cursor === undefined ? {} : { cursor: batch.cursor }),
     });
   }
 
@@ -298,7 +299,10 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
 
   return {
     recover,
-    resumeAfter: async (partition) => (await own(partition)).committed,
+    async resumeAfter(partition) {
+      const { committed, cursor } = await own(partition);
+      return { offset: committed, cursor };
+    },
     handle,
     tend,
     settled: tend,

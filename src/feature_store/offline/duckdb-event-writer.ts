@@ -41,14 +41,15 @@ export async function duckdbEventWriter(
 
   await database.write(async (connection) => {
     const stored = await connection.runAndReadAll(
-      "SELECT partition_id, source, partition, owner_epoch, committed FROM partitions ORDER BY partition_id",
+      "SELECT partition_id, source, partition, owner_epoch, committed, cursor FROM partitions ORDER BY partition_id",
     );
-    for (const [partitionId, source, partition, ownerEpoch, committed] of stored.getRows() as [
+    for (const [partitionId, source, partition, ownerEpoch, committed, cursor] of stored.getRows() as [
       number,
       string,
       string,
       bigint,
       bigint,
+      string | null,
     ][]) {
       partitions.set(partitionId, {
         source,
@@ -56,6 +57,7 @@ export async function duckdbEventWriter(
         partitionId,
         ownerEpoch: Number(ownerEpoch),
         committed: Number(committed),
+        cursor,
       });
     }
     const positions = await connection.runAndReadAll('SELECT view_version, partition_id, "offset" FROM applied');
@@ -81,11 +83,11 @@ export async function duckdbEventWriter(
       const known = [...partitions.values()].find((p) => p.source === source && p.partition === partition);
       const owned: OwnedPartition =
         known === undefined
-          ? { source, partition, partitionId: partitions.size + 1, ownerEpoch: 1, committed: -1 }
+          ? { source, partition, partitionId: partitions.size + 1, ownerEpoch: 1, committed: -1, cursor: null }
           : { ...known, ownerEpoch: known.ownerEpoch + 1 };
       const { partitionId, ownerEpoch } = owned;
       if (known === undefined) {
-        await connection.run("INSERT INTO partitions VALUES (?, ?, ?, ?, -1)", [
+        await connection.run("INSERT INTO partitions VALUES (?, ?, ?, ?, -1, NULL)", [
           partitionId,
           source,
           partition,
@@ -118,8 +120,9 @@ export async function duckdbEventWriter(
         letters.push(idConflict(owned.source, owned.partition, table.declaration.columns, event));
       const pushes = lastOffset > committed ? (request.pushes ?? []) : [];
       if (lastOffset > committed) {
-        await insert(connection, owned, { inserted, letters, pushes, lastOffset });
-        partitions.set(owned.partitionId, { ...current, committed: lastOffset });
+        const cursor = request.cursor ?? current.cursor;
+        await insert(connection, owned, { inserted, letters, pushes, lastOffset, cursor });
+        partitions.set(owned.partitionId, { ...current, committed: lastOffset, cursor });
       }
       const { count } = erasure;
       return { inserted, duplicates, conflicts: conflicts.length, ...(count === 0 ? {} : { erasures: count }) };
@@ -129,7 +132,7 @@ export async function duckdbEventWriter(
   async function insert(
     connection: DuckDBConnection,
     owned: OwnedPartition,
-    { inserted, letters, pushes, lastOffset }: InsertOrder,
+    { inserted, letters, pushes, lastOffset, cursor }: InsertOrder,
   ): Promise<void> {
     const { table } = sources.get(owned.source);
     const moved = newPositions();
@@ -146,7 +149,7 @@ export async function duckdbEventWriter(
       if (pushes.length > 0) await records.insertPushes(connection, owned.source, pushes);
       // One call into DuckDB: each costs a change of threads.
       await connection.run(
-        `UPDATE partitions SET committed = ${lastOffset} WHERE partition_id = ${owned.partitionId};
+        `UPDATE partitions SET committed = ${lastOffset}${cursor === null ? "" : `, cursor = ${literal(cursor)}`} WHERE partition_id = ${owned.partitionId};
          ${moved.sql} COMMIT`,
       );
     } catch (cause) {
@@ -216,5 +219,6 @@ interface InsertOrder {
   readonly inserted: LogCommitResult["inserted"];
   readonly letters: readonly DeadLetter[];
   readonly pushes: readonly AcceptedPush[];
+  readonly cursor: string | null;
   readonly lastOffset: number;
 }

@@ -31,6 +31,7 @@ const MIGRATIONS: readonly string[] = [
      id BIGINT NOT NULL, model VARCHAR NOT NULL, "at" TIMESTAMP_MS NOT NULL, keys VARCHAR[] NOT NULL,
      json VARCHAR NOT NULL
    );`,
+  "ALTER TABLE partitions ADD COLUMN cursor VARCHAR;",
 ];
 
 /** Brings the file to the present layout, each step in one transaction. */

@@ -55,7 +55,8 @@ export function memoryOfflineStore(): OfflineStore {
     letters.push({ ...letter, bytes: letter.bytes.slice(), id: ++lastLetter });
   }
 
-  function commit({ partition: owned, events: sent, deadLetters, pushes, lastOffset }: LogCommit): LogCommitResult {
+  function commit(request: LogCommit): LogCommitResult {
+    const { partition: owned, events: sent, deadLetters, pushes, lastOffset } = request;
     const source = sourceOf(owned.source);
     const events = erasure.filter.events(source.table, sent);
     const current = partitions[owned.partitionId - 1];
@@ -81,7 +82,10 @@ export function memoryOfflineStore(): OfflineStore {
     source.events.push(...inserted);
     for (const letter of deadLetters) if (letter.offset > committed) setAside(letter);
     if (lastOffset > committed) for (const push of pushes ?? []) recordPush(source, push);
-    partitions[owned.partitionId - 1] = { ...current, committed: Math.max(committed, lastOffset) };
+    partitions[owned.partitionId - 1] =
+      lastOffset > committed
+        ? { ...current, committed: lastOffset, cursor: request.cursor ?? current.cursor }
+        : current;
     const { count } = erasure;
     return { inserted, duplicates, conflicts, ...(count === 0 ? {} : { erasures: count }) };
   }
@@ -184,7 +188,7 @@ export function memoryOfflineStore(): OfflineStore {
       const known = partitions[index];
       const owned: OwnedPartition =
         known === undefined
-          ? { source, partition, partitionId: partitions.length + 1, ownerEpoch: 1, committed: -1 }
+          ? { source, partition, partitionId: partitions.length + 1, ownerEpoch: 1, committed: -1, cursor: null }
           : { ...known, ownerEpoch: known.ownerEpoch + 1 };
       partitions[owned.partitionId - 1] = owned;
       return owned;

@@ -193,7 +193,7 @@ export function fileReplay(options: FileReplayOptions): MessageSource {
       if (seen.ordered) runs.push({ firstKey: seen.firstKey, open: () => readable(file) });
       else runs.push(...(await sorter.sort(readable(file))));
     }
-    const committed = await resume(partition);
+    const { offset: committed } = await resume(partition);
     return {
       partition,
       files,

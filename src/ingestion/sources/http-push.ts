@@ -204,7 +204,7 @@ export function httpPush(options: HttpPushOptions): HttpPushSource {
     push,
     pushText: async (text, pushOptions) => push(eventsOf(text), pushOptions),
     open: async (resume) => {
-      nextOffset = (await resume(partition)) + 1;
+      nextOffset = (await resume(partition)).offset + 1;
       isOpen = true;
     },
     fetch: async (maxMessages, signal) => {

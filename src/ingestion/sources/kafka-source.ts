@@ -27,7 +27,7 @@ const OFFSET_OUT_OF_RANGE = 1;
  */
 export function kafkaSource(options: KafkaSourceOptions): MessageSource {
   let member: KafkaMember | null = null;
-  let resume: ResumePosition = () => Promise.resolve(-1);
+  let resume: ResumePosition = async () => ({ offset: -1, cursor: null });
   let assigned: ReturnType<KafkaMember["assignments"]> = null;
   let partitions = new Map<string, KafkaPartition>();
   /** In the order in which they are handed out next. */
@@ -44,7 +44,7 @@ export function kafkaSource(options: KafkaSourceOptions): MessageSource {
   }
 
   async function startOf(joined: KafkaMember, topic: string, index: number): Promise<number> {
-    const committed = await resume(`${topic}:${index}`);
+    const { offset: committed } = await resume(`${topic}:${index}`);
     if (committed >= 0) return committed + 1;
     const start = options.start ?? "earliest";
     const partition = { topic, index };

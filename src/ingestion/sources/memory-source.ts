@@ -55,7 +55,7 @@ export function memorySource(): MemorySource {
   };
 
   const seek = async (partition: string, state: MemoryPartition, from: ResumePosition): Promise<void> => {
-    state.checkpointed = await from(partition);
+    state.checkpointed = (await from(partition)).offset;
     state.next = state.checkpointed + 1;
   };
 

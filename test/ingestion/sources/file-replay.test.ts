@@ -53,7 +53,7 @@ function loop(
     decode: compileMessageDecoder(columns, { eventTime: "at" }).decode,
     eventTimeIndex: 0,
     futureBoundMs: 60_000,
-    resume: async () => resume,
+    resume: async () => ({ offset: resume, cursor: null }),
     handler,
     maxBatch,
     deadLetterThreshold: { share: 1, over: 1000 },
@@ -270,7 +270,7 @@ test("lag counts what is not committed yet, in messages and seconds of event tim
     ]),
   );
   const reader = fileReplay({ paths: [path], columns, eventTime: "at" });
-  await reader.open(async () => -1);
+  await reader.open(async () => ({ offset: -1, cursor: null }));
   const batch = await reader.fetch(2, new AbortController().signal);
   expect(await reader.lag()).toMatchObject([{ messages: 3, seconds: 4 }]);
   await reader.checkpoint(batch!.partition, 1);

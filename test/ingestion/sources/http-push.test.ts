@@ -40,7 +40,7 @@ async function start(
     decode: decoder.decode,
     eventTimeIndex: 0,
     futureBoundMs: 60_000,
-    resume: async () => resume,
+    resume: async () => ({ offset: resume, cursor: null }),
     maxBatch: 4,
     handler: async (batch) => {
       await handler(batch);
