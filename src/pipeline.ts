@@ -240,8 +240,11 @@ export function createPipeline(options: PipelineOptions): Pipeline {
       );
     },
     async push(source, events, pushOptions) {
-      const { push } = pipelineOf(source);
-      return typeof events === "string" ? push.pushText(events, pushOptions) : push.push(events, pushOptions);
+      const { push, engine } = pipelineOf(source);
+      const pushed = typeof events === "string" ? push.pushText(events, pushOptions) : push.push(events, pushOptions);
+      const result = await pushed;
+      if (pushOptions?.readable) await engine.settled();
+      return result;
     },
     async advanceTo(t) {
       clock.advanceTo(t);

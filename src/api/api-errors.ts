@@ -8,10 +8,16 @@ export type ApiErrorCode =
   | "BODY_MALFORMED"
   | "BODY_TOO_LARGE"
   | "EVENTS_REJECTED"
+  /** A feature that follows from events was to be written. */
+  | "FEATURE_COMPUTED"
+  /** Two features would have one name in the answer. */
+  | "FEATURE_NAME_COLLISION"
   | "MEDIA_TYPE_UNSUPPORTED"
   | "METHOD_NOT_ALLOWED"
   /** A part of the request is missing, of a wrong type or unknown; `path` in the problem names it. */
   | "REQUEST_INVALID"
+  /** A part of a protocol that is not spoken here. */
+  | "NOT_SUPPORTED"
   | "ROUTE_UNKNOWN"
   | "TOO_MANY_ROWS"
   | "UNAUTHORIZED"

@@ -17,6 +17,7 @@ import { PROBLEM_TYPE, toProblem } from "./problem.ts";
 import { parseBody } from "./request-body.ts";
 import { catalogRoutes } from "./routes/catalog.ts";
 import { eventRoutes } from "./routes/events.ts";
+import { feastRoutes } from "./routes/feast.ts";
 import { historicalFeatureRoutes } from "./routes/features-historical.ts";
 import { onlineFeatureRoutes } from "./routes/features-online.ts";
 import { healthRoutes } from "./routes/health.ts";
@@ -118,6 +119,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   predictRoutes(app, options);
   modelRoutes(app, options, admin);
   onlineFeatureRoutes(app, options);
+  feastRoutes(app, options);
   historicalFeatureRoutes(app, options);
   catalogRoutes(app, options);
   eventRoutes(app, options);

@@ -10,6 +10,7 @@ import type { FittedState } from "../feature_engineering/transforms/fitted-state
 import { fitRow } from "../feature_engineering/transforms/fitter.ts";
 import type { FeatureStatus } from "../feature_engineering/windows/read-features.ts";
 import { ONLINE_READ_CHANNEL, type OnlineReadEvent } from "./channels.ts";
+import { createFeatureLists } from "./feature-list.ts";
 import { type HistoricalLookup, type Knowledge, readHistory } from "./historical-reader.ts";
 import type { OfflineStore } from "./offline/offline-store.ts";
 import type { OnlineStore } from "./online/online-store.ts";
@@ -42,6 +43,8 @@ export interface OnlineFeatures extends FeatureRows {
   readonly asOf: number;
   /** Per row: an event at or after t was applied, so the value may hold more than the window. */
   readonly headOverlap: readonly boolean[];
+  /** Per row and lookup of the service, row by row: the largest event time applied, epoch ms; −Infinity: not found. */
+  readonly eventTimes: Float64Array;
 }
 
 export interface HistoricalRequest {
@@ -75,8 +78,14 @@ export interface FeatureStore {
   readonly services: ReadonlyMap<string, ServiceRuntime>;
   /** @throws `SERVICE_UNKNOWN` */
   service(name: string): ServiceRuntime;
+  /**
+   * The features of a list (`view:feature`), each once and in order, as a service without a name of its own: its columns
+   * are called `view:feature`, its lookup holds the keys of the views' entities. @throws `FEATURE_LIST_INVALID`,
+   * `VIEW_UNKNOWN`, `FEATURE_UNKNOWN`
+   */
+  featureList(features: readonly string[]): ServiceRuntime;
   /** @throws `LOOKUP_…`, `AS_OF_TOO_OLD`, `AS_OF_TOO_EARLY`, `NOT_FITTED`, `SERVICE_UNKNOWN` */
-  getOnlineFeatures(service: string, request: OnlineRequest): Promise<OnlineFeatures>;
+  getOnlineFeatures(service: string | ServiceRuntime, request: OnlineRequest): Promise<OnlineFeatures>;
   getHistoricalFeatures(service: string, request: HistoricalRequest): Promise<HistoricalFeatures>;
   /** The moment that a request without `as_of` reads at: the wall clock, or of replayed sources their stream clock. */
   now(service: ServiceRuntime): Promise<number>;
@@ -140,9 +149,11 @@ export function createFeatureStore(options: FeatureStoreOptions): FeatureStore {
     views,
     services,
     service,
+    featureList: createFeatureLists((view) => views.get(view)),
     now,
-    async getOnlineFeatures(name, request) {
-      const runtime = service(name);
+    async getOnlineFeatures(asked, request) {
+      const runtime = typeof asked === "string" ? service(asked) : asked;
+      const { name } = runtime.service;
       const make = bind(runtime, request.fitted ?? null);
       const lookups = request.rows.map(runtime.readLookup);
       const asOf = request.asOf ?? (await now(runtime));
@@ -168,6 +179,7 @@ export function createFeatureStore(options: FeatureStoreOptions): FeatureStore {
         statuses: rows.map((row, i) => statusesOf(runtime, row, read.statuses[i]!)),
         asOf,
         headOverlap: read.headOverlap,
+        eventTimes: read.eventTimes,
       };
     },
     async getHistoricalFeatures(name, request) {

@@ -21,6 +21,11 @@ export interface OnlineInputs {
   readonly statuses: FeatureStatus[][];
   /** Per row: an event at or after t was applied already, so the newest tile may hold more than the window. */
   readonly headOverlap: boolean[];
+  /**
+   * Per row and lookup of the service, row by row: the largest event time applied of the entity, epoch milliseconds;
+   * −Infinity where the entity was not found.
+   */
+  readonly eventTimes: Float64Array;
   readonly hits: number;
   readonly misses: number;
 }
@@ -94,6 +99,7 @@ export function createOnlineReader(store: OnlineStore): OnlineReader {
       const inputs: Value[][] = [];
       const statuses: FeatureStatus[][] = [];
       const headOverlap: boolean[] = [];
+      const eventTimes = new Float64Array(places.length).fill(Number.NEGATIVE_INFINITY);
       let hits = 0;
       for (let row = 0; row < lookups.length; row++) {
         const values = new Array<Value>(service.inputCount);
@@ -111,7 +117,10 @@ export function createOnlineReader(store: OnlineStore): OnlineReader {
             if (exact) throw tooEarly(runtime.layout.view.name, time);
             overlap = true;
           }
-          if (reading.found) hits++;
+          if (reading.found) {
+            hits++;
+            eventTimes[row * service.lookups.length + l] = state!.maxEventTime;
+          }
           for (const { feature, slot } of reads) {
             values[slot] = reading.values[feature]!;
             status[slot] = reading.statuses[feature]!;
@@ -125,7 +134,7 @@ export function createOnlineReader(store: OnlineStore): OnlineReader {
         statuses.push(status);
         headOverlap.push(overlap);
       }
-      return { inputs, statuses, headOverlap, hits, misses: places.length - hits };
+      return { inputs, statuses, headOverlap, eventTimes, hits, misses: places.length - hits };
     },
   };
 }

@@ -27,6 +27,8 @@ export interface HttpPushOptions {
 export interface PushOptions {
   /** A second push under the same key, within the log's window, is answered and not applied. */
   readonly idempotencyKey?: string;
+  /** Resolve only when the events can be read from the hot store, not already when they are durable. */
+  readonly readable?: boolean;
 }
 
 export interface PushResult {

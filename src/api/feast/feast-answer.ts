@@ -1,0 +1,130 @@
+import type { FeatureStatus } from "../../feature_engineering/windows/read-features.ts";
+import type { OnlineFeatures } from "../../feature_store/feature-store.ts";
+import type { ServiceRuntime } from "../../feature_store/service-runtime.ts";
+import { apiError } from "../api-errors.ts";
+import { EPOCH, type FeastValueWriter, feastEcho, feastTime, feastValueWriter } from "./feast-value.ts";
+
+/** Values by the name of an entity's key or a request column, as they came, of equal length. */
+export type FeastEntities = ReadonlyMap<string, readonly unknown[]>;
+
+/** Writes what was read as Feast's answer: by columns, first those of the entities, then the features. */
+export type FeastAnswer = (
+  read: OnlineFeatures,
+  entities: FeastEntities,
+  rows: number,
+  /** Also name the views with a version; Feast's are counters and ours hashes, so it is 0. */
+  withVersions: boolean,
+) => string;
+
+interface AnswerColumn {
+  readonly name: string;
+  readonly write: FeastValueWriter;
+  /** The lookup whose events the value comes from; −1: of several, or none. */
+  readonly lookup: number;
+}
+
+/**
+ * Compiles the answer of a service or of a list of features. `fullNames`: `view__feature` instead of `feature`; a
+ * computed column of a service has the service's name in the view's place.
+ * @throws `FEATURE_NAME_COLLISION` if two features of a list have one name
+ */
+export function compileFeastAnswer(service: ServiceRuntime, isList: boolean, fullNames: boolean): FeastAnswer {
+  const lookupOf = new Map<number, number>();
+  for (const [index, lookup] of service.lookups.entries())
+    for (const { slot } of lookup.reads) lookupOf.set(slot, index);
+  const columns = service.row.columns.map((column, i): AnswerColumn => {
+    const slot = service.statusSlots[i]!;
+    const [first, second] = isList ? column.name.split(":") : [];
+    const view = first ?? service.inputViews[slot] ?? service.service.name;
+    const name = second ?? column.name;
+    return {
+      name: fullNames ? `${view}__${name}` : name,
+      write: feastValueWriter(column.type),
+      lookup: lookupOf.get(slot) ?? -1,
+    };
+  });
+  const names = columns.map(({ name }) => name);
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined) {
+    throw apiError(
+      "FEATURE_NAME_COLLISION",
+      `Two of the features are called '${twice}': ask with full_feature_names, which puts the views' names before them.`,
+      { details: { feature: twice } },
+    );
+  }
+  const lookups = service.lookups.length;
+
+  const versions = JSON.stringify(service.service.views.map(({ name }) => ({ name, version: 0 })));
+
+  return (read, entities, rows, withVersions) => {
+    const times = Array.from({ length: lookups }, (_, lookup) => lookupTimes(read.eventTimes, lookup, lookups, rows));
+    let mixed = "";
+    let named = "";
+    let results = "";
+    for (const [name, values] of entities) {
+      if (names.includes(name)) continue;
+      named += `${JSON.stringify(name)},`;
+      results += `{"values":[${values.map(feastEcho).join(",")}],"statuses":${repeated(PRESENT, rows)},"event_timestamps":${repeated(EPOCH, rows)}},`;
+    }
+    for (let c = 0; c < columns.length; c++) {
+      const { write, lookup } = columns[c]!;
+      let values = "";
+      for (let r = 0; r < rows; r++) {
+        const value = read.rows[r]![c]!;
+        values += (r === 0 ? "" : ",") + (value === null ? "null" : write(value));
+      }
+      if (lookup < 0 && mixed === "") mixed = latestTimes(read.eventTimes, lookups, rows);
+      results +=
+        (c === 0 ? '{"values":[' : ',{"values":[') +
+        values +
+        '],"statuses":' +
+        statusesJson(read.statuses, c, rows) +
+        ',"event_timestamps":' +
+        (lookup < 0 ? mixed : times[lookup]!) +
+        "}";
+    }
+    named += JSON.stringify(names).slice(1, -1);
+    const views = withVersions ? `,"feature_view_metadata":${versions}` : "";
+    return `{"metadata":{"feature_names":[${named}]${views}},"results":[${results}]}`;
+  };
+}
+
+const PRESENT = '"PRESENT"';
+/** Lists of one text over and over, by text and length. */
+const lists = new Map<string, Map<number, string>>();
+
+function repeated(text: string, count: number): string {
+  let known = lists.get(text);
+  if (known === undefined) {
+    known = new Map();
+    lists.set(text, known);
+  }
+  let list = known.get(count);
+  if (list === undefined) {
+    list = `[${new Array<string>(count).fill(text).join(",")}]`;
+    if (count <= 1_000) known.set(count, list);
+  }
+  return list;
+}
+
+function statusesJson(statuses: readonly (readonly FeatureStatus[])[], column: number, rows: number): string {
+  let r = 0;
+  while (r < rows && statuses[r]![column] === "PRESENT") r++;
+  if (r === rows) return repeated(PRESENT, rows);
+  let json = "";
+  for (let row = 0; row < rows; row++) json += `${row === 0 ? "" : ","}"${statuses[row]![column]!}"`;
+  return `[${json}]`;
+}
+
+function lookupTimes(eventTimes: Float64Array, lookup: number, lookups: number, rows: number): string {
+  let json = "";
+  for (let row = 0; row < rows; row++) json += (row === 0 ? "" : ",") + feastTime(eventTimes[row * lookups + lookup]!);
+  return `[${json}]`;
+}
+
+function latestTimes(eventTimes: Float64Array, lookups: number, rows: number): string {
+  const latest = Array.from({ length: rows }, (_, row) =>
+    feastTime(Math.max(...eventTimes.subarray(row * lookups, (row + 1) * lookups))),
+  );
+  return `[${latest.join(",")}]`;
+}
