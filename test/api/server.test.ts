@@ -132,8 +132,11 @@ describe("the API's description", () => {
     const { body } = await api.request("GET", "/openapi.json");
     expect(body.openapi).toBe("3.1.0");
     expect(Object.keys(body.paths).sort()).toEqual([
+      "/get-online-features",
+      "/health",
       "/livez",
       "/metrics",
+      "/push",
       "/readyz",
       "/v1/check-consistency",
       "/v1/dead-letters",
@@ -156,6 +159,7 @@ describe("the API's description", () => {
       "/v1/sources",
       "/v1/sources/status",
       "/v1/sources/{name}/events",
+      "/write-to-online-store",
     ]);
     const { requestBody } = body.paths["/v1/models/risk/predict"].post;
     const { rows } = requestBody.content["application/json"].schema.properties;

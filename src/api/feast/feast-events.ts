@@ -102,6 +102,8 @@ function valueReader(type: ColumnTypeSpec): ValueReader {
 
 const DATE = /^\d{4}-\d{2}-\d{2}$/;
 const ZONE = /([zZ]|[+-]\d{2}(:?\d{2})?)$/;
+/** What Feast's client sends for a missing time: NumPy's NaT as an integer. */
+const NOT_A_TIME = -(2n ** 63n);
 /** Epoch seconds beyond this are some other unit: the year is 5138. */
 const MAX_SECONDS = 1e11;
 
@@ -112,6 +114,7 @@ function readTime(value: unknown, column: string, row: number): unknown {
     return ZONE.test(text.slice(10)) ? text : `${text}Z`;
   }
   if (typeof value !== "number" && typeof value !== "bigint") return value;
+  if (value === NOT_A_TIME) return null;
   const seconds = Number(value);
   if (!(Math.abs(seconds) < MAX_SECONDS))
     throw invalidRequest(`df.${column}[${row}]`, "epoch seconds, or text in ISO 8601");
