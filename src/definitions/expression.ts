@@ -9,7 +9,49 @@ export type NumericStep =
   | { readonly op: "fill_null"; readonly value: number }
   | { readonly op: "clip"; readonly low: number; readonly high: number }
   | { readonly op: "log1p" }
-  | { readonly op: "standardize" };
+  | FittedStep;
+
+/** A step that learns from a training set. */
+export type FittedStep =
+  | { readonly op: "standardize" }
+  | { readonly op: "impute"; readonly strategy: "mean" | "median" | "most_frequent" }
+  | { readonly op: "min_max"; readonly low: number; readonly high: number; readonly clip: boolean }
+  | { readonly op: "max_abs"; readonly clip: boolean }
+  | {
+      readonly op: "robust";
+      /** Percentiles, 0 to 100. */
+      readonly low: number;
+      readonly high: number;
+      readonly center: boolean;
+      readonly scale: boolean;
+      readonly unit_variance: boolean;
+    }
+  | { readonly op: "quantile"; readonly quantiles: number; readonly output: "uniform" | "normal" }
+  | { readonly op: "power"; readonly method: "yeo_johnson" | "box_cox"; readonly standardize: boolean }
+  | {
+      readonly op: "k_bins";
+      readonly bins: number;
+      readonly strategy: "uniform" | "quantile" | "kmeans";
+      readonly quantile_method: "averaged_inverted_cdf" | "linear";
+    };
+
+/** How categories become codes, where that is more than a declared list. */
+export interface CategoryEncoding {
+  /** Rarer categories are infrequent: from 1 a count, below 1 a share of the training rows. Null: none is. */
+  readonly min_frequency: number | null;
+  /** At most this many codes, the infrequent ones' included. */
+  readonly max_categories: number | null;
+  /** The code of a category that was not in the training set. */
+  readonly unknown: number | null | "infrequent" | "error";
+  /** The code of a null, or `category`: null is a category like the others, after the last one. */
+  readonly nulls: number | null | "category";
+}
+
+/** A column of the training frame that a transform learns from. */
+export interface LabelMeta {
+  readonly name: string;
+  readonly type: ColumnTypeSpec;
+}
 
 /** What a declared value is made of, as data. */
 export type Expression =
@@ -40,6 +82,10 @@ export type Expression =
       readonly op: "one_hot";
       readonly input: Expression;
       readonly categories: readonly string[];
+      /** Present: a category outside the list is an error instead of a row of zeros. */
+      readonly unknown?: "error";
+      /** Present: a null has a column of its own, the last one. */
+      readonly nulls?: "category";
       readonly type: ColumnTypeSpec;
     }
   | {
@@ -47,9 +93,57 @@ export type Expression =
       readonly input: Expression;
       /** Null: the categories are fitted on a training set. */
       readonly categories: readonly string[] | null;
+      /** Absent: −1 for unknown categories, null for null, none is infrequent. */
+      readonly encoding?: CategoryEncoding;
       readonly type: ColumnTypeSpec;
     }
-  | { readonly op: "hash"; readonly input: Expression; readonly buckets: number; readonly type: ColumnTypeSpec };
+  | {
+      /** One column per index from 0 to size − 1: 1 where the input is that index, else 0. */
+      readonly op: "index_columns";
+      readonly input: Expression;
+      readonly size: number;
+      readonly type: ColumnTypeSpec;
+    }
+  | {
+      /** Null becomes the most frequent text of the training set. */
+      readonly op: "impute";
+      readonly input: Expression;
+      readonly type: ColumnTypeSpec;
+    }
+  | {
+      readonly op: "frequency";
+      readonly input: Expression;
+      readonly relative: boolean;
+      readonly nulls: "null" | "category";
+      readonly type: ColumnTypeSpec;
+    }
+  | {
+      readonly op: "target";
+      readonly input: Expression;
+      readonly label: LabelMeta;
+      /** One column per class; null: one column, of a label that is a number or a bool. */
+      readonly classes: readonly string[] | null;
+      readonly smooth: "auto" | number;
+      readonly folds: number;
+      readonly nulls: "null" | "category";
+      readonly type: ColumnTypeSpec;
+    }
+  | {
+      readonly op: "hash";
+      readonly input: Expression;
+      readonly buckets: number;
+      /** Absent: the first word of MurmurHash3_x86_128. */
+      readonly algorithm?: "murmur3_32";
+      readonly type: ColumnTypeSpec;
+    }
+  | {
+      /** One column per bucket: ±1 in the text's own, else 0. */
+      readonly op: "hash_columns";
+      readonly input: Expression;
+      readonly buckets: number;
+      readonly signed: boolean;
+      readonly type: ColumnTypeSpec;
+    };
 
 /**
  * A value that the platform can compute. `T` is its type, `S` the stream it reads, `K` the entity keys and `R` the

@@ -1,10 +1,10 @@
+import type { AnyColumnGroup } from "./column-group.ts";
 import type { AllKeys, AllRequest } from "./derive.ts";
 import { millraceError } from "./errors.ts";
 import type { AnyExpr, Expression, KeysOf, RequestOf, StreamOf, ValueOf } from "./expression.ts";
 import type { FeatureViewMeta } from "./feature-view.ts";
 import { Meta } from "./meta.ts";
 import { checkName } from "./names.ts";
-import type { OneHot } from "./transform.ts";
 import type { Simplify, TypeProblem, UnionToIntersection } from "./type-problem.ts";
 import type { ColumnTypeSpec } from "./value.ts";
 
@@ -43,7 +43,7 @@ export type InferRow<S> = S extends { readonly "~row"?: infer R } ? R : never;
 export type InferLookup<S> = S extends { readonly "~lookup"?: (lookup: infer L) => unknown } ? L : never;
 
 type Column<K extends string, E> =
-  E extends OneHot<infer _, infer C>
+  E extends AnyColumnGroup<infer C>
     ? string extends C
       ? { [P in K]: ValueOf<E> }
       : { [P in C as `${K}_${P}`]: number }

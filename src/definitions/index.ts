@@ -19,6 +19,7 @@ export {
   variance,
   type Windowed,
 } from "./aggregate.ts";
+export { CategoricalTransform } from "./categorical-transform.ts";
 export { type ColumnType, type InferColumn, type InferSchema, type Schema, t } from "./column-type.ts";
 export { fileReplay, httpPush, memory, type StreamConnector } from "./connector.ts";
 export { derive } from "./derive.ts";
@@ -28,7 +29,8 @@ export { isMillraceError, MillraceError, millraceError } from "./errors.ts";
 export type { Expr } from "./expression.ts";
 export { type FeatureService, featureService, type InferLookup, type InferRow } from "./feature-service.ts";
 export { type FeatureView, featureView } from "./feature-view.ts";
+export { type Label, label } from "./label.ts";
 export { type Model, model, modelFolder } from "./model.ts";
+export { NumericTransform } from "./numeric-transform.ts";
 export { type RequestSource, requestSource } from "./request-source.ts";
 export { type Source, streamSource, tableSource } from "./source.ts";
-export { CategoricalTransform, NumericTransform } from "./transform.ts";

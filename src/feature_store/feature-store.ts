@@ -7,11 +7,12 @@ import { metaNames } from "../feature_engineering/engine/meta-names.ts";
 import type { ServiceColumn } from "../feature_engineering/plan/service-columns.ts";
 import type { RowTransform } from "../feature_engineering/transforms/compile-row.ts";
 import type { FittedState } from "../feature_engineering/transforms/fitted-state.ts";
-import { fitRow } from "../feature_engineering/transforms/fitter.ts";
+import { fitRows, type TrainingRowTransform } from "../feature_engineering/transforms/fitter.ts";
 import type { FeatureStatus } from "../feature_engineering/windows/read-features.ts";
 import { ONLINE_READ_CHANNEL, type OnlineReadEvent } from "./channels.ts";
 import { createFeatureLists } from "./feature-list.ts";
 import { type HistoricalLookup, type Knowledge, readHistory } from "./historical-reader.ts";
+import { checkLabels } from "./labels.ts";
 import type { OfflineStore } from "./offline/offline-store.ts";
 import type { OnlineStore } from "./online/online-store.ts";
 import { createOnlineReader } from "./online-reader.ts";
@@ -145,6 +146,25 @@ export function createFeatureStore(options: FeatureStoreOptions): FeatureStore {
     });
   }
 
+  /** Of rows that were given what was learned before, the function that serves; else the training set's own. */
+  async function fit(
+    runtime: ServiceRuntime,
+    { rows, fitted }: HistoricalRequest,
+    inputs: readonly (readonly Value[])[],
+  ): Promise<{ readonly fitted: FittedState; readonly make: TrainingRowTransform }> {
+    if (fitted !== undefined) return { fitted, make: runtime.row.bind(fitted) };
+    const { labels } = runtime.row;
+    checkLabels(
+      runtime.service.name,
+      labels,
+      rows.map((row) => row.labels),
+    );
+    const fitter = await fitRows(runtime.row, function* () {
+      for (const [index, row] of inputs.entries()) yield { inputs: row, labels: rows[index]!.labels ?? [] };
+    });
+    return { fitted: fitter.finish(), make: fitter.trainingRows() };
+  }
+
   return {
     views,
     services,
@@ -190,8 +210,8 @@ export function createFeatureStore(options: FeatureStoreOptions): FeatureStore {
         });
       }
       const { inputs, statuses } = await readHistory(offline, runtime, request.rows, request.knowledge ?? "event_time");
-      const fitted = request.fitted ?? (await fitRow(runtime.row, () => inputs));
-      const rows = inputs.map(runtime.row.bind(fitted));
+      const { fitted, make } = await fit(runtime, request, inputs);
+      const rows = inputs.map(make);
       return {
         service: name,
         columns: runtime.row.columns,

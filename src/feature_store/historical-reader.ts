@@ -21,6 +21,8 @@ export interface HistoricalLookup {
   readonly lookup: readonly Value[];
   /** t, epoch milliseconds. */
   readonly time: number;
+  /** What transforms learn from, in the order of `CompiledRow.labels`; needed only where they are fitted on the row. */
+  readonly labels?: readonly Value[];
 }
 
 /** The inputs of rows, before transforms, as they were at each row's time. */

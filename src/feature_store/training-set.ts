@@ -3,6 +3,7 @@ import type { ColumnTypeSpec, Value } from "../definitions/value.ts";
 import type { FittedState } from "../feature_engineering/transforms/fitted-state.ts";
 import type { FeatureStore } from "./feature-store.ts";
 import type { Knowledge } from "./historical-reader.ts";
+import { readLabels } from "./labels.ts";
 import { readTime } from "./lookup.ts";
 
 /** The column of an entity frame that holds each row's t. */
@@ -35,7 +36,7 @@ export interface TrainingSet {
 
 /**
  * The rows of a frame with their features as they were at each row's `event_timestamp`: point-in-time correct.
- * @throws `EVENT_TIMESTAMP_MISSING`, `LOOKUP_…` (naming the row), `SERVICE_UNKNOWN`
+ * @throws `EVENT_TIMESTAMP_MISSING`, `LOOKUP_…`, `LABEL_INVALID` (naming the row), `LABEL_MISSING`, `SERVICE_UNKNOWN`
  */
 export async function createTrainingSet(
   store: FeatureStore,
@@ -53,8 +54,13 @@ export async function createTrainingSet(
         { details: { row: index } },
       );
     }
+    const labels = request.fitted === undefined ? readLabels(runtime.row.labels, row, index) : [];
     try {
-      return { lookup: runtime.readLookup(Object.fromEntries(lookup.map(({ name }) => [name, row[name]]))), time };
+      return {
+        lookup: runtime.readLookup(Object.fromEntries(lookup.map(({ name }) => [name, row[name]]))),
+        time,
+        labels,
+      };
     } catch (error) {
       if (!(error instanceof Error) || !("code" in error)) throw error;
       throw millraceError(String(error.code), `Row ${index}: ${error.message}`, {

@@ -38,6 +38,19 @@ export function aggregationParameters({ n, probabilities, limit, boundaries }: A
   };
 }
 
+type Transform = Exclude<Expression, { op: "column" | "request" | "feature" | "derive" | "fill" | "numeric" }>;
+
+/** What an encoding is, but for its input and type: its op and every parameter that was declared. */
+export function transformParameters(expression: Transform): JsonObject {
+  const { input: _input, type: _type, ...parameters } = expression;
+  // Lists, objects and plain values only, see the expression's type.
+  return planValue(
+    "label" in parameters
+      ? { ...parameters, label: { name: parameters.label.name, type: planType(parameters.label.type) } }
+      : parameters,
+  ) as JsonObject;
+}
+
 /** An expression as JSON; functions by their normalised source. `where` says in errors whose function is not pure. */
 export function planExpression(expression: Expression, where: string): JsonObject {
   const type = planType(expression.type);
@@ -62,21 +75,7 @@ export function planExpression(expression: Expression, where: string): JsonObjec
         steps: expression.steps.map((step) => ({ ...step })),
         type,
       };
-    case "one_hot":
-      return {
-        op: "one_hot",
-        input: planExpression(expression.input, where),
-        categories: expression.categories,
-        type,
-      };
-    case "ordinal":
-      return {
-        op: "ordinal",
-        input: planExpression(expression.input, where),
-        categories: expression.categories,
-        type,
-      };
-    case "hash":
-      return { op: "hash", input: planExpression(expression.input, where), buckets: expression.buckets, type };
+    default:
+      return { ...transformParameters(expression), input: planExpression(expression.input, where), type };
   }
 }

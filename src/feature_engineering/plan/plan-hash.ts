@@ -5,7 +5,7 @@ import type { SourceMeta } from "../../definitions/source.ts";
 import type { ColumnTypeSpec } from "../../definitions/value.ts";
 import { functionSource } from "./function-source.ts";
 import { canonicalText, hashJson, type Json, type JsonObject } from "./json.ts";
-import { aggregationParameters, planValue } from "./plan-expression.ts";
+import { aggregationParameters, planValue, transformParameters } from "./plan-expression.ts";
 
 /** Changes when Millrace itself stores or computes values in another way, so that no old value is read as a new one. */
 const FORMAT = 1;
@@ -175,14 +175,7 @@ function valueExpression(expression: Expression, where: string): JsonObject {
         input: valueExpression(expression.input, where),
         steps: expression.steps.map((step) => ({ ...step })),
       };
-    case "one_hot":
-    case "ordinal":
-      return {
-        op: expression.op,
-        input: valueExpression(expression.input, where),
-        categories: expression.categories,
-      };
-    case "hash":
-      return { op: "hash", input: valueExpression(expression.input, where), buckets: expression.buckets };
+    default:
+      return { ...transformParameters(expression), input: valueExpression(expression.input, where) };
   }
 }

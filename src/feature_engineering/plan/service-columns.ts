@@ -12,25 +12,27 @@ export interface ServiceColumn {
 }
 
 /**
- * The columns of a service's row, in the order in which models read them: one per feature, and of a one-hot one per
- * category, named `feature_category`.
+ * The columns of a service's row, in the order in which models read them: one per feature, and of a transform
+ * that makes several (such as a one-hot) each, named `feature_category`.
  *
- * @throws `DEFINITION_INVALID` if two columns have one name, or a one-hot is the input of something else.
+ * @throws `DEFINITION_INVALID` if two columns have one name, or such a transform is the input of something else.
  */
 export function serviceColumns(service: FeatureServiceMeta): readonly ServiceColumn[] {
   for (const { name, expression } of service.features) {
-    if (inputsOf(expression).some(hasOneHot)) {
+    if (inputsOf(expression).some(makesColumns)) {
       throw millraceError(
         "DEFINITION_INVALID",
-        `Feature '${name}' of service '${service.name}' reads a one-hot, which makes several columns: use ordinal() there, or make the one-hot a feature of its own.`,
+        `Feature '${name}' of service '${service.name}' reads a one-hot or another transform that makes several columns: use ordinal() there, or make it a feature of its own.`,
       );
     }
   }
-  const columns = service.features.flatMap(({ name, expression }): ServiceColumn[] =>
-    expression.op === "one_hot"
-      ? expression.categories.map((category) => ({ name: `${name}_${category}`, type: expression.type, feature: name }))
-      : [{ name, type: expression.type, feature: name }],
-  );
+  const columns = service.features.flatMap(({ name, expression }): ServiceColumn[] => {
+    const { type } = expression;
+    const parts = columnParts(expression);
+    return parts === null
+      ? [{ name, type, feature: name }]
+      : parts.map((part) => ({ name: `${name}_${part}`, type, feature: name }));
+  });
   const features = new Map<string, string>();
   for (const column of columns) {
     const other = features.get(column.name);
@@ -45,8 +47,24 @@ export function serviceColumns(service: FeatureServiceMeta): readonly ServiceCol
   return columns;
 }
 
-function hasOneHot(expression: Expression): boolean {
-  return expression.op === "one_hot" || inputsOf(expression).some(hasOneHot);
+/** What the columns of a transform that makes several are called after the feature's name; null if it makes one. */
+export function columnParts(expression: Expression): readonly string[] | null {
+  switch (expression.op) {
+    case "one_hot":
+      return expression.nulls === "category" ? [...expression.categories, "null"] : expression.categories;
+    case "target":
+      return expression.classes;
+    case "index_columns":
+      return Array.from({ length: expression.size }, (_, index) => String(index));
+    case "hash_columns":
+      return Array.from({ length: expression.buckets }, (_, index) => String(index));
+    default:
+      return null;
+  }
+}
+
+function makesColumns(expression: Expression): boolean {
+  return columnParts(expression) !== null || inputsOf(expression).some(makesColumns);
 }
 
 /** The expressions that an expression reads directly. */

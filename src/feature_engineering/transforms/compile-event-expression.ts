@@ -40,10 +40,8 @@ function eventContext(columnIndex: ReadonlyMap<string, number>, onFailure: () =>
       return index;
     },
     onFailure,
-    standardize: (id) => {
-      throw notOfEvents(`the fitted transform '${id}'`);
-    },
-    ordinal: (id) => {
+    feature: "",
+    fitted: (id) => {
       throw notOfEvents(`the fitted transform '${id}'`);
     },
   };

@@ -1,9 +1,23 @@
 import { millraceError } from "../../definitions/errors.ts";
 import type { Expression, NumericStep, RowFunction } from "../../definitions/expression.ts";
 import type { ColumnTypeSpec, Value } from "../../definitions/value.ts";
-import { compileHash, compileOneOf } from "./categorical.ts";
+import {
+  compileCodes,
+  compileFrequency,
+  compileHash,
+  compileHash32,
+  compileOneOf,
+  type TargetReader,
+  targetReader,
+} from "./categorical.ts";
 import { fromUserOf, type ToUser, toUserOf } from "./derive-value.ts";
-import type { FittedOrdinal, FittedStandardize } from "./fitted-state.ts";
+import type {
+  FittedFrequency,
+  FittedImputeText,
+  FittedOrdinal,
+  FittedTarget,
+  FittedTransform,
+} from "./fitted-state.ts";
 import { compileNumeric } from "./numeric.ts";
 
 /** Evaluates one value of a row. */
@@ -15,9 +29,13 @@ export interface ExpressionContext {
   readonly slotOf: (leaf: LeafExpression) => number;
   /** Called each time a derive's function throws or gives a result that is not of its type. */
   readonly onFailure: () => void;
-  /** What a fitted transform learned, by its id. */
-  readonly standardize: (id: string) => FittedStandardize;
-  readonly ordinal: (id: string) => FittedOrdinal;
+  /** The service's feature, for errors. */
+  readonly feature: string;
+  /** What a fitted transform learned, by its id; of the kind that its rule says. */
+  readonly fitted: (id: string) => FittedTransform;
+  /** In the training set itself: what the rows of each fold get of a transform, and the position of the row. */
+  readonly folds?: (id: string) => readonly FittedTarget[];
+  readonly position?: { readonly row: number };
 }
 
 export type LeafExpression = Extract<Expression, { op: "column" | "request" | "feature" }>;
@@ -52,17 +70,82 @@ export function compileExpression(expression: Expression, path: string, context:
     }
     case "numeric":
       return compileNumericSteps(expression.input, expression.steps, path, context);
-    case "one_hot":
-      // A service's one-hot is compiled with its row, and serviceColumns refuses one within an expression.
-      throw millraceError("DEFINITION_INVALID", "A one-hot makes several columns, so it cannot be read as one value.");
+    case "impute": {
+      const input = compileExpression(expression.input, inputPath(path), context);
+      const { value } = context.fitted(stepId(path, 0)) as FittedImputeText;
+      return (row) => input(row) ?? value;
+    }
     case "ordinal":
-      return compileOneOf(
-        compileExpression(expression.input, inputPath(path), context),
-        expression.categories ?? context.ordinal(stepId(path, 0)).categories,
-      );
-    case "hash":
-      return compileHash(compileExpression(expression.input, inputPath(path), context), expression.buckets);
+      return compileOrdinal(expression, path, context);
+    case "frequency": {
+      const input = compileExpression(expression.input, inputPath(path), context);
+      return compileFrequency(input, context.fitted(stepId(path, 0)) as FittedFrequency, expression);
+    }
+    case "target": {
+      if (expression.classes !== null) throw severalColumns();
+      const input = compileExpression(expression.input, inputPath(path), context);
+      const read = compileTarget(expression, path, context);
+      return (row) => read(input(row), 0);
+    }
+    case "hash": {
+      const input = compileExpression(expression.input, inputPath(path), context);
+      return expression.algorithm === "murmur3_32"
+        ? compileHash32(input, expression.buckets)
+        : compileHash(input, expression.buckets);
+    }
+    case "one_hot":
+    case "index_columns":
+    case "hash_columns":
+      throw severalColumns();
   }
+}
+
+/** A service's columns are compiled with its row, and serviceColumns refuses several of them within an expression. */
+function severalColumns(): Error {
+  return millraceError(
+    "DEFINITION_INVALID",
+    "A transform that makes several columns, such as a one-hot, cannot be read as one value.",
+  );
+}
+
+function compileOrdinal(
+  expression: Extract<Expression, { op: "ordinal" }>,
+  path: string,
+  context: ExpressionContext,
+): Evaluator {
+  const input = compileExpression(expression.input, inputPath(path), context);
+  const { categories, encoding } = expression;
+  const learned = isFittedOrdinal(expression)
+    ? (context.fitted(stepId(path, 0)) as FittedOrdinal)
+    : { categories: categories! };
+  if (encoding === undefined) return compileOneOf(input, learned.categories);
+  if (learned.categories !== categories || encoding.nulls !== "category") {
+    return compileCodes(input, learned, encoding, context.feature);
+  }
+  return compileCodes(input, { categories: [...categories, null] }, encoding, context.feature);
+}
+
+/** A declared list is fitted only where rare categories share a code. */
+export function isFittedOrdinal({ categories, encoding }: Extract<Expression, { op: "ordinal" }>): boolean {
+  return (
+    categories === null ||
+    (encoding !== undefined && (encoding.min_frequency !== null || encoding.max_categories !== null))
+  );
+}
+
+/** Reads a category's encoding: in the training set the one of the row's fold. */
+export function compileTarget(
+  expression: Extract<Expression, { op: "target" }>,
+  path: string,
+  context: ExpressionContext,
+): TargetReader {
+  const id = stepId(path, 0);
+  const { folds, position } = context;
+  if (folds === undefined || position === undefined) {
+    return targetReader(context.fitted(id) as FittedTarget, expression.nulls);
+  }
+  const readers = folds(id).map((fold) => targetReader(fold, expression.nulls));
+  return (value, column) => readers[position.row % readers.length]!(value, column);
 }
 
 /** The first steps of a numeric transform: all of them, or those before a step that is to be fitted. */
@@ -73,7 +156,7 @@ export function compileNumericSteps(
   context: ExpressionContext,
 ): Evaluator {
   return compileNumeric(compileExpression(input, inputPath(path), context), input.type, steps, (index) =>
-    context.standardize(stepId(path, index)),
+    context.fitted(stepId(path, index)),
   );
 }
 

@@ -1,24 +1,17 @@
 import { type MillraceError, millraceError } from "../../definitions/errors.ts";
-import type { Expression } from "../../definitions/expression.ts";
+import type { Expression, LabelMeta } from "../../definitions/expression.ts";
 import type { FeatureServiceMeta } from "../../definitions/feature-service.ts";
 import type { FeatureViewMeta } from "../../definitions/feature-view.ts";
 import type { ColumnTypeSpec, Value } from "../../definitions/value.ts";
 import { serviceHash } from "../plan/plan-hash.ts";
 import { inputsOf, type ServiceColumn, serviceColumns } from "../plan/service-columns.ts";
-import { categoryIndex } from "./categorical.ts";
-import {
-  compileExpression,
-  type Evaluator,
-  type ExpressionContext,
-  inputPath,
-  type LeafExpression,
-} from "./compile-expression.ts";
+import { compileColumns, type FeatureWriter } from "./compile-columns.ts";
+import type { Evaluator, ExpressionContext, LeafExpression } from "./compile-expression.ts";
 import { fitsOf, type PlacedFit } from "./fits.ts";
 import {
   type FitSpec,
-  type FittedOrdinal,
-  type FittedStandardize,
   type FittedState,
+  type FittedTarget,
   type FittedTransform,
   readFittedState,
 } from "./fitted-state.ts";
@@ -56,6 +49,8 @@ export interface CompiledRow {
   readonly requestInputs: readonly RequestInput[];
   /** The transforms that must be fitted before rows can be made. */
   readonly fits: readonly FitSpec[];
+  /** The labels that transforms learn from: columns of the training frame, by name, in this order. */
+  readonly labels: readonly LabelMeta[];
   /** How many passes over the training inputs fitting takes: 0 if nothing is fitted, above 1 only for chains of fits. */
   readonly passes: number;
   /**
@@ -65,7 +60,18 @@ export interface CompiledRow {
    */
   bind(state: FittedState | null): RowTransform;
   /** Evaluators of what each transform of a pass is fitted on, with what the passes before it learned. */
-  bindFits(pass: number, fitted: ReadonlyMap<string, FittedTransform>): readonly FitInput[];
+  bindFits(pass: number, learned: Learned): readonly FitInput[];
+  /** The function that makes the rows of the training set itself, of the row at `learned.position`. */
+  bindTraining(learned: Learned): RowTransform;
+}
+
+/** What was learned of a training set so far, for its own rows. */
+export interface Learned {
+  readonly transforms: ReadonlyMap<string, FittedTransform>;
+  /** What the rows of each fold get, of transforms that read labels. */
+  readonly folds: ReadonlyMap<string, readonly FittedTarget[]>;
+  /** The position of the row that is read, from 0. */
+  readonly position: { row: number };
 }
 
 export interface FitInput {
@@ -89,13 +95,21 @@ export function compileRow(service: FeatureServiceMeta, options: CompileRowOptio
   const fits = service.features.flatMap(({ name, expression }) => fitsOf(name, expression));
   const onFailure = options.onFailure ?? (() => {});
 
-  const context = (feature: string, fitted: ReadonlyMap<string, FittedTransform>): ExpressionContext => ({
+  const context = (feature: string, transforms: Learned["transforms"], training?: Learned): ExpressionContext => ({
+    feature,
     slotOf: (leaf) => inputs.slots.get(leafKey(leaf))!,
     onFailure: () => onFailure(feature),
-    // The casts hold: a state is read only after its kinds were checked.
-    standardize: (id) => fitted.get(id) as FittedStandardize,
-    ordinal: (id) => fitted.get(id) as FittedOrdinal,
+    // A state is read only after it was checked to hold every transform.
+    fitted: (id) => transforms.get(id)!,
+    ...(training === undefined ? {} : { folds: (id) => training.folds.get(id)!, position: training.position }),
   });
+  const rows = (transforms: Learned["transforms"], training?: Learned): RowTransform =>
+    rowTransform(
+      service.features.map(({ name, expression }) =>
+        compileColumns(expression, name, context(name, transforms, training)),
+      ),
+      columns.length,
+    );
 
   return {
     service,
@@ -104,29 +118,51 @@ export function compileRow(service: FeatureServiceMeta, options: CompileRowOptio
     featureInputs: inputs.features,
     requestInputs: inputs.requests,
     fits: fits.map(specOf),
+    labels: labelsOf(service, fits),
     passes: Math.max(0, ...fits.map((fit) => fit.pass)),
     bind: (state) => {
       if (state === null && fits.length > 0) throw notFitted(service, fits);
       if (state !== null) readFittedState(state, { name: service.name, hash, fits });
-      const fitted = new Map(Object.entries(state?.transforms ?? {}));
-      return rowTransform(
-        service.features.map(({ name, expression }) => compileFeature(expression, name, context(name, fitted))),
-        columns.length,
-      );
+      return rows(new Map(Object.entries(state?.transforms ?? {})));
     },
-    bindFits: (pass, fitted) =>
+    bindFits: (pass, learned) =>
       fits
         .filter((fit) => fit.pass === pass)
-        .map((fit) => ({ fit: specOf(fit), evaluate: fit.compileInput(context(fit.feature, fitted)) })),
+        .map((fit) => ({
+          fit: specOf(fit),
+          evaluate: fit.compileInput(context(fit.feature, learned.transforms, learned)),
+        })),
+    bindTraining: (learned) => rows(learned.transforms, learned),
   };
 }
 
-function specOf({ id, feature, kind, pass }: PlacedFit): FitSpec {
-  return { id, feature, kind, pass };
+function specOf({ id, feature, kind, rule, pass }: PlacedFit): FitSpec {
+  return { id, feature, kind, rule, pass };
 }
 
-/** Writes a feature's columns into a row from `at` on, and returns the index after them. */
-type FeatureWriter = (inputs: readonly Value[], row: Value[], at: number) => number;
+/** Each label once. */
+function labelsOf(service: FeatureServiceMeta, fits: readonly PlacedFit[]): readonly LabelMeta[] {
+  const labels = new Map<string, LabelMeta>();
+  for (const { rule, feature } of fits) {
+    if (rule.kind !== "target") continue;
+    const { label } = rule;
+    const known = labels.get(label.name);
+    if (known !== undefined && JSON.stringify(known.type) !== JSON.stringify(label.type)) {
+      throw millraceError(
+        "DEFINITION_INVALID",
+        `Service '${service.name}' declares the label '${label.name}' with two types.`,
+      );
+    }
+    if (service.lookup.some(({ name }) => name === label.name)) {
+      throw millraceError(
+        "DEFINITION_INVALID",
+        `Feature '${feature}' of service '${service.name}' learns from the label '${label.name}', which is a column of its lookup as well: what comes with a request is not what is to be predicted. Rename one of them.`,
+      );
+    }
+    labels.set(label.name, label);
+  }
+  return [...labels.values()];
+}
 
 function rowTransform(writers: readonly FeatureWriter[], length: number): RowTransform {
   return (inputs) => {
@@ -134,24 +170,6 @@ function rowTransform(writers: readonly FeatureWriter[], length: number): RowTra
     let at = 0;
     for (let index = 0; index < writers.length; index++) at = writers[index]!(inputs, row, at);
     return row;
-  };
-}
-
-function compileFeature(expression: Expression, path: string, context: ExpressionContext): FeatureWriter {
-  if (expression.op === "one_hot") {
-    const input = compileExpression(expression.input, inputPath(path), context);
-    const index = categoryIndex(expression.categories);
-    const count = expression.categories.length;
-    return (inputs, row, at) => {
-      const hot = index.get(input(inputs)) ?? -1;
-      for (let category = 0; category < count; category++) row[at + category] = category === hot ? 1 : 0;
-      return at + count;
-    };
-  }
-  const evaluate = compileExpression(expression, path, context);
-  return (inputs, row, at) => {
-    row[at] = evaluate(inputs);
-    return at + 1;
   };
 }
 

@@ -1,4 +1,6 @@
 import { type MillraceError, millraceError } from "../../definitions/errors.ts";
+import type { CategoryEncoding, FittedStep, LabelMeta } from "../../definitions/expression.ts";
+import { isFitted, isRecord } from "./fitted-shape.ts";
 
 /** What `standardize` learned: the mean and the population's standard deviation, 1 where that is 0. */
 export interface FittedStandardize {
@@ -7,13 +9,110 @@ export interface FittedStandardize {
   readonly stddev: number;
 }
 
-/** What `ordinal` without a list learned: the distinct texts, sorted by UTF-16 code units. */
-export interface FittedOrdinal {
-  readonly kind: "ordinal";
-  readonly categories: readonly string[];
+/** What a null becomes. */
+export interface FittedImpute {
+  readonly kind: "impute";
+  readonly value: number;
 }
 
-export type FittedTransform = FittedStandardize | FittedOrdinal;
+export interface FittedMinMax {
+  readonly kind: "min_max";
+  readonly min: number;
+  readonly max: number;
+}
+
+export interface FittedMaxAbs {
+  readonly kind: "max_abs";
+  readonly max_abs: number;
+}
+
+export interface FittedRobust {
+  readonly kind: "robust";
+  /** 0 where it is not subtracted. */
+  readonly center: number;
+  /** 1 where nothing is divided. */
+  readonly scale: number;
+}
+
+export interface FittedQuantile {
+  readonly kind: "quantile";
+  /** In increasing order, evenly spaced in rank; empty if there was no value. */
+  readonly quantiles: readonly number[];
+}
+
+export interface FittedPower {
+  readonly kind: "power";
+  readonly lambda: number;
+  /** Of the transformed values; 0 and 1 where they are not standardized. */
+  readonly mean: number;
+  readonly stddev: number;
+}
+
+export interface FittedKBins {
+  readonly kind: "k_bins";
+  /** The edges between bins, in increasing order: a bin holds its lower edge. */
+  readonly edges: readonly number[];
+}
+
+/** What `ordinal` without a list, or with infrequent categories, learned. */
+export interface FittedOrdinal {
+  readonly kind: "ordinal";
+  /** The text of each code: sorted by UTF-16 code units, or in the declared order; a null that is a category is last. */
+  readonly categories: readonly (string | null)[];
+  /** The texts that share the next code. Absent: there is no such code. */
+  readonly infrequent?: readonly (string | null)[];
+}
+
+export interface FittedImputeText {
+  readonly kind: "impute_text";
+  readonly value: string;
+}
+
+export interface FittedFrequency {
+  readonly kind: "frequency";
+  readonly categories: readonly (string | null)[];
+  readonly counts: readonly number[];
+  /** The sum of the counts. */
+  readonly rows: number;
+}
+
+export interface FittedTarget {
+  readonly kind: "target";
+  readonly categories: readonly (string | null)[];
+  /** Per class of the label (one without classes) the encoding of each category. */
+  readonly encodings: readonly (readonly number[])[];
+  /** Per class what unknown categories get. */
+  readonly means: readonly number[];
+}
+
+export type FittedTransform =
+  | FittedStandardize
+  | FittedImpute
+  | FittedMinMax
+  | FittedMaxAbs
+  | FittedRobust
+  | FittedQuantile
+  | FittedPower
+  | FittedKBins
+  | FittedOrdinal
+  | FittedImputeText
+  | FittedFrequency
+  | FittedTarget;
+
+/** What is to be fitted, as it was declared. `kind` is that of the fitted transform. */
+export type FitRule =
+  | { readonly kind: "step"; readonly step: FittedStep }
+  | { readonly kind: "ordinal"; readonly categories: readonly string[] | null; readonly encoding: CategoryEncoding }
+  | { readonly kind: "impute_text"; readonly values: readonly string[] | null }
+  | { readonly kind: "frequency"; readonly relative: boolean; readonly nulls: "null" | "category" }
+  | {
+      readonly kind: "target";
+      readonly label: LabelMeta;
+      readonly classes: readonly string[] | null;
+      readonly smooth: "auto" | number;
+      readonly folds: number;
+      readonly nulls: "null" | "category";
+    };
 
 /**
  * What a service's transforms learned from a training set, as plain JSON: the content of `millrace.json`. It travels
@@ -33,6 +132,7 @@ export interface FitSpec {
   /** The service's feature. */
   readonly feature: string;
   readonly kind: FittedTransform["kind"];
+  readonly rule: FitRule;
   /** The pass over the training rows in which it is fitted, from 1: after the fitted transforms that it reads. */
   readonly pass: number;
 }
@@ -63,24 +163,12 @@ export function readFittedState(json: unknown, service: FittedService): FittedSt
   if (!isRecord(json.transforms)) throw mismatch(service, "it has no transforms");
   for (const fit of service.fits) {
     if (!Object.hasOwn(json.transforms, fit.id)) throw mismatch(service, `it lacks the transform '${fit.id}'`);
-    if (!isFitted(json.transforms[fit.id], fit.kind)) {
+    if (!isFitted(json.transforms[fit.id], fit)) {
       throw mismatch(service, `its transform '${fit.id}' is not a fitted ${fit.kind}`);
     }
   }
   // Every part that is read was checked above.
   return json as unknown as FittedState;
-}
-
-function isFitted(fitted: unknown, kind: FittedTransform["kind"]): boolean {
-  if (!isRecord(fitted) || fitted.kind !== kind) return false;
-  if (kind === "standardize") {
-    return Number.isFinite(fitted.mean) && Number.isFinite(fitted.stddev) && (fitted.stddev as number) > 0;
-  }
-  return Array.isArray(fitted.categories) && fitted.categories.every((category) => typeof category === "string");
-}
-
-function isRecord(json: unknown): json is Readonly<Record<string, unknown>> {
-  return typeof json === "object" && json !== null && !Array.isArray(json);
 }
 
 function mismatch(service: FittedService, why: string): MillraceError {

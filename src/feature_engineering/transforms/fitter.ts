@@ -1,62 +1,117 @@
 import { millraceError } from "../../definitions/errors.ts";
 import type { Value } from "../../definitions/value.ts";
-import { type Moments, meanOfMoments, moments2, varianceOfMoments } from "../aggregations/moments.ts";
-import type { CompiledRow } from "./compile-row.ts";
-import type { FitSpec, FittedState, FittedTransform } from "./fitted-state.ts";
+import type { CompiledRow, FitInput, Learned } from "./compile-row.ts";
+import type { FittedState, FittedTarget, FittedTransform } from "./fitted-state.ts";
+import { createLearner, type Learner } from "./learner.ts";
+
+/** Makes a row of the training set that was fitted on, of its inputs and its position, from 0, in the order added. */
+export type TrainingRowTransform = (inputs: readonly Value[], row: number) => Value[];
 
 /** Learns a service's fitted transforms from training inputs. */
 export interface Fitter {
   /** How often all inputs must be added: once per level of a chain such as `standardize().clip(…).standardize()`. */
   readonly passes: number;
-  /** Adds the inputs of one row, in the form that `CompiledRow.bind` takes. */
-  add(inputs: readonly Value[]): void;
+  /**
+   * Adds the inputs of one row, in the form that `CompiledRow.bind` takes, and its labels, in the order of
+   * `CompiledRow.labels`. Every pass adds the rows in the same order if there are labels.
+   */
+  add(inputs: readonly Value[], labels?: readonly Value[]): void;
   /** Ends a pass; true if all inputs must be added once more. */
   endPass(): boolean;
   /**
-   * What was learned, once every pass has ended. It does not depend on the order of the rows.
+   * What was learned, once every pass has ended. It does not depend on the order of the rows, but for what is learned
+   * from a `target` encoding, which depends on the rows' folds.
    *
    * @throws `FIT_INCOMPLETE` before that.
    */
   finish(): FittedState;
+  /**
+   * What makes the rows of this very training set. It differs from `CompiledRow.bind` of the fitted state only in
+   * `target` encodings: a row gets what the rows of the other folds say, so that no row knows its own label.
+   *
+   * @throws `FIT_INCOMPLETE` before every pass has ended.
+   */
+  trainingRows(): TrainingRowTransform;
 }
 
 /** A fitter of a compiled service. Where `passes` is 0 nothing needs to be added. */
 export function createFitter(compiled: CompiledRow): Fitter {
-  const fitted = new Map<string, FittedTransform>();
+  const transforms = new Map<string, FittedTransform>();
+  const folds = new Map<string, readonly FittedTarget[]>();
+  const position = { row: 0 };
+  const learned: Learned = { transforms, folds, position };
   let pass = 1;
-  let learners = learnersOf(compiled, pass, fitted);
+  let learners = learnersOf(compiled, pass, learned);
+
+  const complete = (): void => {
+    if (pass > compiled.passes) return;
+    throw millraceError(
+      "FIT_INCOMPLETE",
+      `Service '${compiled.service.name}' is fitted in ${compiled.passes} passes over the training rows, of which ${pass - 1} ended: add all rows and call endPass() until it returns false.`,
+      { kind: "bug" },
+    );
+  };
   return {
     passes: compiled.passes,
-    add(inputs) {
-      for (const learner of learners) learner.add(inputs);
+    add(inputs, labels) {
+      for (const { input, label, learner } of learners) {
+        learner.add(input.evaluate(inputs), label === -1 ? null : (labels?.[label] ?? null), position.row);
+      }
+      position.row++;
     },
     endPass() {
-      for (const learner of learners) fitted.set(learner.fit.id, learner.finish());
+      for (const { input, learner } of learners) {
+        transforms.set(input.fit.id, learner.finish());
+        if (learner.finishFolds !== undefined) folds.set(input.fit.id, learner.finishFolds());
+      }
       pass++;
-      learners = learnersOf(compiled, pass, fitted);
+      position.row = 0;
+      learners = learnersOf(compiled, pass, learned);
       return pass <= compiled.passes;
     },
     finish() {
-      if (pass <= compiled.passes) {
-        throw millraceError(
-          "FIT_INCOMPLETE",
-          `Service '${compiled.service.name}' is fitted in ${compiled.passes} passes over the training rows, of which ${pass - 1} ended: add all rows and call endPass() until it returns false.`,
-          { kind: "bug" },
-        );
-      }
+      complete();
       return {
         service: compiled.service.name,
         service_hash: compiled.hash,
-        transforms: Object.fromEntries(fitted),
+        transforms: Object.fromEntries(transforms),
+      };
+    },
+    trainingRows() {
+      complete();
+      const at = { row: 0 };
+      const make = compiled.bindTraining({ transforms, folds, position: at });
+      return (inputs, row) => {
+        at.row = row;
+        return make(inputs);
       };
     },
   };
 }
 
+/** A training row's inputs and labels. */
+export interface TrainingRow {
+  readonly inputs: readonly Value[];
+  readonly labels: readonly Value[];
+}
+
 /**
- * Fits a service on training inputs. `rows` is called once per pass and must give the same inputs each time, in any
+ * Fits a service on training rows. `rows` is called once per pass and must give the same rows each time, in the same
  * order; it is not called if nothing is to be fitted.
  */
+export async function fitRows(
+  compiled: CompiledRow,
+  rows: () => Iterable<TrainingRow> | AsyncIterable<TrainingRow>,
+): Promise<Fitter> {
+  const fitter = createFitter(compiled);
+  for (let pass = 0; pass < fitter.passes; pass++) {
+    for await (const { inputs, labels } of rows()) fitter.add(inputs, labels);
+    fitter.endPass();
+  }
+  return fitter;
+}
+
+/** What `fitRows` learns where no transform reads a label. */
 export async function fitRow(
   compiled: CompiledRow,
   rows: () => Iterable<readonly Value[]> | AsyncIterable<readonly Value[]>,
@@ -69,55 +124,20 @@ export async function fitRow(
   return fitter.finish();
 }
 
-interface Learner {
-  readonly fit: FitSpec;
-  add(inputs: readonly Value[]): void;
-  finish(): FittedTransform;
+interface PlacedLearner {
+  readonly input: FitInput;
+  /** The index in the labels; −1 if it reads none. */
+  readonly label: number;
+  readonly learner: Learner;
 }
 
-function learnersOf(
-  compiled: CompiledRow,
-  pass: number,
-  fitted: ReadonlyMap<string, FittedTransform>,
-): readonly Learner[] {
-  return compiled.bindFits(pass, fitted).map(({ fit, evaluate }): Learner => {
-    if (fit.kind === "standardize") {
-      const moments = moments2.create();
-      return {
-        fit,
-        add: (inputs) => {
-          const value = evaluate(inputs);
-          if (value !== null) moments2.add(moments, value);
-        },
-        finish: () => standardizeOf(compiled, fit, moments),
-      };
-    }
-    const categories = new Set<string>();
+function learnersOf(compiled: CompiledRow, pass: number, learned: Learned): readonly PlacedLearner[] {
+  return compiled.bindFits(pass, learned).map((input): PlacedLearner => {
+    const { rule, feature } = input.fit;
     return {
-      fit,
-      add: (inputs) => {
-        const value = evaluate(inputs);
-        if (value !== null) categories.add(value as string);
-      },
-      // The default order of sort() is by UTF-16 code units.
-      finish: () => ({ kind: "ordinal", categories: [...categories].sort() }),
+      input,
+      label: rule.kind === "target" ? compiled.labels.findIndex(({ name }) => name === rule.label.name) : -1,
+      learner: createLearner(input.fit, { service: compiled.service.name, feature }),
     };
   });
-}
-
-/** Without any value the transform changes nothing: mean 0, stddev 1. */
-function standardizeOf(compiled: CompiledRow, fit: FitSpec, moments: Moments): FittedTransform {
-  if (moments.n === 0) return { kind: "standardize", mean: 0, stddev: 1 };
-  const mean = meanOfMoments(moments);
-  const variance = moments.n === 1 ? 0 : varianceOfMoments(moments);
-  if (mean === null || variance === null) {
-    throw millraceError(
-      "FIT_OVERFLOW",
-      `Feature '${fit.feature}' of service '${compiled.service.name}' cannot be standardized: its mean or variance over the training set overflows a double. Add a log1p() or a clip(low, high) before standardize().`,
-      { details: { service: compiled.service.name, feature: fit.feature } },
-    );
-  }
-  // The sample's variance (n − 1) to the population's (n).
-  const stddev = Math.sqrt(variance * ((moments.n - 1) / moments.n));
-  return { kind: "standardize", mean: mean + 0, stddev: stddev > 0 ? stddev : 1 };
 }

@@ -1,19 +1,20 @@
-import type { NumericStep } from "../../definitions/expression.ts";
+import type { FittedStep, NumericStep } from "../../definitions/expression.ts";
 import type { ColumnTypeSpec, Value } from "../../definitions/value.ts";
-import type { FittedStandardize } from "./fitted-state.ts";
+import { applyStep } from "./apply-step.ts";
+import type { FittedTransform } from "./fitted-state.ts";
 
 type Evaluator = (row: readonly Value[]) => Value;
 type NumberEvaluator = (row: readonly Value[]) => number | null;
 
 /**
  * Compiles the steps of a numeric transform, in the order written. An int64 becomes the nearest double. A null passes
- * through every step but `fill_null`; a step whose result is not finite gives a null.
+ * through every step but `fill_null` and `impute`; a step whose result is not finite gives a null.
  */
 export function compileNumeric(
   input: Evaluator,
   type: ColumnTypeSpec,
   steps: readonly NumericStep[],
-  fitted: (step: number) => FittedStandardize,
+  fitted: (step: number) => FittedTransform,
 ): NumberEvaluator {
   let evaluate = type.kind === "int64" ? fromInt64(input) : (input as NumberEvaluator);
   steps.forEach((step, index) => {
@@ -29,7 +30,7 @@ function fromInt64(input: Evaluator): NumberEvaluator {
   };
 }
 
-function compileStep(input: NumberEvaluator, step: NumericStep, fitted: () => FittedStandardize): NumberEvaluator {
+function compileStep(input: NumberEvaluator, step: NumericStep, fitted: () => FittedTransform): NumberEvaluator {
   switch (step.op) {
     case "fill_null": {
       // Adding 0 makes 0 of −0.
@@ -51,14 +52,21 @@ function compileStep(input: NumberEvaluator, step: NumericStep, fitted: () => Fi
         // At −1 the logarithm is −∞, which is a null as well.
         return x === null || x <= -1 ? null : Math.log1p(x);
       };
-    case "standardize": {
-      const { mean, stddev } = fitted();
-      return (row) => {
-        const x = input(row);
-        if (x === null) return null;
-        const z = (x - mean) / stddev + 0;
-        return Number.isFinite(z) ? z : null;
-      };
+    case "impute": {
+      const fill = (fitted() as Extract<FittedTransform, { kind: "impute" }>).value;
+      return (row) => input(row) ?? fill;
     }
+    default:
+      return applied(input, step, fitted());
   }
+}
+
+function applied(input: NumberEvaluator, step: FittedStep, fitted: FittedTransform): NumberEvaluator {
+  const apply = applyStep(step, fitted);
+  return (row) => {
+    const x = input(row);
+    if (x === null) return null;
+    const y = apply(x) + 0;
+    return Number.isFinite(y) ? y : null;
+  };
 }
