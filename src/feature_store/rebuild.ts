@@ -2,10 +2,15 @@ import { millraceError } from "../definitions/errors.ts";
 import type { Value } from "../definitions/value.ts";
 import { createByteWriter } from "../feature_engineering/encoding/byte-writer.ts";
 import { encodeEntityKey } from "../feature_engineering/encoding/entity-key.ts";
-import { keyText } from "../feature_engineering/encoding/key-text.ts";
-import type { LoggedEvent, OwnedPartition } from "../feature_engineering/engine/event-log.ts";
-import type { ValueWrite } from "../feature_engineering/engine/feature-sink.ts";
-import { createEntityState, encodeEntityState, setPosition } from "../feature_engineering/windows/entity-state.ts";
+import type { StoredValue, ValueWrite } from "../feature_engineering/engine/feature-sink.ts";
+import { metaNames } from "../feature_engineering/engine/meta-names.ts";
+import {
+  createEntityState,
+  decodeEntityState,
+  type EntityState,
+  encodeEntityState,
+  setPosition,
+} from "../feature_engineering/windows/entity-state.ts";
 import {
   createEvaluatedEvent,
   evaluateEvent,
@@ -22,121 +27,200 @@ export interface RebuildOptions {
   readonly offline: OfflineStore;
   /** The entity keys to rebuild, each in the entity's order; null for every entity in history. */
   readonly keys: readonly (readonly Value[])[] | null;
+  /** With `keys: null`: only the entities behind this one, in the cold store's order. */
+  readonly after?: readonly Value[] | null;
   /** The source's clock: what no window behind it needs is left out. Epoch milliseconds. */
-  readonly clock: number;
+  readonly clock: () => number;
+  /** Entities that are read, computed and written together. Default 4,096. */
+  readonly pageSize?: number;
+  /** Called after each page is written, with its last key. */
+  readonly onPage?: (result: RebuildResult, lastKey: readonly Value[]) => void | Promise<void>;
+  /** Stops between two pages. */
+  readonly signal?: AbortSignal;
+}
+
+export interface RebuildResult {
+  readonly entities: number;
+  /** Values that differed from history's, and were put right. */
+  readonly written: number;
+  /** Values that were right already. */
+  readonly unchanged: number;
 }
 
 const ROUNDS = 100;
-const BATCH = 500;
 
 /**
- * Computes values anew from history and puts them in place of what is stored, while a stream may go on: the revision is
- * read first, then a snapshot of history with its positions, then compare-and-set of value and positions; on conflict
- * all over again for that entity. Returns how many values were written.
+ * Computes values anew from history and puts them in place of what is stored, while a stream may go on. In pages: the
+ * revisions are read first, then the positions up to which the log is committed, then history up to these, then each
+ * value with its positions is put by compare-and-set; what was changed meanwhile is done again. Values that are right
+ * stay as they are. Bounded memory: one page of values.
  *
  * @throws `HOT_STORE_CONTENTION` if an entity is written by others all the time.
  */
-export async function rebuild(options: RebuildOptions): Promise<number> {
+export async function rebuild(options: RebuildOptions): Promise<RebuildResult> {
+  const { view, signal, pageSize = 4_096 } = options;
+  await noteExpired(options);
+  let result: RebuildResult = { entities: 0, written: 0, unchanged: 0 };
+  for await (const keys of pages(options, pageSize)) {
+    if (signal?.aborted === true) break;
+    let left = keys;
+    for (let round = 0; left.length > 0; round++) {
+      if (round === ROUNDS) {
+        throw millraceError(
+          "HOT_STORE_CONTENTION",
+          `${left.length} values of view '${view.layout.view.name}' were changed ${ROUNDS} times while they were rebuilt: try again when its source is quieter.`,
+          { kind: "operational" },
+        );
+      }
+      const page = await rebuildPage(options, left);
+      result = { ...result, written: result.written + page.written, unchanged: result.unchanged + page.unchanged };
+      left = page.conflicts;
+    }
+    result = { ...result, entities: result.entities + keys.length };
+    await options.onPage?.(result, keys.at(-1)!);
+  }
+  return result;
+}
+
+async function* pages(
+  { view: { layout }, offline, keys, after = null }: RebuildOptions,
+  size: number,
+): AsyncGenerator<readonly (readonly Value[])[]> {
+  if (keys !== null) {
+    for (let from = 0; from < keys.length; from += size) yield keys.slice(from, from + size);
+    return;
+  }
+  const { source, keyColumns } = layout.view;
+  let page: (readonly Value[])[] = [];
+  for await (const batch of offline.entityKeys({ source: source.name, keyColumns, after })) {
+    page.push(...batch);
+    while (page.length >= size) {
+      yield page.slice(0, size);
+      page = page.slice(size);
+    }
+  }
+  if (page.length > 0) yield page;
+}
+
+/** The moment before which events are of no use at the clock; −Infinity if all are. As the sweep has it. */
+function usefulFrom({ view: { layout }, clock }: RebuildOptions): number {
+  const from = clock() - layout.reachMs - layout.futureBoundMs;
+  return Number.isFinite(from) ? from : Number.NEGATIVE_INFINITY;
+}
+
+/**
+ * Entities of which nothing is of use any more get no value: notes it, so that a read as of an older moment is refused,
+ * not answered wrongly.
+ */
+async function noteExpired(options: RebuildOptions): Promise<void> {
+  const { online, view } = options;
+  const name = metaNames.expired(view.keyspace);
+  const [known] = await online.readMeta([name]);
+  const from = usefulFrom(options);
+  if (from !== Number.NEGATIVE_INFINITY && (known === null || known === undefined || Number(known) < from)) {
+    await online.writeMeta(new Map([[name, String(from)]]));
+  }
+}
+
+interface RebuiltPage {
+  readonly written: number;
+  readonly unchanged: number;
+  readonly conflicts: readonly (readonly Value[])[];
+}
+
+async function rebuildPage(options: RebuildOptions, keys: readonly (readonly Value[])[]): Promise<RebuiltPage> {
   const { view, online, offline } = options;
   const { layout, keyspace } = view;
-  let written = 0;
-  let keys = options.keys;
-  for (let round = 0; keys === null || keys.length > 0; round++) {
-    if (round === ROUNDS) {
-      throw millraceError(
-        "HOT_STORE_CONTENTION",
-        `${keys?.length} values of view '${layout.view.name}' were changed ${ROUNDS} times while they were rebuilt: try again when its source is quieter.`,
-        { kind: "operational" },
-      );
-    }
-    // The positions are read before the history: what is committed in between is left out and folded by the stream.
-    const partitions = await offline.partitions(layout.view.source.name);
-    const conflicts: (readonly Value[])[] = [];
-    const found = new Set<string>();
-    let batch: { key: readonly Value[]; write: ValueWrite }[] = [];
-    const flush = async (): Promise<void> => {
-      const done = await online.compareAndSet(batch.map(({ write }) => write));
-      for (let i = 0; i < batch.length; i++) {
-        if (done[i]) written++;
-        else conflicts.push(batch[i]!.key);
-      }
-      batch = [];
-    };
-    for await (const { key, events } of groups(options, keys)) {
-      const bytes = encodeKey(view, key);
-      found.add(String(bytes));
-      const [stored] = await online.read([{ keyspace, key: bytes }]);
-      const write = {
-        keyspace,
-        key: bytes,
-        expectedRevision: stored?.revision ?? 0,
-        bytes: compute(options, partitions, events),
-      };
-      batch.push({ key, write });
-      if (batch.length === BATCH) await flush();
-    }
-    // Entities that have no history any more have no value either.
-    for (const key of keys ?? []) {
-      const bytes = encodeKey(view, key);
-      const [stored] = found.has(String(bytes)) ? [null] : await online.read([{ keyspace, key: bytes }]);
-      if (stored) batch.push({ key, write: { keyspace, key: bytes, expectedRevision: stored.revision, bytes: null } });
-    }
-    if (batch.length > 0) await flush();
-    keys = conflicts;
+  const { name: source } = layout.view.source;
+  const entities = new Map<string, { key: readonly Value[]; bytes: Uint8Array; stored: StoredValue | null }>();
+  for (const key of keys) {
+    const bytes = encodeKey(view, key);
+    entities.set(latin1(bytes), { key, bytes, stored: null });
   }
-  return written;
-}
+  // In this order: what a stored value holds was committed before its revision was read, so the positions cover it.
+  const stored = await online.read([...entities.values()].map(({ bytes: key }) => ({ keyspace, key })));
+  for (const [index, entity] of [...entities.values()].entries()) entity.stored = stored[index] ?? null;
+  const partitions = await offline.partitions(source);
+  const committed = new Map(partitions.map((partition) => [partition.partitionId, partition.committed]));
+  const from = usefulFrom(options);
+  const clock = options.clock();
+  const writes: { readonly key: readonly Value[]; readonly write: ValueWrite }[] = [];
+  let unchanged = 0;
+  const finish = (id: string, state: EntityState): void => {
+    const { key, bytes, stored: before } = entities.get(id)!;
+    entities.delete(id);
+    settle(view, state, clock, from);
+    if (before !== null && isSame(view, state, before.bytes, clock, from)) {
+      unchanged++;
+      return;
+    }
+    for (const [partition, offset] of committed) if (offset >= 0) setPosition(state, partition, offset);
+    const value = encodeEntityState(layout, state);
+    writes.push({ key, write: { keyspace, key: bytes, expectedRevision: before?.revision ?? 0, bytes: value } });
+  };
 
-async function* groups(
-  { view: { layout }, offline }: RebuildOptions,
-  keys: readonly (readonly Value[])[] | null,
-): AsyncGenerator<{ key: readonly Value[]; events: LoggedEvent[] }> {
-  let id: string | null = null;
-  let current: { key: readonly Value[]; events: LoggedEvent[] } | null = null;
-  const { name } = layout.view.source;
-  const query = {
-    source: name,
+  const history = offline.history({
+    source,
     keyColumns: layout.view.keyColumns,
     keys,
-    from: null,
+    from: from === Number.NEGATIVE_INFINITY ? null : from,
     before: null,
     knowledge: "event_time",
-  } as const;
-  for await (const events of offline.history(query)) {
+  });
+  const evaluated = createEvaluatedEvent(layout);
+  let current = null as { id: string; state: EntityState } | null;
+  for await (const events of history) {
     for (const event of events) {
-      const next = keyText(event.row, layout.keyIndexes);
-      if (current !== null && next === id) {
-        current.events.push(event);
-        continue;
+      if (event.offset > (committed.get(event.partitionId) ?? -1)) continue;
+      const id = latin1(
+        encodeKey(
+          view,
+          layout.keyIndexes.map((index) => event.row[index]!),
+        ),
+      );
+      if (current?.id !== id) {
+        if (current !== null) finish(current.id, current.state);
+        current = { id, state: createEntityState(layout) };
       }
-      if (current !== null) yield current;
-      id = next;
-      current = { key: layout.keyIndexes.map((index) => event.row[index]!), events: [event] };
+      evaluateEvent(layout, event.row, evaluated);
+      foldEvent(layout, current.state, event, evaluated, clock);
     }
   }
-  if (current !== null) yield current;
+  if (current !== null) finish(current.id, current.state);
+  // Entities that have no history any more have no value either.
+  for (const { key, bytes, stored: before } of entities.values()) {
+    if (before === null) continue;
+    writes.push({ key, write: { keyspace, key: bytes, expectedRevision: before.revision, bytes: null } });
+  }
+  const done = await online.compareAndSet(writes.map(({ write }) => write));
+  const conflicts = writes.filter((_, index) => done[index] !== true).map(({ key }) => key);
+  return { written: writes.length - conflicts.length, unchanged, conflicts };
 }
 
-function compute(
-  { view: { layout }, clock }: RebuildOptions,
-  partitions: readonly OwnedPartition[],
-  events: readonly LoggedEvent[],
-): Uint8Array {
-  const committed = new Map(partitions.map(({ partitionId, committed }) => [partitionId, committed]));
-  const state = createEntityState(layout);
-  const evaluated = createEvaluatedEvent(layout);
-  for (const event of events) {
-    if (event.offset > (committed.get(event.partitionId) ?? -1)) continue;
-    evaluateEvent(layout, event.row, evaluated);
-    foldEvent(layout, state, event, evaluated, clock);
-  }
-  for (const [partitionId, offset] of committed) if (offset >= 0) setPosition(state, partitionId, offset);
+/** Brings a state to the form in which equal ones have equal bytes. */
+function settle({ layout }: ViewRuntime, state: EntityState, clock: number, from: number): void {
   pruneState(layout, state, clock);
-  return encodeEntityState(layout, state);
+  for (const [index, family] of state.families.entries()) {
+    if (layout.families[index]!.hopMs > 0 && family.completeFrom < from) family.completeFrom = from;
+  }
 }
+
+/** Whether the stored bytes are the state, positions apart. */
+function isSame(view: ViewRuntime, state: EntityState, bytes: Uint8Array, clock: number, from: number): boolean {
+  const stored = { ...decodeEntityState(view.layout, bytes), partitionId: -1, offset: -1, others: null };
+  settle(view, stored, clock, from);
+  return Buffer.compare(encodeEntityState(view.layout, stored), encodeEntityState(view.layout, state)) === 0;
+}
+
+const scratch = createByteWriter(64);
 
 function encodeKey({ layout }: ViewRuntime, key: readonly Value[]): Uint8Array {
-  const out = createByteWriter(64);
-  encodeEntityKey(layout.keyTypes, key, out);
-  return out.finish();
+  scratch.reset();
+  encodeEntityKey(layout.keyTypes, key, scratch);
+  return scratch.finish();
+}
+
+/** Equal for equal bytes, and for those only. */
+function latin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
 }
