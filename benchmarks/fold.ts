@@ -13,6 +13,13 @@ const nowhere: FeatureSink = {
   durable: async () => {},
   readMeta: async (names) => names.map(() => null),
   writeMeta: async () => {},
+  dropKeyspace: async () => {},
+  shards: 1,
+  shardOf: () => 0,
+  openSession: async () => 0,
+  checkSession: async () => {},
+  mark: async () => {},
+  marks: async () => [new Map()],
 };
 
 /** The fold in memory: decoded events into the tiles of three views of four aggregations and three windows. */

@@ -56,6 +56,7 @@ export function describeOnlineStore(name: string, underTest: OnlineStoreUnderTes
       const store = await openNew();
       expect(store.capabilities).toEqual(capabilities);
       expect(store.readSync !== undefined).toBe(capabilities.syncReads);
+      expect(store.readMetaSync !== undefined).toBe(capabilities.syncReads);
     });
 
     test("reads null where nothing was written", async () => {
@@ -344,6 +345,98 @@ export function describeOnlineStore(name: string, underTest: OnlineStoreUnderTes
       expect(await store.keyspaces()).toEqual([]);
     });
 
+    test("fetches values and facts together, for many readers at once", async () => {
+      const store = await openNew();
+      await store.compareAndSet([put("a", "1", 0), put("b", "2", 0)]);
+      await store.writeMeta(new Map([["clock", "7"]]));
+      const fetched = await Promise.all(
+        Array.from({ length: 50 }, (_, i) =>
+          store.fetch([key(i % 2 === 0 ? "a" : "none"), key("b"), key("b")], i % 3 === 0 ? ["clock", "none"] : []),
+        ),
+      );
+      for (const [i, { values, facts }] of fetched.entries()) {
+        expect(values).toEqual([i % 2 === 0 ? stored("1", 1) : null, stored("2", 1), stored("2", 1)]);
+        expect(facts).toEqual(i % 3 === 0 ? ["7", null] : []);
+      }
+      fetched[0]!.values[1]!.bytes.fill(0);
+      expect(fetched[1]!.values[1]).toEqual(stored("2", 1));
+      expect(await store.fetch([], [])).toEqual({ values: [], facts: [] });
+      if (store.readMetaSync !== undefined) expect(store.readMetaSync(["clock", "none"])).toEqual(["7", null]);
+    });
+
+    test("never answers a fetch with what was there before it came", async () => {
+      const store = await openNew();
+      for (let revision = 0; revision < 30; revision++) {
+        const early = Array.from({ length: 5 }, () => store.fetch([key("a")], []));
+        await store.compareAndSet([put("a", `${revision}`, revision)]);
+        const late = await store.fetch([key("a")], []);
+        expect(late.values).toEqual([stored(`${revision}`, revision + 1)]);
+        await Promise.all(early);
+      }
+    });
+
+    test("keeps marks per key space and partition, which never move backwards", async () => {
+      const store = await openNew();
+      const session = await store.openSession();
+      const marksOf = async (keyspace: string) => {
+        const shards = await store.marks(keyspace);
+        expect(shards).toHaveLength(store.shards);
+        for (const shard of shards) expect(shard).toEqual(shards[0]);
+        return Object.fromEntries(shards[0]!);
+      };
+      expect(await marksOf("one")).toEqual({});
+      await store.mark([], session);
+      await store.mark(
+        [
+          { keyspace: "one", partitionId: 1, offset: 0 },
+          { keyspace: "one", partitionId: 2, offset: 2 ** 50 },
+          { keyspace: "two:{x}", partitionId: 1, offset: 7 },
+        ],
+        session,
+      );
+      await store.mark([{ keyspace: "one", partitionId: 1, offset: 9 }], session);
+      await store.mark([{ keyspace: "one", partitionId: 1, offset: 8 }], session);
+      expect(await marksOf("one")).toEqual({ 1: 9, 2: 2 ** 50 });
+      expect(await marksOf("two:{x}")).toEqual({ 1: 7 });
+      await store.dropKeyspace("one");
+      expect(await marksOf("one")).toEqual({});
+      expect(await marksOf("two:{x}")).toEqual({ 1: 7 });
+      expect(await store.keyspaces()).toEqual([]);
+    });
+
+    test("gives every key a shard, always the same", async () => {
+      const store = await openNew();
+      const shards = Array.from({ length: 1_000 }, (_, i) => store.shardOf(text.encode(`entity-${i}`)));
+      expect(shards.every((shard) => Number.isInteger(shard) && shard >= 0 && shard < store.shards)).toBe(true);
+      expect(Array.from({ length: 1_000 }, (_, i) => store.shardOf(text.encode(`entity-${i}`)))).toEqual(shards);
+    });
+
+    test("writes in a session as without one", async () => {
+      const store = await openNew();
+      const session = await store.openSession();
+      expect(await store.openSession()).toBe(session);
+      await store.checkSession(session);
+      const writes = Array.from({ length: 2_000 }, (_, index) => put(`entity-${index}`, `${index}`, 0));
+      expect((await store.compareAndSet(writes, session)).every(Boolean)).toBe(true);
+      expect((await store.compareAndSet(writes, session)).some(Boolean)).toBe(false);
+      await store.checkSession(session);
+      expect((await readAll(store, writes)).map((value) => decode(value!.bytes))).toEqual(
+        writes.map((_, index) => `${index}`),
+      );
+    });
+
+    test.runIf(capabilities.expires)("drops a value after its moment of expiry, and not before", async () => {
+      const store = await openNew();
+      const writes = ["soon", "late", "again"].map((name) => ({ ...put(name, "1", 0), expiresAt: Date.now() + 250 }));
+      await store.compareAndSet([{ ...writes[0]! }, { ...writes[1]!, expiresAt: Date.now() + 1e7 }, writes[2]!]);
+      // A later write without a moment stays.
+      await store.compareAndSet([put("again", "2", 1)]);
+      expect(await store.read([key("soon")])).toEqual([stored("1", 1)]);
+      await expect.poll(() => store.read([key("soon")]), { timeout: 10_000 }).toEqual([null]);
+      expect(await readAll(store, [key("late"), key("again")])).toEqual([stored("1", 1), stored("2", 2)]);
+      expect(await store.compareAndSet([put("soon", "2", 1), put("soon", "new", 0)])).toEqual([false, true]);
+    });
+
     test("resolves `durable` with and without writes before it", async () => {
       const store = await openNew();
       await store.durable();
@@ -383,9 +476,10 @@ export function describeOnlineStore(name: string, underTest: OnlineStoreUnderTes
   });
 }
 
-/** By both ways of reading, which must agree. */
+/** By all ways of reading, which must agree. */
 async function readAll(store: OnlineStore, keys: readonly ValueKey[]): Promise<readonly (StoredValue | null)[]> {
   const values = await store.read(keys);
+  expect(await store.fetch(keys, [])).toEqual({ values, facts: [] });
   if (store.readSync !== undefined) expect(store.readSync(keys)).toEqual(values);
   return values;
 }

@@ -1,5 +1,6 @@
 import type { StoredValue, ValueKey, ValueWrite } from "../../feature_engineering/engine/feature-sink.ts";
 import { storeError } from "../store-error.ts";
+import { markFacts } from "./applied-marks.ts";
 import { type LmdbEnvironment, type LmdbOnlineStoreOptions, openLmdb } from "./lmdb-environment.ts";
 import { lmdbError } from "./lmdb-error.ts";
 import { keyspaceStart, splitFullKey, type ValueAddress, valueAddress, withFullKey } from "./lmdb-value-address.ts";
@@ -114,6 +115,18 @@ export async function lmdbOnlineStore(options: LmdbOnlineStoreOptions): Promise<
     });
   }
 
+  function fact(name: string): string | null {
+    const found = facts.getBinaryFast(nameKey(name));
+    return found === undefined ? null : utf8.decode(pooledCopy(found, found.length));
+  }
+
+  function readMetaSync(names: readonly string[]): (string | null)[] {
+    return guard(() => {
+      if (names.length > 0) facts.resetReadTxn();
+      return names.map(fact);
+    });
+  }
+
   function write({ keyspace, key, expectedRevision, bytes }: ValueWrite, created: Map<string, number>): boolean {
     let id = created.get(keyspace) ?? keyspaceId(keyspace);
     if (id === undefined) {
@@ -169,9 +182,14 @@ export async function lmdbOnlineStore(options: LmdbOnlineStoreOptions): Promise<
   }
 
   return {
-    capabilities: { persistent: true, multiProcess: true, syncReads: true },
+    capabilities: { persistent: true, multiProcess: true, syncReads: true, expires: false },
+    // One file, one writer at a time: what a crash may take is the newest transactions.
+    shards: 1,
+    shardOf: () => 0,
     readSync,
+    readMetaSync,
     read: async (keys) => readSync(keys),
+    fetch: async (keys, names) => ({ values: readSync(keys), facts: readMetaSync(names) }),
     async compareAndSet(writes) {
       const done: boolean[] = [];
       for (let start = 0; start < writes.length; start += WRITES_PER_TRANSACTION) {
@@ -195,15 +213,7 @@ export async function lmdbOnlineStore(options: LmdbOnlineStoreOptions): Promise<
         root.sync((error) => (error ? reject(lmdbError(error, path)) : resolve()));
       });
     },
-    async readMeta(names) {
-      return guard(() => {
-        facts.resetReadTxn();
-        return names.map((name) => {
-          const found = facts.getBinaryFast(nameKey(name));
-          return found === undefined ? null : utf8.decode(pooledCopy(found, found.length));
-        });
-      });
-    },
+    readMeta: async (names) => readMetaSync(names),
     async writeMeta(changes) {
       transaction(() => {
         for (const [name, value] of changes) {
@@ -212,6 +222,22 @@ export async function lmdbOnlineStore(options: LmdbOnlineStoreOptions): Promise<
         }
         return false;
       });
+    },
+    async openSession() {
+      checkOpen();
+      return 0;
+    },
+    async checkSession() {
+      checkOpen();
+    },
+    async mark(marks) {
+      transaction(() => {
+        for (const [name, text] of markFacts.raise(marks, fact)) facts.put(nameKey(name), Buffer.from(text, "utf8"));
+        return false;
+      });
+    },
+    async marks(keyspace) {
+      return [markFacts.parse(readMetaSync([markFacts.nameOf(keyspace)])[0]!)];
     },
     scan,
     async keyspaces() {
@@ -223,6 +249,10 @@ export async function lmdbOnlineStore(options: LmdbOnlineStoreOptions): Promise<
       });
     },
     async dropKeyspace(keyspace) {
+      transaction(() => {
+        facts.remove(nameKey(markFacts.nameOf(keyspace)));
+        return false;
+      });
       let left = true;
       while (left) {
         transaction(() => {

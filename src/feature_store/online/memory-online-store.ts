@@ -1,5 +1,6 @@
 import type { StoredValue, ValueKey, ValueWrite } from "../../feature_engineering/engine/feature-sink.ts";
 import { storeError } from "../store-error.ts";
+import { markFacts } from "./applied-marks.ts";
 import type { OnlineStore } from "./online-store.ts";
 
 interface MemoryValue {
@@ -30,6 +31,11 @@ export function memoryOnlineStore(): OnlineStore {
       const found = keyspaces.get(keyspace)?.get(textOf(key));
       return found === undefined ? null : { revision: found.revision, bytes: found.bytes.slice() };
     });
+  }
+
+  function readMetaSync(names: readonly string[]): (string | null)[] {
+    checkOpen();
+    return names.map((name) => facts.get(name) ?? null);
   }
 
   function write({ keyspace, key, expectedRevision, bytes }: ValueWrite): boolean {
@@ -73,9 +79,13 @@ export function memoryOnlineStore(): OnlineStore {
   }
 
   return {
-    capabilities: { persistent: false, multiProcess: false, syncReads: true },
+    capabilities: { persistent: false, multiProcess: false, syncReads: true, expires: false },
+    shards: 1,
+    shardOf: () => 0,
     readSync,
+    readMetaSync,
     read: async (keys) => readSync(keys),
+    fetch: async (keys, names) => ({ values: readSync(keys), facts: readMetaSync(names) }),
     async compareAndSet(writes) {
       checkOpen();
       return writes.map(write);
@@ -83,16 +93,27 @@ export function memoryOnlineStore(): OnlineStore {
     async durable() {
       checkOpen();
     },
-    async readMeta(names) {
-      checkOpen();
-      return names.map((name) => facts.get(name) ?? null);
-    },
+    readMeta: async (names) => readMetaSync(names),
     async writeMeta(changes) {
       checkOpen();
       for (const [name, value] of changes) {
         if (value === null) facts.delete(name);
         else facts.set(name, value);
       }
+    },
+    async openSession() {
+      checkOpen();
+      return 0;
+    },
+    async checkSession() {
+      checkOpen();
+    },
+    async mark(marks) {
+      checkOpen();
+      for (const [name, text] of markFacts.raise(marks, (fact) => facts.get(fact) ?? null)) facts.set(name, text);
+    },
+    async marks(keyspace) {
+      return [markFacts.parse(readMetaSync([markFacts.nameOf(keyspace)])[0]!)];
     },
     scan,
     async keyspaces() {
@@ -101,6 +122,7 @@ export function memoryOnlineStore(): OnlineStore {
     },
     async dropKeyspace(keyspace) {
       checkOpen();
+      facts.delete(markFacts.nameOf(keyspace));
       keyspaces.delete(keyspace);
     },
     close,
