@@ -47,6 +47,7 @@ const READY_SECONDS = 30;
 /** Starts Redis on a free port in a temporary folder, and waits until it answers. Nothing is saved unless configured. */
 export async function startRedis(options: RedisServerOptions = {}): Promise<RedisServer> {
   const program = debianProgram("redis-server", { paths: ["/usr/bin/redis-server"] });
+  const client = debianProgram("redis-cli", { package: "redis-tools", paths: ["/usr/bin/redis-cli"] });
   const folder = await mkdtemp(join(tmpdir(), "millrace-redis-"));
   const port = await freePort(options.clusterNode === true);
   const ca = options.tls === true ? await makeCertificate(folder) : null;
@@ -79,7 +80,7 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
   function cli(...args: readonly string[]): string {
     const tls = ca === null ? [] : ["--tls", "--cacert", join(folder, "cert.pem")];
     const auth = options.password === undefined ? [] : ["--no-auth-warning", "-a", options.password];
-    const result = spawnSync("redis-cli", ["-h", "127.0.0.1", "-p", String(port), ...tls, ...auth, ...args], {
+    const result = spawnSync(client, ["-h", "127.0.0.1", "-p", String(port), ...tls, ...auth, ...args], {
       encoding: "utf8",
     });
     return (result.stdout + result.stderr).trim();
