@@ -11,7 +11,8 @@ import { fitRows, type TrainingRowTransform } from "../feature_engineering/trans
 import type { FeatureStatus } from "../feature_engineering/windows/read-features.ts";
 import { ONLINE_READ_CHANNEL, type OnlineReadEvent } from "./channels.ts";
 import { createFeatureLists } from "./feature-list.ts";
-import { type HistoricalLookup, type Knowledge, readHistory } from "./historical-reader.ts";
+import { type Knowledge, readHistory } from "./historical-reader.ts";
+import type { LabelFrame } from "./label-groups.ts";
 import { checkLabels } from "./labels.ts";
 import type { OfflineStore } from "./offline/offline-store.ts";
 import type { OnlineStore } from "./online/online-store.ts";
@@ -46,6 +47,16 @@ export interface OnlineFeatures extends FeatureRows {
   readonly headOverlap: readonly boolean[];
   /** Per row and lookup of the service, row by row: the largest event time applied, epoch ms; −Infinity: not found. */
   readonly eventTimes: Float64Array;
+}
+
+/** One row to be looked up in the past. */
+export interface HistoricalLookup {
+  /** In the order of `service.lookup`. */
+  readonly lookup: readonly Value[];
+  /** t, epoch milliseconds. */
+  readonly time: number;
+  /** What transforms learn from, in the order of `CompiledRow.labels`; needed only where they are fitted on the row. */
+  readonly labels?: readonly Value[];
 }
 
 export interface HistoricalRequest {
@@ -209,16 +220,32 @@ export function createFeatureStore(options: FeatureStoreOptions): FeatureStore {
           kind: "operational",
         });
       }
-      const { inputs, statuses } = await readHistory(offline, runtime, request.rows, request.knowledge ?? "event_time");
+      const { rows: lookups, knowledge = "event_time" } = request;
+      const read = await readHistory(offline, runtime, frameOf(runtime, lookups), knowledge);
+      const inputs = lookups.map((_, row) => read.values.map((column) => column[row]!));
       const { fitted, make } = await fit(runtime, request, inputs);
       const rows = inputs.map(make);
       return {
         service: name,
         columns: runtime.row.columns,
         rows,
-        statuses: rows.map((row, i) => statusesOf(runtime, row, statuses[i]!)),
+        statuses: rows.map((row, i) =>
+          statusesOf(
+            runtime,
+            row,
+            read.statuses.map((column) => column[i]!),
+          ),
+        ),
         fitted,
       };
     },
+  };
+}
+
+function frameOf(runtime: ServiceRuntime, rows: readonly HistoricalLookup[]): LabelFrame {
+  return {
+    count: rows.length,
+    lookup: runtime.service.lookup.map((_, index) => rows.map((row) => row.lookup[index]!)),
+    times: Float64Array.from(rows, (row) => row.time),
   };
 }

@@ -9,49 +9,42 @@ import {
   pruneState,
 } from "../feature_engineering/windows/fold-event.ts";
 import { createViewReading, type FeatureStatus, readFeatures } from "../feature_engineering/windows/read-features.ts";
+import { groupLabels, type LabelFrame, type LabelGroups } from "./label-groups.ts";
+import { readLatest, readsLatestOnly } from "./latest-reader.ts";
 import type { OfflineStore } from "./offline/offline-store.ts";
 import type { ServiceLookup, ServiceRuntime } from "./service-runtime.ts";
 import type { ViewRuntime } from "./view-runtime.ts";
+import { readWindows } from "./window-reader.ts";
 
 export type Knowledge = "event_time" | "ingested_at";
 
-/** One row to be looked up in the past. */
-export interface HistoricalLookup {
-  /** In the order of `service.lookup`. */
-  readonly lookup: readonly Value[];
-  /** t, epoch milliseconds. */
-  readonly time: number;
-  /** What transforms learn from, in the order of `CompiledRow.labels`; needed only where they are fitted on the row. */
-  readonly labels?: readonly Value[];
-}
-
-/** The inputs of rows, before transforms, as they were at each row's time. */
+/** The inputs of a frame's rows, before transforms, as they were at each row's time; per input slot, one per row. */
 export interface HistoricalInputs {
-  readonly inputs: Value[][];
+  readonly values: Value[][];
   readonly statuses: FeatureStatus[][];
 }
 
 /**
- * Computes the inputs of each row from raw events: for each view, the events of each key are folded in the order in
- * which a reader learns of them, and the view is read at each row's time on the way. The same code as online.
+ * Computes the inputs of each row from raw events, with the same code as online. A store that reads in columns gives
+ * each label's latest event, or the events of its windows; else, and by arrival, the events of each key are folded in
+ * the order in which a reader learns of them, and the view is read at each row's time on the way.
  */
 export async function readHistory(
-  store: OfflineStore,
+  store: Pick<OfflineStore, "history" | "pointInTime">,
   service: ServiceRuntime,
-  rows: readonly HistoricalLookup[],
+  frame: LabelFrame,
   knowledge: Knowledge,
 ): Promise<HistoricalInputs> {
-  const inputs = rows.map(() => new Array<Value>(service.inputCount).fill(null));
-  const statuses = rows.map(() => new Array<FeatureStatus>(service.inputCount).fill("PRESENT"));
-  for (let row = 0; row < rows.length; row++) {
-    for (const { index, slot } of service.requests) {
-      const value = rows[row]!.lookup[index]!;
-      inputs[row]![slot] = value;
-      if (value === null) statuses[row]![slot] = "NULL_VALUE";
+  const inputs = createInputs(service.inputCount, frame.count);
+  for (const { index, slot } of service.requests) {
+    for (let row = 0; row < frame.count; row++) {
+      const value = frame.lookup[index]![row]!;
+      inputs.values[slot]![row] = value;
+      inputs.statuses[slot]![row] = value === null ? "NULL_VALUE" : "PRESENT";
     }
   }
-  for (const lookup of service.lookups) await readLookup(store, lookup, rows, knowledge, inputs, statuses);
-  return { inputs, statuses };
+  for (const lookup of service.lookups) await readLookup(store, lookup, frame, knowledge, inputs);
+  return inputs;
 }
 
 /** Every feature of a view, for each key, at one moment, from raw events. */
@@ -66,99 +59,124 @@ export async function readViewHistory(
     keyIndexes: runtime.layout.keyTypes.map((_, index) => index),
     reads: runtime.layout.features.map((_, index) => ({ feature: index, slot: index })),
   };
-  const inputs = keys.map(() => new Array<Value>(lookup.reads.length).fill(null));
-  const statuses = keys.map(() => new Array<FeatureStatus>(lookup.reads.length).fill("NOT_FOUND"));
-  await readLookup(
-    store,
-    lookup,
-    keys.map((key) => ({ lookup: key, time })),
-    "event_time",
-    inputs,
-    statuses,
-  );
-  return inputs.map((values, i) => ({ values, statuses: statuses[i]! }));
+  const inputs = createInputs(lookup.reads.length, keys.length);
+  const frame: LabelFrame = {
+    count: keys.length,
+    lookup: lookup.keyIndexes.map((index) => keys.map((key) => key[index]!)),
+    times: new Float64Array(keys.length).fill(time),
+  };
+  await readLookup(store, lookup, frame, "event_time", inputs);
+  return keys.map((_, row) => ({
+    values: inputs.values.map((column) => column[row]!),
+    statuses: inputs.statuses.map((column) => column[row]!),
+  }));
+}
+
+function createInputs(slots: number, rows: number): HistoricalInputs {
+  return {
+    values: Array.from({ length: slots }, () => new Array<Value>(rows).fill(null)),
+    statuses: Array.from({ length: slots }, () => new Array<FeatureStatus>(rows).fill("NOT_FOUND")),
+  };
+}
+
+async function readLookup(
+  store: Pick<OfflineStore, "history" | "pointInTime">,
+  lookup: ServiceLookup,
+  frame: LabelFrame,
+  knowledge: Knowledge,
+  into: HistoricalInputs,
+): Promise<void> {
+  const labels = groupLabels(frame, lookup.keyIndexes);
+  if (labels.keys.length > 0) {
+    const { pointInTime } = store;
+    if (pointInTime === undefined || knowledge !== "event_time") {
+      await readFolding(store, lookup, labels, knowledge, into);
+    } else if (readsLatestOnly(lookup)) {
+      await readLatest(pointInTime, lookup, labels, into);
+    } else {
+      await readWindows(pointInTime, lookup, labels, into);
+    }
+  }
+  // Rows of no entity read as one without events.
+  const { layout } = lookup.runtime;
+  const nobody = createViewReading(layout);
+  readFeatures(layout, createEntityState(layout), 0, nobody);
+  for (const row of labels.orphans) {
+    for (const { feature, slot } of lookup.reads) {
+      into.values[slot]![row] = nobody.values[feature]!;
+      into.statuses[slot]![row] = nobody.statuses[feature]!;
+    }
+  }
 }
 
 /** Tiles that no later row needs are dropped after this many events. */
 const PRUNE_EVERY = 4_096;
 
-async function readLookup(
-  store: OfflineStore,
+async function readFolding(
+  store: Pick<OfflineStore, "history">,
   lookup: ServiceLookup,
-  rows: readonly HistoricalLookup[],
+  labels: LabelGroups,
   knowledge: Knowledge,
-  inputs: Value[][],
-  statuses: FeatureStatus[][],
+  into: HistoricalInputs,
 ): Promise<void> {
   const { layout } = lookup.runtime;
-  const wanted = new Map<string | null, { key: Value[]; rows: number[] }>();
-  let first = Number.POSITIVE_INFINITY;
-  let last = Number.NEGATIVE_INFINITY;
-  for (let row = 0; row < rows.length; row++) {
-    const values = rows[row]!.lookup;
-    const id = keyText(values, lookup.keyIndexes);
-    const group = wanted.get(id);
-    if (group !== undefined) group.rows.push(row);
-    else wanted.set(id, { key: lookup.keyIndexes.map((index) => values[index]!), rows: [row] });
-    first = Math.min(first, rows[row]!.time);
-    last = Math.max(last, rows[row]!.time);
-  }
-  if (wanted.size === 0) return;
-  for (const group of wanted.values()) group.rows.sort((a, b) => rows[a]!.time - rows[b]!.time);
-
+  const { starts, times } = labels;
+  const wholeKey = layout.keyIndexes.map((_, index) => index);
+  const entityOf = new Map(labels.keys.map((key, entity) => [keyText(key, wholeKey), entity]));
   const evaluated = createEvaluatedEvent(layout);
   const reading = createViewReading(layout);
+  const seen = new Uint8Array(labels.keys.length);
   let state = createEntityState(layout);
-  const none: { id: string | null; rows: readonly number[]; next: number } = { id: null, rows: [], next: 0 };
-  let current = none;
+  let current: string | null = null;
+  let next = 0;
+  let end = 0;
   let folded = 0;
 
-  const readRow = (row: number): void => {
-    readFeatures(layout, state, rows[row]!.time, reading);
-    for (const { feature, slot } of lookup.reads) {
-      inputs[row]![slot] = reading.values[feature]!;
-      statuses[row]![slot] = reading.statuses[feature]!;
-    }
-  };
   const readUntil = (known: number): void => {
-    while (current.next < current.rows.length && rows[current.rows[current.next]!]!.time < known) {
-      readRow(current.rows[current.next++]!);
+    for (; next < end && times[next]! < known; next++) {
+      readFeatures(layout, state, times[next]!, reading);
+      const row = labels.rows[next]!;
+      for (const { feature, slot } of lookup.reads) {
+        into.values[slot]![row] = reading.values[feature]!;
+        into.statuses[slot]![row] = reading.statuses[feature]!;
+      }
     }
   };
-  const start = (id: string): void => {
+  const start = (entity: number): void => {
     readUntil(Number.POSITIVE_INFINITY);
     state = createEntityState(layout);
     folded = 0;
-    current = { id, rows: wanted.get(id)!.rows, next: 0 };
-    wanted.delete(id);
+    seen[entity] = 1;
+    next = starts[entity]!;
+    end = starts[entity + 1]!;
   };
 
   const reach = layout.reachMs;
   const history = store.history({
     source: layout.view.source.name,
     keyColumns: layout.view.keyColumns,
-    keys: [...wanted.values()].map((group) => group.key).filter((key) => !key.includes(null)),
-    from: reach === Number.POSITIVE_INFINITY ? null : first - reach,
-    before: last,
+    keys: labels.keys,
+    from: reach === Number.POSITIVE_INFINITY ? null : times.reduce((a, b) => Math.min(a, b)) - reach,
+    before: times.reduce((a, b) => Math.max(a, b)),
     knowledge,
   });
   for await (const events of history) {
     for (const event of events) {
       // History gives no events with a null key.
-      const id = keyText(event.row, layout.keyIndexes)!;
-      if (current.id !== id) start(id);
-      readUntil(knownFrom(event, knowledge));
-      if (++folded % PRUNE_EVERY === 0 && current.next < current.rows.length) {
-        pruneState(layout, state, rows[current.rows[current.next]!]!.time);
+      const id = keyText(event.row, layout.keyIndexes);
+      if (current !== id) {
+        current = id;
+        start(entityOf.get(id)!);
       }
+      readUntil(knownFrom(event, knowledge));
+      if (++folded % PRUNE_EVERY === 0 && next < end) pruneState(layout, state, times[next]!);
       evaluateEvent(layout, event.row, evaluated);
       foldEvent(layout, state, event, evaluated, Number.NEGATIVE_INFINITY);
     }
   }
   readUntil(Number.POSITIVE_INFINITY);
-  // Keys without any event.
-  state = createEntityState(layout);
-  for (const group of wanted.values()) for (const row of group.rows) readRow(row);
+  for (let entity = 0; entity < seen.length; entity++) if (seen[entity] === 0) start(entity);
+  readUntil(Number.POSITIVE_INFINITY);
 }
 
 /** The first t at which a reader counts the event. */

@@ -182,13 +182,13 @@ function words(vector: DuckDBVector): Int32Array {
   return new Int32Array(items.buffer, items.byteOffset, items.length * 2);
 }
 
-function int32s(vector: DuckDBVector): Int32Array {
+export function int32s(vector: DuckDBVector): Int32Array {
   const { items } = raw(vector);
   if (items instanceof Int32Array) return items;
   throw unsupported();
 }
 
-function float64s(vector: DuckDBVector): Float64Array {
+export function float64s(vector: DuckDBVector): Float64Array {
   const { items } = raw(vector);
   if (items instanceof Float64Array) return items;
   throw unsupported();
@@ -204,7 +204,7 @@ export function quadWords(vector: DuckDBVector): Uint32Array {
   return new Uint32Array(buffer, offset, length >> 2);
 }
 
-/** The words of a column of 64-bit values, the lower of each first. */
+/** The words of a column of 64-bit values, the lower of each first; {@link getWide} reads one. */
 export const doubleWords: (vector: DuckDBVector) => Int32Array = words;
 
 function viewed(vector: DuckDBVector): [ArrayBufferLike, number, number] {
@@ -222,7 +222,7 @@ export function setWide(items: Int32Array, index: number, value: Value): void {
   items[index * 2 + 1] = high;
 }
 
-function getWide(items: Int32Array, index: number): number {
+export function getWide(items: Int32Array, index: number): number {
   return items[index * 2 + 1]! * TWO_32 + (items[index * 2]! >>> 0);
 }
 
@@ -231,7 +231,7 @@ function setNumber(items: Int32Array | Float64Array, index: number, value: Value
 }
 
 /** One bit per value, set where it is not null; null if no value is. */
-function readableNulls(vector: DuckDBVector): Uint32Array | null {
+export function readableNulls(vector: DuckDBVector): Uint32Array | null {
   const { validity } = raw(vector);
   if (validity === undefined) throw unsupported();
   const { data } = validity;
@@ -247,6 +247,6 @@ function writableNulls(vector: DuckDBVector): Uint32Array {
   return bits;
 }
 
-function isValid(bits: Uint32Array, index: number): boolean {
+export function isValid(bits: Uint32Array, index: number): boolean {
   return (bits[index >> 5]! & (1 << (index & 31))) !== 0;
 }

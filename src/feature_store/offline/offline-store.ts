@@ -1,5 +1,6 @@
 import type { ColumnTypeSpec, Value } from "../../definitions/value.ts";
 import type { AcceptedPush, DeadLetter, EventLog, LoggedEvent } from "../../feature_engineering/engine/event-log.ts";
+import type { PointInTimeReader } from "./point-in-time.ts";
 
 /** What the cold store must know of a source to keep its events. */
 export interface SourceTable {
@@ -135,6 +136,8 @@ export interface OfflineStore extends EventLog {
    * as it was when the call began.
    */
   entityKeys(query: EntityKeysQuery): AsyncIterable<readonly (readonly Value[])[]>;
+  /** Reads in columns, for training sets; left out by stores that read everything through `history`. */
+  readonly pointInTime?: PointInTimeReader;
   /** The recorded pushes of a source under idempotency keys, taken at or after `since`; null where there is none. */
   seenPushes(source: string, keys: readonly string[], since: number): Promise<readonly (AcceptedPush | null)[]>;
   /** Newest first. */

@@ -1,0 +1,292 @@
+import type { Value } from "../definitions/value.ts";
+import type { Aggregation } from "../feature_engineering/aggregations/aggregation.ts";
+import type { OrderedValue } from "../feature_engineering/aggregations/ordered-value.ts";
+import { floorTo } from "../feature_engineering/windows/hop.ts";
+import type { FeatureStatus } from "../feature_engineering/windows/read-features.ts";
+import type { FeatureRead, ViewLayout } from "../feature_engineering/windows/view-layout.ts";
+import { foundFrom } from "./found-from.ts";
+import type { HistoricalInputs } from "./historical-reader.ts";
+import type { LabelGroups } from "./label-groups.ts";
+import { type ColumnValues, type EventShare, firstFrom, type PointInTimeReader } from "./offline/point-in-time.ts";
+import type { ServiceLookup } from "./service-runtime.ts";
+import { viewColumns } from "./view-columns.ts";
+
+/** Aggregations whose result is of the values alone; the others are given each event's place in the order. */
+const ORDER_FREE = new Set(["count", "sum", "mean", "variance", "stddev", "min", "max", "count_distinct"]);
+/** Events of a block whose partial aggregate is kept, and blocks of the next larger one. */
+const BLOCK = 32;
+
+/** The features that share a state: they aggregate the same values and differ in window or in how they finish. */
+interface Group {
+  readonly aggregation: Aggregation;
+  readonly input: number;
+  readonly where: number;
+  /** By window, the shortest first; the one of all the past, if any, last. */
+  readonly windows: { readonly windowMs: number | null; readonly hopMs: number; readonly reads: Read[] }[];
+  /** The partial aggregates of an entity's blocks: per level, by the block's number. */
+  readonly blocks: unknown[][];
+}
+
+interface Read {
+  readonly feature: FeatureRead;
+  readonly values: Value[];
+  readonly statuses: FeatureStatus[];
+}
+
+/**
+ * Reads any features of a view from columns of events. For each label the events of its windows are added up from the
+ * newest to the oldest, the partial results on the way being the shorter windows; where many events lie between two
+ * bounds, partial aggregates of blocks of them are merged. Results do not depend on how events are split or ordered, so
+ * these are the values that tiles give.
+ */
+export async function readWindows(
+  store: PointInTimeReader,
+  lookup: ServiceLookup,
+  labels: LabelGroups,
+  into: HistoricalInputs,
+): Promise<void> {
+  const { layout } = lookup.runtime;
+  const columns = viewColumns(
+    layout,
+    lookup.reads.map(({ feature }) => feature),
+  );
+  const groups = groupsOf(lookup, into);
+  const needsOrder = lookup.reads.some(({ feature }) => !ORDER_FREE.has(layout.features[feature]!.aggregation.name));
+  const seen = new Uint8Array(labels.keys.length);
+  const shares = store.events({
+    source: layout.view.source.name,
+    keyColumns: layout.view.keyColumns,
+    keys: labels.keys,
+    starts: labels.starts,
+    times: labels.times,
+    reachMs: layout.reachMs,
+    columns: columns.columns,
+    version: columns.version,
+    orders: needsOrder,
+  });
+  for await (const share of shares) {
+    const inputs = columns.inputsOf(share.columns, share.count);
+    const wheres = columns.wheresOf(share.columns, share.count);
+    readShare(layout, share, inputs, wheres, groups, labels, seen);
+  }
+  // Entities without any event.
+  const none = createFold(layout, emptyShare, [], [], groups);
+  for (let entity = 0; entity < seen.length; entity++) {
+    if (seen[entity] === 0) none(labels, entity, new Int32Array(0), new Float64Array(0));
+  }
+}
+
+const emptyShare: EventShare = {
+  count: 0,
+  entities: new Int32Array(0),
+  times: new Float64Array(0),
+  orders: null,
+  columns: [],
+};
+
+function groupsOf({ runtime: { layout }, reads }: ServiceLookup, into: HistoricalInputs): Group[] {
+  const groups = new Map<string, Group>();
+  for (const { feature, slot } of reads) {
+    const read = layout.features[feature]!;
+    const { aggregation, input, where } = layout.families[read.family]!.slots[read.slot]!;
+    const id = `${aggregation.state}|${input}|${where}`;
+    let group = groups.get(id);
+    if (group === undefined) {
+      group = { aggregation, input, where, windows: [], blocks: [] };
+      groups.set(id, group);
+    }
+    let window = group.windows.find(({ windowMs }) => windowMs === read.windowMs);
+    if (window === undefined) {
+      window = { windowMs: read.windowMs, hopMs: layout.families[read.family]!.hopMs, reads: [] };
+      group.windows.push(window);
+    }
+    window.reads.push({ feature: read, values: into.values[slot]!, statuses: into.statuses[slot]! });
+  }
+  for (const { windows } of groups.values()) {
+    windows.sort((a, b) => (a.windowMs ?? Number.POSITIVE_INFINITY) - (b.windowMs ?? Number.POSITIVE_INFINITY));
+  }
+  return [...groups.values()];
+}
+
+function readShare(
+  layout: ViewLayout,
+  share: EventShare,
+  inputs: readonly (ColumnValues | null)[],
+  wheres: readonly (Uint8Array | null)[],
+  groups: readonly Group[],
+  labels: LabelGroups,
+  seen: Uint8Array,
+): void {
+  const { count, entities, times } = share;
+  const ends = new Int32Array(labels.keys.length + 1);
+  for (let event = 0; event < count; event++) ends[entities[event]! + 1]!++;
+  for (let entity = 0; entity < labels.keys.length; entity++) ends[entity + 1]! += ends[entity]!;
+  const next = ends.slice(0, labels.keys.length);
+  const positions = new Int32Array(count);
+  for (let event = 0; event < count; event++) positions[next[entities[event]!]!++] = event;
+  const fold = createFold(layout, share, inputs, wheres, groups);
+  for (let entity = 0; entity < labels.keys.length; entity++) {
+    const from = ends[entity]!;
+    const to = ends[entity + 1]!;
+    if (from === to) continue;
+    seen[entity] = 1;
+    const mine = positions.subarray(from, to);
+    if (!ascends(mine, times)) mine.sort((a, b) => times[a]! - times[b]!);
+    const sorted = new Float64Array(mine.length);
+    for (let i = 0; i < mine.length; i++) sorted[i] = times[mine[i]!]!;
+    fold(labels, entity, mine, sorted);
+  }
+}
+
+function ascends(positions: Int32Array, times: Float64Array): boolean {
+  for (let i = 1; i < positions.length; i++) if (times[positions[i]!]! < times[positions[i - 1]!]!) return false;
+  return true;
+}
+
+/** Reads all labels of an entity from its events, which are given by their positions in the share, by time. */
+type Fold = (labels: LabelGroups, entity: number, positions: Int32Array, times: Float64Array) => void;
+
+function createFold(
+  layout: ViewLayout,
+  share: EventShare,
+  inputs: readonly (ColumnValues | null)[],
+  wheres: readonly (Uint8Array | null)[],
+  groups: readonly Group[],
+): Fold {
+  const foundSince = foundFrom(layout);
+  const { orders } = share;
+  const order: Omit<OrderedValue, "value"> = {
+    eventTime: 0,
+    version: null,
+    ingestedAt: 0,
+    hash0: 0,
+    hash1: 0,
+    hash2: 0,
+    hash3: 0,
+  };
+
+  /** Adds the events with places in [from, to) of the entity's. */
+  function addEvents(group: Group, state: unknown, positions: Int32Array, from: number, to: number): unknown {
+    const { aggregation } = group;
+    const input = group.input < 0 ? null : inputs[group.input]!;
+    const where = group.where < 0 ? null : wheres[group.where]!;
+    for (let place = from; place < to; place++) {
+      const event = positions[place]!;
+      if (where !== null && where[event] === 0) continue;
+      let value: Value = input === null ? null : input[event]!;
+      if (Number.isNaN(value)) value = null;
+      if (value === null && !aggregation.takesNulls) continue;
+      if (orders !== null) {
+        order.eventTime = share.times[event]!;
+        order.version = orders.versions === null ? null : orders.versions[event]!;
+        order.ingestedAt = orders.ingestedAt[event]!;
+        order.hash0 = orders.hashes[event * 4]!;
+        order.hash1 = orders.hashes[event * 4 + 1]!;
+        order.hash2 = orders.hashes[event * 4 + 2]!;
+        order.hash3 = orders.hashes[event * 4 + 3]!;
+      }
+      state = aggregation.add(state, value, order);
+    }
+    return state;
+  }
+
+  /** As `addEvents`, of items of a level: events, or blocks of BLOCK items of the level below. */
+  function addItems(
+    group: Group,
+    state: unknown,
+    positions: Int32Array,
+    level: number,
+    from: number,
+    to: number,
+  ): unknown {
+    if (to - from < 2 * BLOCK) {
+      if (level === 0) return addEvents(group, state, positions, from, to);
+      for (let item = from; item < to; item++) {
+        state = group.aggregation.merge(state, blockOf(group, positions, level, item));
+      }
+      return state;
+    }
+    const firstBlock = Math.ceil(from / BLOCK);
+    const lastBlock = Math.floor(to / BLOCK);
+    state = addItems(group, state, positions, level, from, firstBlock * BLOCK);
+    state = addItems(group, state, positions, level, lastBlock * BLOCK, to);
+    return addItems(group, state, positions, level + 1, firstBlock, lastBlock);
+  }
+
+  function blockOf(group: Group, positions: Int32Array, level: number, block: number): unknown {
+    group.blocks[level] ??= [];
+    const blocks = group.blocks[level]!;
+    blocks[block] ??= addItems(
+      group,
+      group.aggregation.create(),
+      positions,
+      level - 1,
+      block * BLOCK,
+      (block + 1) * BLOCK,
+    );
+    return blocks[block];
+  }
+
+  return (labels, entity, positions, times) => {
+    const first = labels.starts[entity]!;
+    const last = labels.starts[entity + 1]!;
+    for (const group of groups) {
+      const { aggregation, windows } = group;
+      group.blocks.length = 0;
+      let always = aggregation.create();
+      let folded = 0;
+      let end = 0;
+      for (let label = first; label < last; label++) {
+        const time = labels.times[label]!;
+        const row = labels.rows[label]!;
+        end = firstFrom(times, end, times.length, time);
+        const newest = end === 0 ? Number.NEGATIVE_INFINITY : times[end - 1]!;
+        const found = end > 0 && newest >= foundSince(time);
+        let state: unknown = null;
+        let begin = end;
+        for (let w = 0; w < windows.length; w++) {
+          const { windowMs, hopMs, reads } = windows[w]!;
+          if (windowMs === null) {
+            always = addItems(group, always, positions, 0, folded, end);
+            folded = end;
+            for (const read of reads) readAlways(read, aggregation, always, time, row, found);
+            continue;
+          }
+          const from = firstFrom(times, 0, begin, floorTo(time - windowMs, hopMs));
+          state ??= aggregation.create();
+          if (from < begin) state = addItems(group, state, positions, 0, from, begin);
+          begin = from;
+          for (let r = 0; r < reads.length; r++) {
+            const { feature, values, statuses } = reads[r]!;
+            const value = feature.aggregation.finish(state);
+            values[row] = value === null && feature.default !== undefined ? feature.default : value;
+            statuses[row] = !found ? "NOT_FOUND" : value === null ? "NULL_VALUE" : "PRESENT";
+          }
+        }
+      }
+    }
+  };
+}
+
+function readAlways(
+  { feature, values, statuses }: Read,
+  aggregation: Aggregation,
+  state: unknown,
+  time: number,
+  row: number,
+  found: boolean,
+): void {
+  const { ttlMs } = feature;
+  let value: Value;
+  let outside = false;
+  if (ttlMs === null) {
+    value = feature.aggregation.finish(state);
+  } else {
+    const at = feature.eventTimeOf!(state);
+    const isValid = at !== null && at >= time - ttlMs;
+    outside = !isValid && at !== null && at >= time - 2 * ttlMs;
+    value = feature.aggregation.finish(isValid ? state : aggregation.create());
+  }
+  values[row] = value === null && feature.default !== undefined ? feature.default : value;
+  statuses[row] = !found ? "NOT_FOUND" : outside ? "OUTSIDE_MAX_AGE" : value === null ? "NULL_VALUE" : "PRESENT";
+}
