@@ -1,0 +1,104 @@
+import type { PoolClient } from "pg";
+import type { Value } from "../../definitions/value.ts";
+import type { LoggedEvent } from "../../feature_engineering/engine/event-log.ts";
+import type { HistoryQuery } from "./offline-store.ts";
+import { copyIn, copySlices } from "./postgres-copy.ts";
+import type { PostgresDatabase } from "./postgres-database.ts";
+import type { PostgresEventTable } from "./postgres-event-table.ts";
+import type { PostgresSources } from "./postgres-sources.ts";
+import { quoted } from "./postgres-text.ts";
+import { nextMoment, timeLiteral } from "./postgres-time.ts";
+
+/** The log's reading side. Each reading has a connection of its own and sees the log as it was when it began. */
+export interface PostgresEventReader {
+  read(source: string, partitionId: number, after: number, upTo: number): AsyncIterable<readonly LoggedEvent[]>;
+  history(query: HistoryQuery): AsyncIterable<readonly LoggedEvent[]>;
+}
+
+export function postgresEventReader(database: PostgresDatabase, sources: PostgresSources): PostgresEventReader {
+  /** Streams what the statement selects; `prepare` runs before it, in the same transaction. */
+  async function* stream(
+    table: PostgresEventTable,
+    rest: string,
+    prepare?: (client: PoolClient) => Promise<void>,
+  ): AsyncGenerator<readonly LoggedEvent[]> {
+    const { client, release } = await database.reader();
+    let isIdle = false;
+    try {
+      // It goes at the caller's pace.
+      await client.query("BEGIN; SET LOCAL statement_timeout = 0");
+      await prepare?.(client);
+      const parser = table.parser();
+      const copy = client.query(
+        database.api.copyTo(`COPY (SELECT ${table.selection} FROM ${table.name} e ${rest}) TO STDOUT (FORMAT binary)`),
+      );
+      for await (const bytes of copy) {
+        const events = parser.push(bytes as Buffer);
+        if (events.length > 0) yield events;
+      }
+      await client.query("COMMIT");
+      isIdle = true;
+    } catch (cause) {
+      database.checkOpen();
+      throw database.error(cause);
+    } finally {
+      release(isIdle);
+    }
+  }
+
+  async function* read(
+    sourceName: string,
+    partitionId: number,
+    after: number,
+    upTo: number,
+  ): AsyncGenerator<readonly LoggedEvent[]> {
+    const { table } = await sources.get(sourceName);
+    const to = Math.floor(Math.min(upTo, Number.MAX_SAFE_INTEGER));
+    const from = Math.floor(Math.max(after, Number.MIN_SAFE_INTEGER));
+    yield* stream(
+      table,
+      `WHERE e._partition_id = ${Math.floor(partitionId)} AND e._offset > ${from} AND e._offset <= ${to} ORDER BY e._offset`,
+    );
+  }
+
+  async function* history(query: HistoryQuery): AsyncGenerator<readonly LoggedEvent[]> {
+    const { table } = await sources.get(query.source);
+    const { keyColumns, keys, from, before } = query;
+    if (keys !== null && keys.length === 0) return;
+    const names = keyColumns.map((name) => `e.${quoted(name)}`);
+    const conditions = names.map((name) => `${name} IS NOT NULL`);
+    if (from !== null) conditions.push(`e._event_time >= ${timeLiteral(from)}`);
+    if (before !== null) conditions.push(`e._event_time < ${timeLiteral(before)}`);
+    const moment =
+      query.knowledge === "event_time" ? "e._event_time" : `greatest(${nextMoment("e._event_time")}, e._ingested_at)`;
+    const order = [...names, moment, "e._partition_id", "e._offset"].join(", ");
+    const where = `WHERE ${conditions.join(" AND ")} ORDER BY ${order}`;
+    if (keys === null) {
+      yield* stream(table, where);
+      return;
+    }
+    const on = names.map((name, index) => `${name} = w.k${index}`).join(" AND ");
+    yield* stream(table, `JOIN (SELECT DISTINCT * FROM wanted_keys) w ON ${on} ${where}`, (client) =>
+      keepKeys(client, table, keyColumns, keys),
+    );
+  }
+
+  /** The wanted keys as a table of the transaction's own. */
+  async function keepKeys(
+    client: PoolClient,
+    table: PostgresEventTable,
+    keyColumns: readonly string[],
+    keys: readonly (readonly Value[])[],
+  ): Promise<void> {
+    const fields = keyColumns.map((name, index) => ({
+      column: table.columns.get(name)!,
+      value: (key: readonly Value[]) => key[index]!,
+    }));
+    const definition = fields.map(({ column }, index) => `k${index} ${column.sql}`).join(", ");
+    await client.query(`CREATE TEMP TABLE wanted_keys (${definition}) ON COMMIT DROP`);
+    await copyIn(database.api, client, "COPY wanted_keys FROM STDIN (FORMAT binary)", copySlices(fields, keys));
+    await client.query("ANALYZE wanted_keys");
+  }
+
+  return { read, history };
+}

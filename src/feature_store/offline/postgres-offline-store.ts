@@ -1,0 +1,47 @@
+import type { OfflineStore } from "./offline-store.ts";
+import { openPostgres, type PostgresOfflineStoreOptions } from "./postgres-database.ts";
+import { postgresEventReader } from "./postgres-event-reader.ts";
+import { postgresEventWriter } from "./postgres-event-writer.ts";
+import { postgresRecords } from "./postgres-records.ts";
+import { postgresSources } from "./postgres-sources.ts";
+
+export type { PostgresOfflineStoreOptions };
+
+/**
+ * An {@link OfflineStore} in a schema of a PostgreSQL database (13 or newer), for as many processes as needed. Each
+ * source is a table `events_<source>` of its declared columns, partitioned by event time, with the log's own columns
+ * before them: `_event_time` and `_ingested_at`, `_offset`, `_payload_hash`, `_partition_id`, `_version` or, of int64,
+ * `_version_int64`, and with a declared id `_event_id`.
+ *
+ * A commit is on the server's disk when it returns, and so is `setApplied`. Each reader has a connection of its own and
+ * sees the log as it was when it began. Calls that may be repeated wait for a server that is away.
+ *
+ * Throws `OFFLINE_STORE_UNAVAILABLE` (no server, wrong password, no such database, disk full, a newer layout, `pg` not
+ * installed, closed), `OFFLINE_STORE_BUSY` (no connection in time, a statement took too long) and
+ * `OFFLINE_STORE_CORRUPT`.
+ */
+export async function postgresOfflineStore(options: PostgresOfflineStoreOptions): Promise<OfflineStore> {
+  const database = await openPostgres(options);
+  const sources = postgresSources(database);
+  const records = postgresRecords(database);
+  const writer = postgresEventWriter(database, sources, records);
+  const reader = postgresEventReader(database, sources);
+  return {
+    capabilities: { persistent: true, multiProcess: true },
+    prepareSource: sources.prepare,
+    own: writer.own,
+    commit: writer.commit,
+    partitions: writer.partitions,
+    read: reader.read,
+    history: reader.history,
+    applied: writer.applied,
+    setApplied: writer.setApplied,
+    seenPushes: records.seenPushes,
+    deadLetters: records.deadLetters,
+    removeDeadLetters: records.removeDeadLetters,
+    putDocument: records.putDocument,
+    documents: records.documents,
+    close: database.close,
+    [Symbol.asyncDispose]: database.close,
+  };
+}
