@@ -1,6 +1,6 @@
 import type { ColumnTypeSpec, Value } from "../../definitions/value.ts";
 import { fromStoredText, needsEscape, toStoredText } from "./postgres-text.ts";
-import { readTime, writeTime } from "./postgres-time.ts";
+import { readTime, timeText, writeTime } from "./postgres-time.ts";
 
 /** Bytes that grow: what a COPY sends. */
 export interface CopyBytes {
@@ -38,6 +38,12 @@ export function reserve(out: CopyBytes, more: number): void {
   out.bytes.copy(bytes, 0, 0, out.at);
   out.bytes = bytes;
   out.view = viewOf(bytes);
+}
+
+/** A value as PostgreSQL reads it from text, for a parameter or, quoted, a constant of its column's type. */
+export function valueText(type: ColumnTypeSpec, value: Value): string {
+  if (type.kind === "timestamp") return timeText(value as number);
+  return toStoredText(String(value).toWellFormed());
 }
 
 /** A value of any column, with its null. */

@@ -41,6 +41,19 @@ export async function copyIn(
   await ended;
 }
 
+/** What a query selects, in batches of rows as they come. To be run to the end, or the connection to be ended. */
+export async function* copyOut<Row>(
+  { copyTo }: PostgresApi,
+  client: PoolClient,
+  select: string,
+  parser: CopyParser<Row>,
+): AsyncGenerator<Row[]> {
+  for await (const bytes of client.query(copyTo(`COPY (${select}) TO STDOUT (FORMAT binary)`))) {
+    const rows = parser.push(bytes as Buffer);
+    if (rows.length > 0) yield rows;
+  }
+}
+
 /** One column of what is copied. */
 export interface CopyField<Row> {
   readonly column: PostgresColumn;

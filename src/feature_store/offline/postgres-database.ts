@@ -2,7 +2,7 @@ import type { ConnectionOptions } from "node:tls";
 import type { Pool, PoolClient } from "pg";
 import type { from as CopyFrom, to as CopyTo } from "pg-copy-streams";
 import { storeError } from "../store-error.ts";
-import { isConnectionLoss, postgresClosed, postgresError } from "./postgres-error.ts";
+import { isConnectionLoss, outcomeUnknown, postgresClosed, postgresError } from "./postgres-error.ts";
 import { type Lane, lane } from "./postgres-lane.ts";
 import { migratePostgres } from "./postgres-migrations.ts";
 import { quoted } from "./postgres-text.ts";
@@ -57,7 +57,7 @@ export interface PostgresDatabase {
   use<Result>(job: (client: PoolClient) => Promise<Result>): Promise<Result>;
   /** As `use`, repeated while the server is away: for jobs that may run twice. */
   repeatable<Result>(job: (client: PoolClient, attempt: number) => Promise<Result>): Promise<Result>;
-  /** As `repeatable`, in one transaction. */
+  /** In one transaction; repeated while the server is away, unless the COMMIT was under way. */
   transaction<Result>(job: (client: PoolClient) => Promise<Result>): Promise<Result>;
   /** A connection without a time limit for statements, for a reading that ends with `release`. */
   reader(): Promise<PostgresReader>;
@@ -208,13 +208,18 @@ function postgresDatabase(
     checkOpen,
     use,
     repeatable,
-    transaction: (job) =>
-      repeatable(async (client) => {
+    async transaction(job) {
+      let isCommitting = false;
+      return repeatable(async (client) => {
+        // Whether it took effect is not known: once more might do it twice.
+        if (isCommitting) throw outcomeUnknown(place);
         await client.query("BEGIN");
         const result = await job(client);
+        isCommitting = true;
         await client.query("COMMIT");
         return result;
-      }),
+      });
+    },
     async reader() {
       checkOpen();
       await readers.enter();

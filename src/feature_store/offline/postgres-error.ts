@@ -92,6 +92,14 @@ export function postgresError(cause: unknown, place: string): MillraceError {
   return storeError("OFFLINE_STORE_UNAVAILABLE", `The offline store ${place} failed: ${text}.`, options);
 }
 
+export function outcomeUnknown(place: string): MillraceError {
+  return storeError(
+    "OFFLINE_STORE_UNAVAILABLE",
+    `The connection to the offline store ${place} was lost while it committed: whether it did is unknown. Look, and try again.`,
+    { kind: "operational", details: { place } },
+  );
+}
+
 export function postgresClosed(place: string): MillraceError {
   return storeError("OFFLINE_STORE_UNAVAILABLE", `The offline store ${place} is closed: open a new one.`);
 }

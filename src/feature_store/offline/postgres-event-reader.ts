@@ -1,41 +1,36 @@
 import type { PoolClient } from "pg";
 import type { Value } from "../../definitions/value.ts";
 import type { LoggedEvent } from "../../feature_engineering/engine/event-log.ts";
-import type { HistoryQuery } from "./offline-store.ts";
-import { copyIn, copySlices } from "./postgres-copy.ts";
+import type { EntityKeysQuery, HistoryQuery } from "./offline-store.ts";
+import { valueText } from "./postgres-column.ts";
+import { type CopyParser, copyIn, copyOut, copyParser, copySlices } from "./postgres-copy.ts";
 import type { PostgresDatabase } from "./postgres-database.ts";
 import type { PostgresEventTable } from "./postgres-event-table.ts";
 import type { PostgresSources } from "./postgres-sources.ts";
-import { quoted } from "./postgres-text.ts";
+import { quoted, textLiteral } from "./postgres-text.ts";
 import { nextMoment, timeLiteral } from "./postgres-time.ts";
 
 /** The log's reading side. Each reading has a connection of its own and sees the log as it was when it began. */
 export interface PostgresEventReader {
   read(source: string, partitionId: number, after: number, upTo: number): AsyncIterable<readonly LoggedEvent[]>;
   history(query: HistoryQuery): AsyncIterable<readonly LoggedEvent[]>;
+  entityKeys(query: EntityKeysQuery): AsyncIterable<readonly (readonly Value[])[]>;
 }
 
 export function postgresEventReader(database: PostgresDatabase, sources: PostgresSources): PostgresEventReader {
-  /** Streams what the statement selects; `prepare` runs before it, in the same transaction. */
-  async function* stream(
-    table: PostgresEventTable,
-    rest: string,
+  /** Streams what a query selects; `prepare` runs before it, in the same transaction. */
+  async function* stream<Row>(
+    select: string,
+    parser: CopyParser<Row>,
     prepare?: (client: PoolClient) => Promise<void>,
-  ): AsyncGenerator<readonly LoggedEvent[]> {
+  ): AsyncGenerator<Row[]> {
     const { client, release } = await database.reader();
     let isIdle = false;
     try {
       // It goes at the caller's pace.
       await client.query("BEGIN; SET LOCAL statement_timeout = 0");
       await prepare?.(client);
-      const parser = table.parser();
-      const copy = client.query(
-        database.api.copyTo(`COPY (SELECT ${table.selection} FROM ${table.name} e ${rest}) TO STDOUT (FORMAT binary)`),
-      );
-      for await (const bytes of copy) {
-        const events = parser.push(bytes as Buffer);
-        if (events.length > 0) yield events;
-      }
+      yield* copyOut(database.api, client, select, parser);
       await client.query("COMMIT");
       isIdle = true;
     } catch (cause) {
@@ -44,6 +39,14 @@ export function postgresEventReader(database: PostgresDatabase, sources: Postgre
     } finally {
       release(isIdle);
     }
+  }
+
+  function events(
+    table: PostgresEventTable,
+    rest: string,
+    prepare?: (client: PoolClient) => Promise<void>,
+  ): AsyncGenerator<LoggedEvent[]> {
+    return stream(`SELECT ${table.selection} FROM ${table.name} e ${rest}`, table.parser(), prepare);
   }
 
   async function* read(
@@ -55,7 +58,7 @@ export function postgresEventReader(database: PostgresDatabase, sources: Postgre
     const { table } = await sources.get(sourceName);
     const to = Math.floor(Math.min(upTo, Number.MAX_SAFE_INTEGER));
     const from = Math.floor(Math.max(after, Number.MIN_SAFE_INTEGER));
-    yield* stream(
+    yield* events(
       table,
       `WHERE e._partition_id = ${Math.floor(partitionId)} AND e._offset > ${from} AND e._offset <= ${to} ORDER BY e._offset`,
     );
@@ -74,12 +77,32 @@ export function postgresEventReader(database: PostgresDatabase, sources: Postgre
     const order = [...names, moment, "e._partition_id", "e._offset"].join(", ");
     const where = `WHERE ${conditions.join(" AND ")} ORDER BY ${order}`;
     if (keys === null) {
-      yield* stream(table, where);
+      yield* events(table, where);
       return;
     }
     const on = names.map((name, index) => `${name} = w.k${index}`).join(" AND ");
-    yield* stream(table, `JOIN (SELECT DISTINCT * FROM wanted_keys) w ON ${on} ${where}`, (client) =>
+    yield* events(table, `JOIN (SELECT DISTINCT * FROM wanted_keys) w ON ${on} ${where}`, (client) =>
       keepKeys(client, table, keyColumns, keys),
+    );
+  }
+
+  async function* entityKeys({ source, keyColumns, after }: EntityKeysQuery): AsyncGenerator<Value[][]> {
+    const { table } = await sources.get(source);
+    const names = keyColumns.map(quoted);
+    const conditions = names.map((name) => `${name} IS NOT NULL`);
+    if (after !== null) {
+      const values = keyColumns.map((name, index) => {
+        const { type } = table.declaration.columns.find((column) => column.name === name)!;
+        return `${textLiteral(valueText(type, after[index]!))}::${table.columns.get(name)!.sql}`;
+      });
+      conditions.push(`(${names.join(", ")}) > (${values.join(", ")})`);
+    }
+    const list = names.join(", ");
+    const select = `SELECT DISTINCT ${list} FROM ${table.name} WHERE ${conditions.join(" AND ")} ORDER BY ${list}`;
+    const columns = keyColumns.map((name) => table.columns.get(name)!);
+    yield* stream(
+      select,
+      copyParser(columns, (key) => key),
     );
   }
 
@@ -100,5 +123,5 @@ export function postgresEventReader(database: PostgresDatabase, sources: Postgre
     await client.query("ANALYZE wanted_keys");
   }
 
-  return { read, history };
+  return { read, history, entityKeys };
 }

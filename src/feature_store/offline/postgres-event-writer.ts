@@ -9,6 +9,7 @@ import { idConflict } from "./id-conflict.ts";
 import { partitionFenced } from "./offline-store-errors.ts";
 import { copyIn } from "./postgres-copy.ts";
 import type { PostgresDatabase } from "./postgres-database.ts";
+import type { PostgresErasure } from "./postgres-erasure.ts";
 import { codeOf, isCollision } from "./postgres-error.ts";
 import { sortByKnownIds } from "./postgres-known-events.ts";
 import type { PostgresRecords } from "./postgres-records.ts";
@@ -38,6 +39,11 @@ interface PartitionRow {
   readonly committed: string;
 }
 
+interface LockedRow {
+  readonly committed: string;
+  readonly erasures: string;
+}
+
 /** Commits that look for known ids before they insert, after one that met some. */
 const LOOK_FIRST = 20;
 /** How often a commit that collides with those of other processes begins again. */
@@ -49,6 +55,7 @@ export function postgresEventWriter(
   database: PostgresDatabase,
   sources: PostgresSources,
   records: PostgresRecords,
+  erasure: PostgresErasure,
 ): PostgresEventWriter {
   const { schema } = database;
   const doubts = new Map<number, Doubt>();
@@ -106,19 +113,22 @@ export function postgresEventWriter(
     const { table } = source;
     await source.parts.ensure(client, request.events);
     const locked = await client.query(
-      `BEGIN; SELECT owner_epoch, committed FROM ${schema}.partitions
+      `BEGIN; ${erasure.holdOff}; SELECT committed, ${erasure.version} AS erasures FROM ${schema}.partitions
        WHERE partition_id = ${owned.partitionId} AND owner_epoch = ${owned.ownerEpoch} FOR NO KEY UPDATE`,
     );
-    const [row] = (locked as unknown as { rows: PartitionRow[] }[])[1]!.rows;
+    const [row] = (locked as unknown as { rows: LockedRow[] }[])[2]!.rows;
     if (row === undefined) throw partitionFenced(owned);
     const committed = Number(row.committed);
     const settled = settle(owned, committed);
+    const { filter, count } = await erasure.at(client, row.erasures);
+    const erasures = count === 0 ? {} : { erasures: count };
     const isNew = ({ offset }: { readonly offset: number }): boolean => offset > committed;
     if (lastOffset <= committed) {
       await client.query("COMMIT");
-      return settled ?? { inserted: [], duplicates: 0, conflicts: 0 };
+      return settled ?? { inserted: [], duplicates: 0, conflicts: 0, ...erasures };
     }
-    const events = request.events.every(isNew) ? request.events : request.events.filter(isNew);
+    const sent = request.events.every(isNew) ? request.events : request.events.filter(isNew);
+    const events = filter.events(table.declaration, sent);
     const letters = request.deadLetters.filter(isNew);
     const looks = table.declaration.hasId && source.lookFirst > 0;
     if (looks) source.lookFirst--;
@@ -133,7 +143,7 @@ export function postgresEventWriter(
     if (letters.length > 0) await records.insertDeadLetters(client, letters);
     const pushes = request.pushes ?? [];
     if (pushes.length > 0) await records.insertPushes(client, owned.source, pushes);
-    const result = joined(settled, { inserted, duplicates, conflicts: conflicts.length });
+    const result = joined(settled, { inserted, duplicates, conflicts: conflicts.length, ...erasures });
     doubts.set(owned.partitionId, { ownerEpoch: owned.ownerEpoch, lastOffset, result });
     await client.query(
       `UPDATE ${schema}.partitions SET committed = ${lastOffset} WHERE partition_id = ${owned.partitionId}; COMMIT`,
@@ -211,6 +221,7 @@ function ownedPartition(source: string, partition: string, row: Omit<PartitionRo
 function joined(first: LogCommitResult | null, second: LogCommitResult): LogCommitResult {
   if (first === null) return second;
   return {
+    ...second,
     inserted: [...first.inserted, ...second.inserted],
     duplicates: first.duplicates + second.duplicates,
     conflicts: first.conflicts + second.conflicts,

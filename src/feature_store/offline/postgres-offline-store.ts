@@ -1,7 +1,9 @@
 import type { OfflineStore } from "./offline-store.ts";
 import { openPostgres, type PostgresOfflineStoreOptions } from "./postgres-database.ts";
+import { postgresErasure } from "./postgres-erasure.ts";
 import { postgresEventReader } from "./postgres-event-reader.ts";
 import { postgresEventWriter } from "./postgres-event-writer.ts";
+import { postgresPredictions } from "./postgres-predictions.ts";
 import { postgresRecords } from "./postgres-records.ts";
 import { postgresSources } from "./postgres-sources.ts";
 
@@ -24,7 +26,8 @@ export async function postgresOfflineStore(options: PostgresOfflineStoreOptions)
   const database = await openPostgres(options);
   const sources = postgresSources(database);
   const records = postgresRecords(database);
-  const writer = postgresEventWriter(database, sources, records);
+  const erasure = postgresErasure(database, sources);
+  const writer = postgresEventWriter(database, sources, records, erasure);
   const reader = postgresEventReader(database, sources);
   return {
     capabilities: { persistent: true, multiProcess: true },
@@ -34,6 +37,7 @@ export async function postgresOfflineStore(options: PostgresOfflineStoreOptions)
     partitions: writer.partitions,
     read: reader.read,
     history: reader.history,
+    entityKeys: reader.entityKeys,
     applied: writer.applied,
     setApplied: writer.setApplied,
     seenPushes: records.seenPushes,
@@ -41,6 +45,11 @@ export async function postgresOfflineStore(options: PostgresOfflineStoreOptions)
     removeDeadLetters: records.removeDeadLetters,
     putDocument: records.putDocument,
     documents: records.documents,
+    erase: erasure.erase,
+    tombstones: erasure.tombstones,
+    finishErasure: erasure.finishErasure,
+    extendTombstones: erasure.extendTombstones,
+    ...postgresPredictions(database, erasure),
     close: database.close,
     [Symbol.asyncDispose]: database.close,
   };

@@ -3,7 +3,7 @@ import type { AcceptedPush, DeadLetter } from "../../feature_engineering/engine/
 import type { OfflineStore, StoredDeadLetter } from "./offline-store.ts";
 import type { PostgresDatabase } from "./postgres-database.ts";
 import { fromStoredText, toStoredText } from "./postgres-text.ts";
-import { timeText } from "./postgres-time.ts";
+import { millis, timeText } from "./postgres-time.ts";
 
 /** What the store keeps beside events: dead letters, accepted pushes, documents. */
 export interface PostgresRecords
@@ -37,8 +37,6 @@ interface PushRow {
 
 /** Pushes that nobody asks for any more are removed this often, milliseconds. */
 const PUSH_SWEEP_MS = 600_000;
-/** Epoch milliseconds, exactly, of a `timestamptz`. */
-const millis = (column: string): string => `round(extract(epoch FROM ${column}) * 1000)::double precision`;
 
 export function postgresRecords(database: PostgresDatabase): PostgresRecords {
   const { schema } = database;

@@ -19,6 +19,8 @@ export interface PostgresSource {
 export interface PostgresSources {
   /** Throws `SOURCE_UNKNOWN`. */
   get(source: string): Promise<PostgresSource>;
+  /** Within a job: null if there is none. */
+  find(client: PoolClient, source: string): Promise<PostgresSource | null>;
   prepare(declaration: SourceTable): Promise<void>;
 }
 
@@ -105,16 +107,22 @@ export function postgresSources(database: PostgresDatabase): PostgresSources {
     return { ...before, declaration: text };
   }
 
+  async function find(client: PoolClient, source: string): Promise<PostgresSource | null> {
+    const known = sources.get(source);
+    if (known !== undefined) return known;
+    // Another process may have prepared it.
+    const found = await stored(client, source);
+    return found === undefined ? null : keep(JSON.parse(found.declaration) as SourceTable, found);
+  }
+
   return {
     async get(source) {
       database.checkOpen();
-      const known = sources.get(source);
-      if (known !== undefined) return known;
-      // Another process may have prepared it.
-      const found = await database.repeatable((client) => stored(client, source));
-      if (found === undefined) throw sourceUnknown(source);
-      return keep(JSON.parse(found.declaration) as SourceTable, found);
+      const found = sources.get(source) ?? (await database.repeatable((client) => find(client, source)));
+      if (found === null) throw sourceUnknown(source);
+      return found;
     },
+    find,
     async prepare(declaration) {
       const made = await database.transaction(async (client) => {
         await client.query("SELECT pg_advisory_xact_lock(hashtextextended($1, 2))", [

@@ -60,6 +60,11 @@ export function timeText(milliseconds: number): string {
   return `${day} ${clock}.${fraction}+00${year > 0 ? "" : " BC"}`;
 }
 
+/** Epoch milliseconds, exactly, of a plain `timestamptz`, as SQL. */
+export function millis(time: string): string {
+  return `round(extract(epoch FROM ${time}) * 1000)::double precision`;
+}
+
 /** The moment from which a reader counts an event by its time, one millisecond later, as SQL. */
 export function nextMoment(time: string): string {
   return `${time} + CASE WHEN ${time} < ${timeLiteral(OLDEST_PLAIN)} THEN interval '1 microsecond' ELSE interval '1 millisecond' END`;
