@@ -144,7 +144,8 @@ test.each([
 
 test("every package that layers.json names is a dependency, and every dependency has its place there", () => {
   const { packages } = JSON.parse(readFileSync(path.join(repository, "layers.json"), "utf8"));
-  const { dependencies } = JSON.parse(readFileSync(path.join(repository, "package.json"), "utf8"));
+  const manifest = JSON.parse(readFileSync(path.join(repository, "package.json"), "utf8"));
+  const dependencies = { ...manifest.dependencies, ...manifest.optionalDependencies, ...manifest.peerDependencies };
   expect(Object.keys(packages).sort()).toEqual(Object.keys(dependencies).sort());
 });
 
