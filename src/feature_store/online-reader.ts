@@ -2,12 +2,12 @@ import { millraceError } from "../definitions/errors.ts";
 import type { Value } from "../definitions/value.ts";
 import { createByteWriter } from "../feature_engineering/encoding/byte-writer.ts";
 import { encodeEntityKey } from "../feature_engineering/encoding/entity-key.ts";
-import type { StoredValue, ValueKey } from "../feature_engineering/engine/feature-sink.ts";
-import { decodeEntityState, type EntityState } from "../feature_engineering/windows/entity-state.ts";
+import type { ValueKey } from "../feature_engineering/engine/feature-sink.ts";
 import {
+  createFeatureReader,
   createViewReading,
+  type FeatureReader,
   type FeatureStatus,
-  readFeatures,
   type ViewReading,
 } from "../feature_engineering/windows/read-features.ts";
 import type { OnlineStore } from "./online/online-store.ts";
@@ -45,13 +45,14 @@ export interface OnlineReader {
   ): Promise<OnlineInputs>;
 }
 
-/** How many decoded values are kept, by key and revision: a value whose revision is unchanged is not decoded again. */
-const DECODED_CAPACITY = 10_000;
+interface LookupReader {
+  readonly reader: FeatureReader;
+  readonly reading: ViewReading;
+}
 
 export function createOnlineReader(store: OnlineStore): OnlineReader {
   const out = createByteWriter(256);
-  const readings = new WeakMap<ServiceRuntime, ViewReading[]>();
-  let decoded = new Map<string, { revision: number; state: EntityState }>();
+  const readers = new WeakMap<ServiceRuntime, LookupReader[]>();
 
   /** The keys of all rows and lookups that have one, and per row and lookup where its key is; −1 for a null key. */
   function keysOf(
@@ -74,28 +75,26 @@ export function createOnlineReader(store: OnlineStore): OnlineReader {
     return { keys, places };
   }
 
-  /** Never stale: the revision that was just read says whether the decoded form is still the value. */
-  function decode(service: ServiceRuntime, lookup: number, key: ValueKey, value: StoredValue): EntityState {
-    const { layout, keyspace } = service.lookups[lookup]!.runtime;
-    let id = `${keyspace}|`;
-    for (const byte of key.key) id += String.fromCharCode(byte);
-    const known = decoded.get(id);
-    if (known !== undefined && known.revision === value.revision) return known.state;
-    const state = decodeEntityState(layout, value.bytes);
-    if (decoded.size >= DECODED_CAPACITY) decoded = new Map();
-    decoded.set(id, { revision: value.revision, state });
-    return state;
+  function readersOf(service: ServiceRuntime): LookupReader[] {
+    let found = readers.get(service);
+    if (found === undefined) {
+      found = service.lookups.map(({ runtime: { layout }, reads }) => ({
+        reader: createFeatureReader(
+          layout,
+          reads.map((read) => read.feature),
+        ),
+        reading: createViewReading(layout),
+      }));
+      readers.set(service, found);
+    }
+    return found;
   }
 
   return {
     async read(service, lookups, time, exact, expiredBefore) {
       const { keys, places } = keysOf(service, lookups);
       const stored = store.readSync === undefined ? await store.read(keys) : store.readSync(keys);
-      let scratch = readings.get(service);
-      if (scratch === undefined) {
-        scratch = service.lookups.map((lookup) => createViewReading(lookup.runtime.layout));
-        readings.set(service, scratch);
-      }
+      const scratch = readersOf(service);
       const inputs: Value[][] = [];
       const statuses: FeatureStatus[][] = [];
       const headOverlap: boolean[] = [];
@@ -109,9 +108,9 @@ export function createOnlineReader(store: OnlineStore): OnlineReader {
           const { runtime, reads } = service.lookups[l]!;
           const at = places[row * service.lookups.length + l]!;
           const value = at < 0 ? null : (stored[at] ?? null);
-          const state = value === null ? null : decode(service, l, keys[at]!, value);
-          const reading = scratch[l]!;
-          readFeatures(runtime.layout, state, time, reading, expiredBefore(runtime.keyspace));
+          const { reader, reading } = scratch[l]!;
+          if (value === null) reader.fromState(null, time, reading, expiredBefore(runtime.keyspace));
+          else reader.fromBytes(value.bytes, time, reading);
           if (reading.tooOld) throw tooOld(runtime.layout.view.name, time);
           if (reading.headOverlap) {
             if (exact) throw tooEarly(runtime.layout.view.name, time);
@@ -119,7 +118,7 @@ export function createOnlineReader(store: OnlineStore): OnlineReader {
           }
           if (reading.found) {
             hits++;
-            eventTimes[row * service.lookups.length + l] = state!.maxEventTime;
+            eventTimes[row * service.lookups.length + l] = reading.maxEventTime;
           }
           for (const { feature, slot } of reads) {
             values[slot] = reading.values[feature]!;

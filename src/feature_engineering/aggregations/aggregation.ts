@@ -44,4 +44,8 @@ export interface Aggregation<State = unknown> {
   finish(state: State): Value;
   encode(state: State, out: ByteWriter): void;
   decode(input: ByteReader): State;
+  /** The same as `merge(into, decode(input))` without making the decoded state, where that is cheaper. */
+  readonly mergeEncoded?: (into: State, input: ByteReader) => State;
+  /** The same as `decode`, for a state that is not needed, where that is cheaper. */
+  readonly skip?: (input: ByteReader) => void;
 }

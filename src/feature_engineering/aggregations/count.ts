@@ -11,4 +11,5 @@ export const countAggregation: Aggregation<number> = {
   finish: (state) => state,
   encode: (state, out) => out.varint(state),
   decode: (input) => input.varint(),
+  mergeEncoded: (into, input) => into + input.varint(),
 };

@@ -166,16 +166,28 @@ function takeNearest(partials: number[]): number {
 
 export function decodeExact(input: ByteReader): ExactSum {
   const sum = createExactSum();
+  mergeEncodedExact(sum, input);
+  return sum;
+}
+
+/** Adds an encoded sum exactly. */
+export function mergeEncodedExact(into: ExactSum, input: ByteReader): void {
   const header = input.varint();
-  if ((header & 2) !== 0) sum.hi = input.zigzag();
+  if ((header & 2) !== 0) addAtHi(into, input.zigzag());
   const count = Math.floor(header / 4);
   for (let index = 0; index < count; index++) {
     const x = input.f64();
     if (!Number.isFinite(x)) throw malformedBytes(`a sum of ${x}`, input.position - 8);
-    if (index === 0) addAtHi(sum, x);
-    else if (index === 1) addAtMid(sum, x);
-    else addAtLo(sum, x);
+    if (index === 0) addAtHi(into, x);
+    else if (index === 1) addAtMid(into, x);
+    else addAtLo(into, x);
   }
-  if ((header & 1) !== 0) sum.big = input.bigint();
-  return sum;
+  if ((header & 1) !== 0) into.big += input.bigint();
+}
+
+export function skipExact(input: ByteReader): void {
+  const header = input.varint();
+  if ((header & 2) !== 0) input.zigzag();
+  input.skip(8 * Math.floor(header / 4));
+  if ((header & 1) !== 0) input.bigint();
 }

@@ -37,6 +37,11 @@ export const intMoments1: MomentsState<IntMoments> = {
     encodeInteger(state.sum, out);
   },
   decode: (input) => ({ n: input.varint(), sum: decodeInteger(input), squares: null }),
+  mergeEncoded(into, input) {
+    into.n += input.varint();
+    mergeEncodedInteger(into.sum, input);
+    return into;
+  },
 };
 
 /** n, Σx and Σx² of int64 values. */
@@ -61,6 +66,12 @@ export const intMoments2: MomentsState<IntMoments> = {
     encodeInteger(state.squares!, out);
   },
   decode: (input) => ({ n: input.varint(), sum: decodeInteger(input), squares: decodeInteger(input) }),
+  mergeEncoded(into, input) {
+    into.n += input.varint();
+    mergeEncodedInteger(into.sum, input);
+    mergeEncodedInteger(into.squares!, input);
+    return into;
+  },
 };
 
 /** The double nearest to Σx. */
@@ -127,4 +138,11 @@ function decodeInteger(input: ByteReader): IntegerSum {
   const big = input.bigint();
   const small = Number(big);
   return Number.isSafeInteger(small) ? { small, big: 0n } : { small: 0, big };
+}
+
+function mergeEncodedInteger(into: IntegerSum, input: ByteReader): void {
+  const value = input.bigint();
+  const small = Number(value);
+  if (Number.isSafeInteger(small)) addSmall(into, small);
+  else into.big += value;
 }

@@ -14,4 +14,8 @@ export const maxAggregation: Aggregation<Ordered | null> = {
   finish: (state) => state,
   encode: (state, out) => out.value(state),
   decode: (input) => input.value() as Ordered | null,
+  mergeEncoded(into, input) {
+    const other = input.value() as Ordered | null;
+    return into === null || (other !== null && other > into) ? other : into;
+  },
 };

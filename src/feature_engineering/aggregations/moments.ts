@@ -10,8 +10,10 @@ import {
   encodeExact,
   exactPartials,
   exactScaledInteger,
+  mergeEncodedExact,
   mergeExact,
   roundExact,
+  skipExact,
 } from "./exact-sum.ts";
 import { growExpansionByProduct, roundExpansion } from "./expansion.ts";
 
@@ -31,6 +33,8 @@ export interface MomentsState<State> {
   merge(into: State, other: State): State;
   encode(state: State, out: ByteWriter): void;
   decode(input: ByteReader): State;
+  readonly mergeEncoded?: (into: State, input: ByteReader) => State;
+  readonly skip?: (input: ByteReader) => void;
 }
 
 /** n and Σx: what `sum` and `mean` need. */
@@ -52,6 +56,15 @@ export const moments1: MomentsState<Moments> = {
     encodeExact(state.sum, out);
   },
   decode: (input) => ({ n: input.varint(), sum: decodeExact(input), squares: null }),
+  mergeEncoded(into, input) {
+    into.n += input.varint();
+    mergeEncodedExact(into.sum, input);
+    return into;
+  },
+  skip(input) {
+    input.varint();
+    skipExact(input);
+  },
 };
 
 /** n, Σx and Σx²: what `variance` and `stddev` need, and enough for `sum` and `mean`. */
@@ -76,6 +89,17 @@ export const moments2: MomentsState<Moments> = {
     encodeExact(state.squares!, out);
   },
   decode: (input) => ({ n: input.varint(), sum: decodeExact(input), squares: decodeExact(input) }),
+  mergeEncoded(into, input) {
+    into.n += input.varint();
+    mergeEncodedExact(into.sum, input);
+    mergeEncodedExact(into.squares!, input);
+    return into;
+  },
+  skip(input) {
+    input.varint();
+    skipExact(input);
+    skipExact(input);
+  },
 };
 
 /** The double nearest to Σx; null if it overflows. */

@@ -1,5 +1,5 @@
 import { millraceError } from "../../definitions/errors.ts";
-import { createByteReader } from "../encoding/byte-reader.ts";
+import { type ByteReader, createByteReader } from "../encoding/byte-reader.ts";
 import { type ByteWriter, createByteWriter } from "../encoding/byte-writer.ts";
 import type { TileFamily, ViewLayout } from "./view-layout.ts";
 
@@ -130,22 +130,13 @@ function copy(bytes: Uint8Array, from: number, out: ByteWriter, length: number):
  * @throws `VALUE_CORRUPT` for bytes that are not a packed state of this layout.
  */
 export function decodeEntityState(layout: ViewLayout, bytes: Uint8Array): EntityState {
-  const input = createByteReader(bytes);
-  if (input.u8() !== FORMAT) {
-    throw millraceError(
-      "VALUE_CORRUPT",
-      `A stored value of view '${layout.view.name}' has an unknown format: rebuild the view.`,
-      {
-        kind: "operational",
-      },
-    );
-  }
-  const maxEventTime = readTime(input);
+  const input = readPackedHead(layout, bytes);
+  const maxEventTime = readPackedTime(input);
   const state = createEntityState(layout);
   state.maxEventTime = maxEventTime;
   for (let left = input.varint(); left > 0; left--) setPosition(state, input.varint(), input.varint());
   const families = layout.families.map((family): FamilyState => {
-    const completeFrom = readTime(input);
+    const completeFrom = readPackedTime(input);
     const hop = family.hopMs === 0 ? 1 : family.hopMs;
     const tiles = new Array<Tile>(input.varint());
     let position = 0;
@@ -204,6 +195,22 @@ function writeTime(out: ByteWriter, time: number): void {
   }
 }
 
-function readTime(input: { u8(): number; zigzag(): number }): number {
+/**
+ * A reader of a packed value, placed after its format.
+ * @throws `VALUE_CORRUPT` for another format.
+ */
+export function readPackedHead(layout: ViewLayout, bytes: Uint8Array): ByteReader {
+  const input = createByteReader(bytes);
+  if (input.u8() !== FORMAT) {
+    throw millraceError(
+      "VALUE_CORRUPT",
+      `A stored value of view '${layout.view.name}' has an unknown format: rebuild the view.`,
+      { kind: "operational" },
+    );
+  }
+  return input;
+}
+
+export function readPackedTime(input: ByteReader): number {
   return input.u8() === 0 ? Number.NEGATIVE_INFINITY : input.zigzag();
 }

@@ -141,6 +141,29 @@ describe.each(cases)("$title", ({ spec, squares, values }) => {
     });
   });
 
+  test("merges and skips encoded states as it merges and decodes them", () => {
+    check((events) => {
+      const half = (part: number): unknown =>
+        fold(
+          aggregation,
+          events.filter((event) => event.part % 2 === part),
+        );
+      const out = createByteWriter(16);
+      aggregation.encode(half(1), out);
+      out.u8(77);
+      const input = createByteReader(out.finish());
+      if (aggregation.skip !== undefined) {
+        aggregation.skip(input);
+        expect(input.u8()).toBe(77);
+      }
+      if (aggregation.mergeEncoded === undefined) return;
+      const again = createByteReader(out.finish());
+      const merged = aggregation.mergeEncoded(half(0), again);
+      expect(again.u8()).toBe(77);
+      expect(encode(aggregation, merged)).toStrictEqual(encode(aggregation, aggregation.merge(half(0), half(1))));
+    });
+  });
+
   test("finishes and encodes without changing the state", () => {
     check((events) => {
       const state = fold(aggregation, events);

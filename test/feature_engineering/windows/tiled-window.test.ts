@@ -37,7 +37,11 @@ import {
   pruneState,
 } from "../../../src/feature_engineering/windows/fold-event.ts";
 import { type NaiveEvent, naiveFeatures } from "../../../src/feature_engineering/windows/naive-window.ts";
-import { createViewReading, readFeatures } from "../../../src/feature_engineering/windows/read-features.ts";
+import {
+  createFeatureReader,
+  createViewReading,
+  readFeatures,
+} from "../../../src/feature_engineering/windows/read-features.ts";
 import { compileViewLayout, type RowEvaluator } from "../../../src/feature_engineering/windows/view-layout.ts";
 
 const events = streamSource("events", {
@@ -148,7 +152,8 @@ describe.each([view, windowsOnly])("a tiled window of $name", (meta) => {
         fc.array(event, { maxLength: 40 }),
         fc.array(fc.nat(40)),
         fc.integer({ min: 0, max: 4_500_000 }),
-        (all, cuts, time) => {
+        fc.nat(2 ** 31 - 1),
+        (all, cuts, time, mask) => {
           const past = all.filter((e) => e.eventTime < time);
           const state = past.length === 0 ? null : fold(past, new Set(cuts), () => Number.NEGATIVE_INFINITY);
           const reading = createViewReading(layout);
@@ -157,6 +162,25 @@ describe.each([view, windowsOnly])("a tiled window of $name", (meta) => {
             naiveFeatures(meta, compile, all, time),
           );
           expect(reading.headOverlap || reading.tooOld).toBe(false);
+          if (state === null) return;
+          const bytes = encodeEntityState(layout, state);
+          const packed = createViewReading(layout);
+          createFeatureReader(layout).fromBytes(bytes, time, packed);
+          expect(packed).toEqual(reading);
+          const some = layout.features.map((_, index) => index).filter((index) => (mask >> (index % 31)) % 2 === 1);
+          const part = createViewReading(layout);
+          const reader = createFeatureReader(layout, some);
+          for (const read of [() => reader.fromBytes(bytes, time, part), () => reader.fromState(state, time, part)]) {
+            read();
+            for (const index of some) {
+              expect([part.values[index], part.statuses[index]]).toEqual([
+                reading.values[index],
+                reading.statuses[index],
+              ]);
+            }
+            expect(part.found).toBe(reading.found);
+            part.values.fill("untouched");
+          }
         },
       ),
       { numRuns: 500 },
@@ -174,6 +198,11 @@ describe.each([view, windowsOnly])("a tiled window of $name", (meta) => {
         const state = list.length === 0 ? null : fold(list, new Set(list.keys()), (i) => clocks[i]!);
         const reading = createViewReading(layout);
         readFeatures(layout, state, time, reading);
+        if (state !== null) {
+          const packed = createViewReading(layout);
+          createFeatureReader(layout).fromBytes(encodeEntityState(layout, state), time, packed);
+          expect(packed).toEqual(reading);
+        }
         const exact = !reading.headOverlap && !reading.tooOld;
         if (ahead >= -60_000) expect(reading.tooOld).toBe(false);
         if (ahead >= 0) expect(exact).toBe(true);
