@@ -122,7 +122,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
         decode: decoder.decode,
         eventTimeIndex: source.columns.findIndex((column) => column.name === source.eventTime),
         futureBoundMs,
-        resume: (partition) => engine.resumeAfter(partition),
+        resume: (partition, how) => engine.resumeAfter(partition, how),
         handler,
         now,
         maxBatch: options.maxBatch ?? 16_000,

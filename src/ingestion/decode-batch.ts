@@ -57,7 +57,7 @@ function decodeGuarded(decode: MessageDecoder, raw: RawMessage): DecodedPayload 
   }
 }
 
-/** Decodes and validates a batch (which is not empty); `note` is told of each message whether it is bad. */
+/** Decodes and validates a batch (with a message or a last offset); `note` is told of each message whether it is bad. */
 export function decodeBatch(raw: RawBatch, decoding: BatchDecoding, note: (bad: boolean) => void): MessageBatch {
   const { source, decode, eventTimeIndex, futureBoundMs, now } = decoding;
   const messages: StreamMessage[] = [];
@@ -83,7 +83,7 @@ export function decodeBatch(raw: RawBatch, decoding: BatchDecoding, note: (bad: 
     deadLetters.push({ source, partition, offset, code, reason, bytes: receivedBytes(message.value), at: now() });
     note(true);
   }
-  const lastOffset = raw.messages[raw.messages.length - 1]!.offset;
+  const lastOffset = raw.lastOffset ?? raw.messages[raw.messages.length - 1]!.offset;
   const batch = { source, partition: raw.partition, messages, deadLetters, lastOffset };
   if (raw.pushes === undefined && raw.cursor === undefined) return batch;
   return {

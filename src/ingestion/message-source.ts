@@ -3,8 +3,10 @@ import type { AcceptedPush, RawMessage } from "./stream-message.ts";
 /** Messages of one partition, in offset order. */
 export interface RawBatch {
   readonly partition: string;
-  /** May be empty: then there is nothing to do and the loop fetches again. */
+  /** May be empty: then, without `lastOffset`, there is nothing to do and the loop fetches again. */
   readonly messages: readonly RawMessage[];
+  /** The last offset that the batch covers, if it is beyond the last message's. */
+  readonly lastOffset?: number;
   /** Pushes that lie wholly in this batch; see {@link AcceptedPush}. */
   readonly pushes?: readonly AcceptedPush[];
   /**
@@ -36,8 +38,8 @@ export interface ResumePoint {
   readonly cursor: string | null;
 }
 
-/** Takes a partition over and says where it goes on. */
-export type ResumePosition = (partition: string) => Promise<ResumePoint>;
+/** Takes a partition over and says where it goes on; with `look` only says so, whoever owns it. */
+export type ResumePosition = (partition: string, how?: "look") => Promise<ResumePoint>;
 
 /**
  * The port of a transport: one adapter per file in `sources/`. The ingestion loop calls it from one place, never two

@@ -235,7 +235,7 @@ export function streamIngestion(options: StreamIngestionOptions): StreamIngestio
           await nextTurn();
           lastTurn = performance.now();
         }
-        if (raw.messages.length === 0) continue;
+        if (raw.messages.length === 0 && raw.lastOffset === undefined) continue;
         const started = performance.now();
         const batch = decode(raw);
         const decodeMs = performance.now() - started;

@@ -39,8 +39,8 @@ export interface FoldEngine {
    * once, before the first batch. `fold` resolves when everything committed is readable.
    */
   recover(): Promise<void>;
-  /** Where a partition resumes: after the last committed offset (−1 if none). Takes the partition over. */
-  resumeAfter(partition: string): Promise<{ readonly offset: number; readonly cursor: string | null }>;
+  /** Where a partition resumes: after the last committed offset (−1 if none). Takes the partition over, unless `look`. */
+  resumeAfter(partition: string, how?: "look"): Promise<{ readonly offset: number; readonly cursor: string | null }>;
   /**
    * Commits a batch to the log, then folds what is new and writes the hot store. Resolves when it is committed and the
    * batch before it is readable: so decoding, committing and folding overlap. One call at a time.
@@ -299,7 +299,11 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
 
   return {
     recover,
-    async resumeAfter(partition) {
+    async resumeAfter(partition, how) {
+      if (how === "look") {
+        const known = (await log.partitions(source.name)).find((p) => p.partition === partition);
+        return { offset: known?.committed ?? -1, cursor: known?.cursor ?? null };
+      }
       const { committed, cursor } = await own(partition);
       return { offset: committed, cursor };
     },
