@@ -14,7 +14,7 @@ import { codeOf, isCollision } from "./postgres-error.ts";
 import { sortByKnownIds } from "./postgres-known-events.ts";
 import type { PostgresRecords } from "./postgres-records.ts";
 import type { PostgresSource, PostgresSources } from "./postgres-sources.ts";
-import { fromStoredText, toStoredText } from "./postgres-text.ts";
+import { fromStoredText, textLiteral, toStoredText } from "./postgres-text.ts";
 
 /** The log's writing side: partitions, commits and applied positions. */
 export interface PostgresEventWriter {
@@ -37,6 +37,7 @@ interface PartitionRow {
   readonly partition: string;
   readonly owner_epoch: string;
   readonly committed: string;
+  readonly cursor: string | null;
 }
 
 interface LockedRow {
@@ -66,7 +67,7 @@ export function postgresEventWriter(
     await sources.get(source);
     return database.repeatable(async (client) => {
       const values = [source, toStoredText(partition)];
-      const returning = "RETURNING partition_id, owner_epoch, committed";
+      const returning = "RETURNING partition_id, owner_epoch, committed, cursor";
       // Not by one INSERT alone, which would use a number up each time.
       let result = await client.query<PartitionRow>(
         `UPDATE ${schema}.partitions SET owner_epoch = owner_epoch + 1 WHERE source = $1 AND "partition" = $2 ${returning}`,
@@ -145,8 +146,9 @@ export function postgresEventWriter(
     if (pushes.length > 0) await records.insertPushes(client, owned.source, pushes);
     const result = joined(settled, { inserted, duplicates, conflicts: conflicts.length, ...erasures });
     doubts.set(owned.partitionId, { ownerEpoch: owned.ownerEpoch, lastOffset, result });
+    const moved = request.cursor === undefined ? "" : `, cursor = ${textLiteral(request.cursor)}`;
     await client.query(
-      `UPDATE ${schema}.partitions SET committed = ${lastOffset} WHERE partition_id = ${owned.partitionId}; COMMIT`,
+      `UPDATE ${schema}.partitions SET committed = ${lastOffset}${moved} WHERE partition_id = ${owned.partitionId}; COMMIT`,
     );
     doubts.delete(owned.partitionId);
     return result;
@@ -163,7 +165,7 @@ export function postgresEventWriter(
   async function partitions(source: string): Promise<readonly OwnedPartition[]> {
     return database.repeatable(async (client) => {
       const result = await client.query<PartitionRow>(
-        `SELECT partition_id, "partition", owner_epoch, committed FROM ${schema}.partitions
+        `SELECT partition_id, "partition", owner_epoch, committed, cursor FROM ${schema}.partitions
          WHERE source = $1 ORDER BY partition_id`,
         [source],
       );
@@ -215,6 +217,7 @@ function ownedPartition(source: string, partition: string, row: Omit<PartitionRo
     partitionId: row.partition_id,
     ownerEpoch: Number(row.owner_epoch),
     committed: Number(row.committed),
+    cursor: row.cursor === null ? null : fromStoredText(row.cursor),
   };
 }
 
