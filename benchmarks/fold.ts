@@ -8,6 +8,7 @@ import { paymentRows, payments, views } from "./payments.ts";
 const EVENTS = 1_000_000;
 const ENTITIES = 1_000;
 const nowhere: FeatureSink = {
+  capabilities: { expires: false },
   read: async (keys) => keys.map(() => null),
   compareAndSet: async (writes) => writes.map(() => true),
   durable: async () => {},
@@ -43,7 +44,13 @@ export async function run(): Promise<void> {
   const rates: number[] = [];
   for (let round = 0; round < 5; round++) {
     const folders = views.map((view) =>
-      createViewFolder({ ...createViewRuntime(view), sink: nowhere, cacheCapacity: 65_536, writeBatch: 1_000 }),
+      createViewFolder({
+        ...createViewRuntime(view),
+        sink: nowhere,
+        session: () => 0,
+        cacheCapacity: 65_536,
+        writeBatch: 1_000,
+      }),
     );
     const started = performance.now();
     for (let from = 0; from < events.length; from += 8_000) {

@@ -43,8 +43,14 @@ export async function sweepExpired(
 export async function dropUndeclared(store: OnlineStore, declared: ReadonlySet<string>): Promise<readonly string[]> {
   const gone = (await store.keyspaces()).filter((keyspace) => !declared.has(keyspace));
   for (const keyspace of gone) {
-    await store.writeMeta(new Map([[metaNames.ready(keyspace), null]]));
+    await store.writeMeta(
+      new Map([
+        [metaNames.ready(keyspace), null],
+        [metaNames.dropping(keyspace), "1"],
+      ]),
+    );
     await store.dropKeyspace(keyspace);
+    await store.writeMeta(new Map([[metaNames.dropping(keyspace), null]]));
   }
   return gone;
 }

@@ -7,6 +7,11 @@ export interface CachedEntity {
   state: EntityState | null;
   /** The stored revision; 0 if there is no value. */
   revision: number;
+  /**
+   * Offsets by partition up to which the value is known to hold every event, though its positions may not say so any
+   * more; null if not needed.
+   */
+  floor: ReadonlyMap<number, number> | null;
   /** True while the state holds events that the store does not. */
   dirty: boolean;
 }

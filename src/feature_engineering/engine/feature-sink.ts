@@ -40,6 +40,10 @@ export type WriteSession = number;
  * everything, a restart from an older file) is always the newest part of a shard's log, never something in between.
  */
 export interface FeatureSink {
+  readonly capabilities: {
+    /** Values are dropped some time after their `expiresAt`. */
+    readonly expires: boolean;
+  };
   /** The values at the keys, null where there is none, in the order of the keys. The bytes belong to the caller. */
   read(keys: readonly ValueKey[]): Promise<readonly (StoredValue | null)[]>;
   /**

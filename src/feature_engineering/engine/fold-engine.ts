@@ -9,9 +9,9 @@ import {
   type EngineRecoveryEvent,
 } from "./channels.ts";
 import type { EventLog, LogCommitResult, LoggedEvent, OwnedPartition } from "./event-log.ts";
-import type { FeatureSink } from "./feature-sink.ts";
+import type { AppliedMark, FeatureSink, WriteSession } from "./feature-sink.ts";
 import { createMessageLogger } from "./message-logger.ts";
-import { metaNames } from "./meta-names.ts";
+import { metaNames, READY } from "./meta-names.ts";
 import { createViewFolder, type ViewFolder } from "./view-folder.ts";
 
 export interface FoldEngineOptions {
@@ -48,7 +48,7 @@ export interface FoldEngine {
   handle(batch: MessageBatch): Promise<void>;
   /** Resolves when everything handled is readable; repairs first if a write failed. */
   settled(): Promise<void>;
-  /** To be called now and then: repairs after an error of the hot store, also when no new batch comes. */
+  /** To be called now and then: repairs after an error of the hot store or lost writes, also when no new batch comes. */
   tend(): Promise<void>;
   /** Makes `applied` durable for everything handled. */
   flush(): Promise<void>;
@@ -71,6 +71,7 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
       layout,
       keyspace,
       sink,
+      session: () => session,
       cacheCapacity: Math.max(2 * SLICE, options.cacheCapacity ?? 65_536),
       writeBatch: options.writeBatch ?? 8_000,
     }),
@@ -86,6 +87,8 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
   let flushing: Promise<void> | null = null;
   let flushedAt = Number.NEGATIVE_INFINITY;
   let broken = false;
+  let repairing: Promise<void> | null = null;
+  let session: WriteSession = 0;
 
   const clock = (): number => (source.clock === "wall" ? now() : streamClock);
   const appliedName = (folder: ViewFolder): string => `${folder.keyspace}#${instance}`;
@@ -120,20 +123,50 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
     }
   }
 
+  /** What was left of a key space whose drop was cut short: its values would not say what they hold. */
+  async function finishDrops(): Promise<void> {
+    const names = folders.map((folder) => metaNames.dropping(folder.keyspace));
+    const dropping = await sink.readMeta(names);
+    for (const [index, folder] of folders.entries()) {
+      if (dropping[index] !== "1") continue;
+      await sink.dropKeyspace(folder.keyspace);
+      await sink.writeMeta(new Map([[names[index]!, null]]));
+    }
+  }
+
+  /** A key space of before there were marks: there, the cold store's positions are what it holds. */
+  async function markFilledBefore(): Promise<void> {
+    const ready = await sink.readMeta(folders.map((folder) => metaNames.ready(folder.keyspace)));
+    const marks: AppliedMark[] = [];
+    for (const [index, folder] of folders.entries()) {
+      if (ready[index] !== "1") continue;
+      for (const { partitionId, offset } of await log.applied(appliedName(folder))) {
+        marks.push({ keyspace: folder.keyspace, partitionId, offset });
+      }
+    }
+    await sink.mark(marks, session);
+  }
+
   async function recover(): Promise<void> {
+    if (flushing !== null) await flushing;
+    for (const folder of folders) folder.reset();
+    written.clear();
+    // Positions are pruned only up to marks of this session: should the store lose such a mark, it loses the pruned
+    // value too, and the session with it. See docs/adr/0005.
+    durable.clear();
+    // First of all: whatever is lost from now on is noticed.
+    session = await sink.openSession();
     await loadInstance();
+    await finishDrops();
+    await markFilledBefore();
     const partitions = await log.partitions(source.name);
-    // A key space that was never filled to the end, or was dropped, starts from nothing; stored positions tell what it has.
-    const filled = await sink.readMeta(folders.map((folder) => metaNames.ready(folder.keyspace)));
-    const applied = await Promise.all(
-      folders.map(async (folder, index) => {
-        const positions = filled[index] === "1" ? await log.applied(appliedName(folder)) : [];
-        return new Map(positions.map((p) => [p.partitionId, p.offset]));
-      }),
-    );
+    const held = await Promise.all(folders.map((folder) => sink.marks(folder.keyspace)));
+    /** Up to where every shard of a view holds every event. */
+    const heldUpTo = (view: number, partitionId: number): number =>
+      Math.min(...held[view]!.map((shard) => shard.get(partitionId) ?? -1));
     const behind = partitions.map((partition) => ({
       partition,
-      from: Math.min(...applied.map((positions) => positions.get(partition.partitionId) ?? -1)),
+      from: Math.min(partition.committed, ...folders.map((_, view) => heldUpTo(view, partition.partitionId))),
     }));
     const total = behind.reduce((sum, { partition, from }) => sum + Math.max(0, partition.committed - from), 0);
     let done = 0;
@@ -142,14 +175,14 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
       recoveries.publish({ source: source.name, events: done, total, done: finished } satisfies EngineRecoveryEvent);
     };
     report(false);
+    for (const folder of folders) folder.refolding(true);
     for (const { partition, from } of behind) {
       for await (const events of log.read(source.name, partition.partitionId, from, partition.committed)) {
         const clocks = advance(events);
-        for (const [index, folder] of folders.entries()) {
-          const after = applied[index]!.get(partition.partitionId) ?? -1;
+        for (const [view, folder] of folders.entries()) {
+          const after = heldUpTo(view, partition.partitionId);
           const first = events.findIndex((event) => event.offset > after);
           if (first >= 0) await foldSlices(folder, events.slice(first), clocks.subarray(first));
-          // Positions stay until all of the partition is durable: a crash during recovery folds it again.
           await folder.write(clock(), durableApplied);
         }
         done += events.length;
@@ -157,10 +190,12 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
       }
       written.set(partition.partitionId, partition.committed);
     }
+    for (const folder of folders) folder.refolding(false);
     await writeClock();
-    await flushing;
-    await flushOnce();
-    await sink.writeMeta(new Map(folders.map((folder) => [metaNames.ready(folder.keyspace), "1"])));
+    await flushOnce().catch((error: unknown) => {
+      if (!isNotDurable(error)) throw error;
+    });
+    await sink.writeMeta(new Map(folders.map((folder) => [metaNames.ready(folder.keyspace), READY])));
     report(true);
   }
 
@@ -175,6 +210,8 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
     if (found === undefined) {
       found = await log.own(source.name, partition);
       owned.set(partition, found);
+      // Its last owner may have died before it folded what it had committed.
+      if (found.committed > (written.get(found.partitionId) ?? -1)) broken = true;
     }
     return found;
   }
@@ -229,22 +266,33 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
       () => {
         flushing = null;
       },
-      () => {
-        // The next batch repairs what may not have become durable.
-        broken = true;
+      (error: unknown) => {
+        // What is not durable yet is waited for; whatever else went wrong, the next batch repairs.
+        if (!isNotDurable(error)) broken = true;
         flushing = null;
       },
     );
   }
 
-  async function repair(): Promise<void> {
-    for (const folder of folders) folder.reset();
-    await recover();
-    broken = false;
+  /** One at a time, and beside no fold: `broken` keeps new ones from starting. */
+  function repair(): Promise<void> {
+    broken = true;
+    repairing ??= (async () => {
+      await folding.catch(() => {});
+      await recover();
+      broken = false;
+    })().finally(() => {
+      repairing = null;
+    });
+    return repairing;
   }
 
   async function flushOnce(): Promise<void> {
     const upTo = [...written];
+    const marks = folders.flatMap(({ keyspace }) =>
+      upTo.map(([partitionId, offset]) => ({ keyspace, partitionId, offset })),
+    );
+    await sink.mark(marks, session);
     await sink.durable();
     await log.setApplied(
       folders.flatMap((folder) =>
@@ -290,15 +338,27 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
   }
 
   /** Repairs the hot store from the log if a write or a flush failed. */
-  async function tend(): Promise<void> {
+  async function settled(): Promise<void> {
     await folding.catch(() => {});
     if (broken) await repair();
+  }
+
+  /** Repairs also what the hot store lost while nothing was written. */
+  async function tend(): Promise<void> {
+    await settled();
+    try {
+      await sink.checkSession(session);
+    } catch (error) {
+      broken = true;
+      if (!isRolledBack(error)) throw error;
+      await repair();
+    }
     const behind = [...written].some(([partitionId, offset]) => offset > durableApplied(partitionId));
     if (behind && flushing === null && seconds() - flushedAt >= FLUSH_SECONDS) startFlush();
   }
 
   return {
-    recover,
+    recover: repair,
     async resumeAfter(partition, how) {
       if (how === "look") {
         const known = (await log.partitions(source.name)).find((p) => p.partition === partition);
@@ -309,8 +369,20 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
     },
     handle,
     tend,
-    settled: tend,
+    settled,
     flush,
     clock,
   };
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && "code" in error ? error.code : undefined;
+}
+
+function isNotDurable(error: unknown): boolean {
+  return codeOf(error) === "ONLINE_STORE_NOT_DURABLE";
+}
+
+function isRolledBack(error: unknown): boolean {
+  return codeOf(error) === "ONLINE_STORE_ROLLED_BACK";
 }

@@ -4,6 +4,7 @@ export const metaNames: {
   clock(source: string): string;
   expired(keyspace: string): string;
   ready(keyspace: string): string;
+  dropping(keyspace: string): string;
 } = {
   /** Made when the hot store is new: applied positions of another instance do not count. */
   instance: "instance",
@@ -11,6 +12,11 @@ export const metaNames: {
   clock: (source) => `clock/${source}`,
   /** Whole values with events before this moment may have been dropped; epoch milliseconds. */
   expired: (keyspace) => `expired/${keyspace}`,
-  /** "1" once the key space was filled from the log for the first time. */
+  /** {@link READY} once the key space was filled from the log for the first time. */
   ready: (keyspace) => `ready/${keyspace}`,
+  /** "1" from before a key space is dropped until it is gone. */
+  dropping: (keyspace) => `dropping/${keyspace}`,
 };
+
+/** A filled key space, whose marks say what it holds. "1" is a filled one of before there were marks. */
+export const READY = "2";

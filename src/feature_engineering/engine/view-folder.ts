@@ -11,17 +11,26 @@ import {
   prunePositions,
   setPosition,
 } from "../windows/entity-state.ts";
-import { createEvaluatedEvent, evaluateEvent, foldEvent, pruneState } from "../windows/fold-event.ts";
+import {
+  createEvaluatedEvent,
+  evaluateEvent,
+  expiredBefore,
+  expiryOf,
+  foldEvent,
+  pruneState,
+} from "../windows/fold-event.ts";
 import type { ViewLayout } from "../windows/view-layout.ts";
 import { type CachedEntity, createEntityCache, type EntityId } from "./entity-cache.ts";
 import type { LoggedEvent } from "./event-log.ts";
-import type { FeatureSink, ValueWrite } from "./feature-sink.ts";
+import type { FeatureSink, ValueWrite, WriteSession } from "./feature-sink.ts";
 import { metaNames } from "./meta-names.ts";
 
 export interface ViewFolderOptions {
   readonly layout: ViewLayout;
   readonly keyspace: string;
   readonly sink: FeatureSink;
+  /** What values are written in. Default: none, lost writes are not noticed. */
+  readonly session?: () => WriteSession;
   /** How many entities stay in memory, at least. */
   readonly cacheCapacity: number;
   /** How many values go to the hot store at once. */
@@ -39,6 +48,11 @@ export interface ViewFolder {
   fold(events: readonly LoggedEvent[], clocks: ArrayLike<number>): Promise<void>;
   /** Writes every changed value. `durableApplied(partitionId)` is the offset up to which positions need not be kept. */
   write(clock: number, durableApplied: (partitionId: number) => number): Promise<number>;
+  /**
+   * Whether values hold events that are folded again: on while the log is folded from the marks on. Whoever wrote a
+   * value may have pruned its positions up to a mark that was set before.
+   */
+  refolding(on: boolean): void;
   /** Forgets everything in memory: after an error of the hot store, what was not applied is folded again from the log. */
   reset(): void;
   /** Events skipped because a key column was null, since the start. */
@@ -48,7 +62,7 @@ export interface ViewFolder {
 const MAX_CONFLICT_ROUNDS = 100;
 
 export function createViewFolder(options: ViewFolderOptions): ViewFolder {
-  const { layout, keyspace, sink, cacheCapacity, writeBatch } = options;
+  const { layout, keyspace, sink, session, cacheCapacity, writeBatch } = options;
   let cache = createEntityCache(cacheCapacity);
   const evaluated = createEvaluatedEvent(layout);
   const identify = entityIdentifier(layout);
@@ -56,26 +70,33 @@ export function createViewFolder(options: ViewFolderOptions): ViewFolder {
   /** What was folded since the last write: a conflict folds it again onto what another writer stored. */
   let pending: { events: readonly LoggedEvent[]; clocks: ArrayLike<number>; ids: (EntityId | null)[] }[] = [];
   let nullKeys = 0;
+  let again = false;
 
-  async function load(entities: readonly CachedEntity[]): Promise<void> {
+  async function load(entities: readonly CachedEntity[], clock: number): Promise<void> {
     const stored = await sink.read(entities.map((entity) => ({ keyspace, key: entity.key })));
     let completeFrom = Number.NEGATIVE_INFINITY;
     if (stored.includes(null)) {
       const [expired] = await sink.readMeta([metaNames.expired(keyspace)]);
       if (expired !== null && expired !== undefined) completeFrom = Number(expired);
+      if (sink.capabilities.expires) completeFrom = Math.max(completeFrom, expiredBefore(layout, clock));
     }
+    // After the values: a mark that a value was pruned by was set before the value was written. If the value changed
+    // in between, its write is refused, and it is loaded again.
+    const floors = again ? await sink.marks(keyspace) : null;
     for (let i = 0; i < entities.length; i++) {
       const entity = entities[i]!;
       const value = stored[i];
       entity.revision = value?.revision ?? 0;
       entity.state = value ? decodeEntityState(layout, value.bytes) : createEntityState(layout, completeFrom);
       entity.dirty = false;
+      entity.floor = floors === null ? null : floors[sink.shardOf(entity.key)]!;
     }
   }
 
   function apply(id: EntityId, entity: CachedEntity, event: LoggedEvent, clock: number): void {
     const state = entity.state!;
     if (event.offset <= positionOf(state, event.partitionId)) return;
+    if (entity.floor !== null && event.offset <= (entity.floor.get(event.partitionId) ?? -1)) return;
     evaluateEvent(layout, event.row, evaluated);
     foldEvent(layout, state, event, evaluated, clock);
     setPosition(state, event.partitionId, event.offset);
@@ -85,8 +106,11 @@ export function createViewFolder(options: ViewFolderOptions): ViewFolder {
     }
   }
 
-  async function resolveConflicts(conflicts: { id: EntityId; entity: CachedEntity }[]): Promise<void> {
-    await load(conflicts.map((conflict) => conflict.entity));
+  async function resolveConflicts(conflicts: { id: EntityId; entity: CachedEntity }[], clock: number): Promise<void> {
+    await load(
+      conflicts.map((conflict) => conflict.entity),
+      clock,
+    );
     const entities = new Map(conflicts.map(({ id, entity }) => [id, entity]));
     for (const { events, clocks, ids } of pending) {
       for (let i = 0; i < events.length; i++) {
@@ -116,17 +140,20 @@ export function createViewFolder(options: ViewFolderOptions): ViewFolder {
         }
         let entity = cache.get(id);
         if (entity === undefined) {
-          entity = { key: identify.key(events[i]!.row), state: null, revision: 0, dirty: false };
+          entity = { key: identify.key(events[i]!.row), state: null, revision: 0, floor: null, dirty: false };
           cache.set(id, entity);
         }
         if (entity.state === null) missing.push(entity);
         entities[i] = entity;
       }
-      if (missing.length > 0) await load([...new Set(missing)]);
+      if (missing.length > 0) await load([...new Set(missing)], clocks[events.length - 1]!);
       for (let i = 0; i < events.length; i++) {
         if (entities[i] !== null) apply(ids[i]!, entities[i]!, events[i]!, clocks[i]!);
       }
       pending.push({ events, clocks, ids });
+    },
+    refolding(on) {
+      again = on;
     },
     reset() {
       cache = createEntityCache(cacheCapacity);
@@ -152,14 +179,16 @@ export function createViewFolder(options: ViewFolderOptions): ViewFolder {
             const state = entity.state!;
             pruneState(layout, state, clock);
             prunePositions(state, durableApplied);
+            const expiresAt = expiryOf(layout, state);
             return {
               keyspace,
               key: entity.key,
               expectedRevision: entity.revision,
               bytes: encodeEntityState(layout, state),
+              ...(expiresAt === undefined ? {} : { expiresAt }),
             };
           });
-          const done = await sink.compareAndSet(writes);
+          const done = await sink.compareAndSet(writes, session?.());
           for (let i = 0; i < part.length; i++) {
             const { entity } = part[i]!;
             if (done[i]) {
@@ -171,7 +200,7 @@ export function createViewFolder(options: ViewFolderOptions): ViewFolder {
             }
           }
         }
-        if (conflicts.length > 0) await resolveConflicts(conflicts);
+        if (conflicts.length > 0) await resolveConflicts(conflicts, clock);
       }
       pending = [];
       return written;

@@ -89,6 +89,25 @@ export function isExpired(layout: ViewLayout, state: EntityState, clock: number)
   return state.maxEventTime + layout.reachMs + layout.futureBoundMs < clock;
 }
 
+/** How much later than needed stores drop values by themselves: their clock may be ahead. Milliseconds. */
+const EXPIRY_SLACK_MS = 60_000;
+
+/** From when on a hot store may drop the value by itself; undefined if only we know the source's clock, or if never. */
+export function expiryOf(layout: ViewLayout, state: EntityState): number | undefined {
+  if (layout.view.source.clock !== "wall" || layout.reachMs === Number.POSITIVE_INFINITY) return undefined;
+  return state.maxEventTime + layout.reachMs + layout.futureBoundMs + EXPIRY_SLACK_MS;
+}
+
+/**
+ * Whole values with events before this moment only may be gone from a store that drops them by itself; −Infinity if it
+ * never drops any of the view. `clock` is the source's clock.
+ */
+export function expiredBefore(layout: ViewLayout, clock: number): number {
+  if (layout.view.source.clock !== "wall" || layout.reachMs === Number.POSITIVE_INFINITY)
+    return Number.NEGATIVE_INFINITY;
+  return clock - layout.reachMs - layout.futureBoundMs;
+}
+
 /** The start of the first tile that a read at (clock − future bound) or later can need. */
 export function neededFrom(family: TileFamily, futureBoundMs: number, clock: number): number {
   if (clock === Number.NEGATIVE_INFINITY || family.reachMs === Number.POSITIVE_INFINITY)
