@@ -7,11 +7,14 @@ const TOLERANCE = 1e-4;
 
 /**
  * The centers of Lloyd's k-means over a sample of at least two distinct values, in increasing order. It starts at the
- * middles of `k` bins of equal width; a cluster that runs empty moves to the value farthest from its center.
+ * middles of `k` bins of equal width; a cluster that runs empty moves to the value farthest from its center. Where there
+ * are no more than `k` distinct values, they are the centers.
  */
 export function kMeans(sample: SortedSample, k: number): number[] {
   const { n, values, counts } = sample;
   const count = (index: number): number => (counts === null ? 1 : counts[index]!);
+  const distinct = values.filter((value, index) => index === 0 || value !== values[index - 1]);
+  if (distinct.length <= k) return [...distinct];
   const edges = evenlySpaced(sample.at(0), sample.at(n - 1), k + 1);
   let mean = 0;
   for (let i = 0; i < values.length; i++) mean += count(i) * values[i]!;
@@ -38,7 +41,8 @@ export function kMeans(sample: SortedSample, k: number): number[] {
 
 /** The nearest center of each point; of two equally near ones the first. Points increase, so the nearest does too. */
 function assign(points: Float64Array, centers: readonly number[]): Int32Array<ArrayBuffer> {
-  const order = centers.map((_, index) => index).sort((a, b) => centers[a]! - centers[b]! || a - b);
+  const sorted = centers.map((_, index) => index).sort((a, b) => centers[a]! - centers[b]! || a - b);
+  const order = sorted.filter((j, index) => index === 0 || centers[j] !== centers[sorted[index - 1]!]);
   const distance = (x: number, j: number): number => centers[j]! * centers[j]! - 2 * x * centers[j]!;
   const labels = new Int32Array(points.length);
   let at = 0;
@@ -71,7 +75,10 @@ function meansOf(
   }
   const empty = centers.map((_, j) => j).filter((j) => weights[j] === 0);
   if (empty.length > 0) fillEmpty(points, count, labels, centers, empty, sums, weights);
-  return sums.map((sum, j) => (weights[j]! > 0 ? sum / weights[j]! : centers[j]!));
+  // What still is empty joins the largest cluster, where scikit-learn puts it: at its sum, if that has no mean yet.
+  const largest = weights.indexOf(Math.max(...weights));
+  for (let j = 0; j < sums.length; j++) sums[j] = weights[j]! > 0 ? sums[j]! * (1 / weights[j]!) : sums[largest]!;
+  return sums;
 }
 
 /** Moves the empty clusters to the points that are farthest from their centers. */
