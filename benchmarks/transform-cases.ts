@@ -298,6 +298,6 @@ function categoricalParameters(
         folds: random.pick([2, 5, 7]),
       };
     case "hash_columns":
-      return { buckets: random.pick([1, 2, 7, 64, 1_000]), signed: random() < 0.5 };
+      return { buckets: random.pick([1, 2, 7, 64, 500]), signed: random() < 0.5 };
   }
 }

@@ -1,4 +1,4 @@
-import type { ColumnGroup, Indexes, Like, NullIf } from "./column-group.ts";
+import { type ColumnGroup, type Indexes, type Like, MAX_COLUMNS, type NullIf } from "./column-group.ts";
 import { toValue } from "./derive.ts";
 import { millraceError } from "./errors.ts";
 import { type AnyExpr, type CategoryEncoding, type Expression, expr, type ValueOf } from "./expression.ts";
@@ -117,8 +117,6 @@ export const CategoricalTransform: {
 };
 
 const NUMBER = Object.freeze({ kind: "float64", nullable: false } as const);
-/** More columns of one transform than this are a mistake. */
-const MAX_COLUMNS = 1_000;
 type Categories = readonly string[];
 
 function categorical(input: Expression): unknown {

@@ -1,5 +1,8 @@
 import type { AnyExpr, Expr, KeysOf, RequestOf, StreamOf, ValueOf } from "./expression.ts";
 
+/** How many columns one transform may make: the compiler counts their names. */
+export const MAX_COLUMNS = 512;
+
 /** A value of the same stream, keys and request columns as `E`, of type `T`. */
 export interface Like<E, T> extends Expr<T, StreamOf<E>, KeysOf<E>, RequestOf<E>> {}
 

@@ -1,4 +1,4 @@
-import type { ColumnGroup, Indexes, Like, NullIf } from "./column-group.ts";
+import { type ColumnGroup, type Indexes, type Like, MAX_COLUMNS, type NullIf } from "./column-group.ts";
 import { millraceError } from "./errors.ts";
 import { type AnyExpr, type Expression, expr, type NumericStep } from "./expression.ts";
 
@@ -134,7 +134,7 @@ function numeric(input: Expression, steps: readonly NumericStep[]): unknown {
       return expr({
         op: "index_columns",
         input: (numeric(input, [...steps, Object.freeze(step)]) as AnyExpr).expression,
-        size: bins,
+        size: whole(bins, 2, MAX_COLUMNS, "kBins", "bins"),
         type: { kind: "float64", nullable: false },
       });
     },

@@ -87,6 +87,9 @@ expectTypeOf<InferLookup<typeof service>>().toEqualTypeOf<{
   channel: "chip" | "online";
 }>();
 
+// As many columns as there may be.
+country.hashColumns(512);
+
 // What must not compile.
 // @ts-expect-error a text has no mean
 country.impute("mean");

@@ -42,7 +42,7 @@ export function compileCodes(
 }
 
 function unknownCode(
-  { unknown, nulls }: CategoryEncoding,
+  { unknown }: CategoryEncoding,
   infrequent: number | null,
   feature: string,
 ): (value: Value) => number | null {
@@ -51,8 +51,8 @@ function unknownCode(
       throw unknownCategory(feature, value);
     };
   }
-  // A one-hot, whose nulls are never a number, has no column for it.
-  const code = unknown === "infrequent" ? (infrequent ?? (typeof nulls === "number" ? -1 : null)) : unknown;
+  // To a one-hot, −1 is no column.
+  const code = unknown === "infrequent" ? (infrequent ?? -1) : unknown;
   return () => code;
 }
 
