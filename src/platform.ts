@@ -177,6 +177,7 @@ async function startWorker(
     if (notice === "opened") opened.resolve();
     else if (notice === "failed") opened.reject(toError(value));
     else if (notice === "source-failed") log.error(value as object, "a source stopped");
+    else if (notice === "background-failed") log.error(value as object, "work in the background failed");
     else if (notice === "function-failed") log.debug({ where: value }, "a function failed on an event");
   });
   worker.once("error", (error) => opened.reject(error));

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import type { LifecycleBackend } from "./api/lifecycle-backend.ts";
 import { millraceError } from "./definitions/errors.ts";
 import type { ColumnTypeSpec } from "./definitions/value.ts";
 import { collectDeclarations, type Declarations } from "./feature_engineering/plan/collect-declarations.ts";
@@ -19,7 +20,9 @@ import { readSourceClock } from "./feature_store/source-clock.ts";
 import { createTrainingSet, type TrainingManifest, type TrainingSetRequest } from "./feature_store/training-set.ts";
 import type { ViewRuntime } from "./feature_store/view-runtime.ts";
 import type { PushOptions, PushResult } from "./ingestion/sources/http-push.ts";
+import { createLifecycle } from "./lifecycle.ts";
 import { createPipeline, type PipelineStatus } from "./pipeline.ts";
+import { portableError } from "./thread-rpc.ts";
 
 export interface WorkerOptions {
   /** Absolute paths of the modules with the declarations. */
@@ -32,7 +35,7 @@ export interface WorkerOptions {
 }
 
 /** What the main thread may ask of the pipeline's thread. */
-export type WorkerMethods = {
+export type WorkerMethods = LifecycleBackend & {
   /** Applies the plan, folds what the hot store lacks, starts the sources. Resolves when every view is ready. */
   readonly start: () => Promise<void>;
   readonly push: (source: string, events: readonly unknown[] | string, options: PushOptions) => Promise<PushResult>;
@@ -92,11 +95,20 @@ export async function createWorkerMethods(
     now: Date.now,
     onFunctionFailure,
   });
+  const lifecycle = createLifecycle({
+    online,
+    offline,
+    current: () => ({ declarations, store }),
+    onFailure: (what, error) => tell("background-failed", { what, ...portableError(error) }),
+  });
   let closing: Promise<void> | null = null;
   return {
+    ...lifecycle.methods,
     async start() {
       await applyPlan(offline, declarations);
+      await lifecycle.beforeFill();
       await pipeline.recover();
+      await lifecycle.afterFill();
       if (options.ingest) await pipeline.start();
     },
     push: (source, events, pushOptions) => pipeline.push(source, events, pushOptions),
@@ -128,6 +140,7 @@ export async function createWorkerMethods(
     },
     close() {
       closing ??= (async () => {
+        await lifecycle.close();
         await pipeline.drain();
         await online.close();
         await offline.close();

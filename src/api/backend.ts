@@ -5,9 +5,10 @@ import type { AppliedPlan } from "../feature_store/registry/registry.ts";
 import type { TrainingManifest, TrainingSetRequest } from "../feature_store/training-set.ts";
 import type { PushOptions, PushResult } from "../ingestion/sources/http-push.ts";
 import type { IngestionStatus } from "../ingestion/stream-ingestion.ts";
+import type { LifecycleBackend } from "./lifecycle-backend.ts";
 
 /** What the API asks of the write side, which lives in another thread. */
-export interface ApiBackend {
+export interface ApiBackend extends LifecycleBackend {
   /** Rejects with `SOURCE_UNKNOWN`, `BACK_PRESSURE`, `SOURCE_CLOSED`, `PUSH_TOO_LARGE`, `DECODE_FAILED`. */
   push(source: string, events: readonly unknown[] | string, options: PushOptions): Promise<PushResult>;
   trainingSet(

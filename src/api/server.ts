@@ -16,6 +16,7 @@ import { describeApi } from "./openapi.ts";
 import { PROBLEM_TYPE, toProblem } from "./problem.ts";
 import { parseBody } from "./request-body.ts";
 import { catalogRoutes } from "./routes/catalog.ts";
+import { erasureRoutes } from "./routes/erasures.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { feastRoutes } from "./routes/feast.ts";
 import { historicalFeatureRoutes } from "./routes/features-historical.ts";
@@ -125,6 +126,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   eventRoutes(app, options);
   operationRoutes(app, options, admin);
   operatorRoutes(app, options, admin);
+  erasureRoutes(app, options, admin);
   healthRoutes(app, options, () => isDraining);
   await app.ready();
 

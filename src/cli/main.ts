@@ -82,6 +82,12 @@ program
   .action(async (view: string | undefined, _options, command: Command) =>
     (await import("./commands/check-consistency.ts")).checkConsistency(view, command.optsWithGlobals()),
   );
+program
+  .command("delete <entity> [key=value...]")
+  .description("erase one entity everywhere: its values, and its key in events, dead letters and logs; for good")
+  .action(async (entity: string, pairs: string[], _options, command: Command) =>
+    (await import("./commands/delete.ts")).deleteEntity(entity, pairs, command.optsWithGlobals()),
+  );
 const letters = program.command("dead-letters").description("messages that could not be taken");
 for (const [name, description] of [
   ["list", "newest first"],

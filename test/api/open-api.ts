@@ -13,6 +13,7 @@ import { encodeFrame } from "../../src/feature_store/offline/duckdb-frame.ts";
 import { memoryOfflineStore } from "../../src/feature_store/offline/memory-offline-store.ts";
 import { memoryOnlineStore } from "../../src/feature_store/online/memory-online-store.ts";
 import { createTrainingSet } from "../../src/feature_store/training-set.ts";
+import { createLifecycle } from "../../src/lifecycle.ts";
 import { createPipeline, type Pipeline } from "../../src/pipeline.ts";
 import * as declared from "./payments.ts";
 import { NOW, paymentModels } from "./payments.ts";
@@ -78,6 +79,12 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
     sourceOf: (model) => folderModelSource({ path: model.location.path, quietMs: 0 }),
     ...options.host,
   });
+  const lifecycle = createLifecycle({
+    online,
+    offline,
+    current: () => ({ declarations, store }),
+    onFailure: (what, error) => log.error({ what, err: error }),
+  });
   const backend: ApiBackend = {
     push: (source, events, push) => pipeline.push(source, events, push),
     async trainingSet(service, request, format) {
@@ -96,6 +103,7 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
     release: async () => pipeline.release(),
     applied: async () => null,
     checkConsistency: async () => [],
+    ...lifecycle.methods,
     ...options.backend,
   };
   const state = { ready: true };
@@ -151,6 +159,7 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
     async close() {
       await server.close();
       await models.close();
+      await lifecycle.close();
       await pipeline.close();
       await online.close();
       await offline.close();

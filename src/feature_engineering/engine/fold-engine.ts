@@ -89,6 +89,7 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
   let broken = false;
   let repairing: Promise<void> | null = null;
   let session: WriteSession = 0;
+  let erasuresSeen = 0;
 
   const clock = (): number => (source.clock === "wall" ? now() : streamClock);
   const appliedName = (folder: ViewFolder): string => `${folder.keyspace}#${instance}`;
@@ -315,6 +316,12 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
     // The batch before this one was folded while this one was decoded and committed: one fold at most is behind.
     await folding.catch(() => {});
     if (broken) await repair();
+    // An entity may be gone: nothing of it may live on in memory.
+    const { erasures = 0 } = result;
+    if (erasures !== erasuresSeen) {
+      erasuresSeen = erasures;
+      for (const folder of folders) folder.reset();
+    }
     folding = foldAndPublish(batch, result, commitSeconds);
     // After a failure the next `handle`, `settled` or `tend` repairs from the log, and rejects if it cannot.
     folding.catch(() => {});

@@ -1,6 +1,7 @@
 import type { ColumnTypeSpec, Value } from "../../definitions/value.ts";
+import { createByteReader } from "../../feature_engineering/encoding/byte-reader.ts";
 import { createByteWriter } from "../../feature_engineering/encoding/byte-writer.ts";
-import { encodeEntityKey } from "../../feature_engineering/encoding/entity-key.ts";
+import { decodeEntityKey, encodeEntityKey } from "../../feature_engineering/encoding/entity-key.ts";
 
 const scratch = createByteWriter(64);
 
@@ -12,4 +13,14 @@ export function entityKeyText(entity: string, types: readonly ColumnTypeSpec[], 
   scratch.reset();
   if (!encodeEntityKey(types, key, scratch)) return null;
   return `${entity}:${Buffer.from(scratch.finish()).toString("hex")}`;
+}
+
+/** The encoded key of an `entityKeyText`. */
+export function encodedKeyOf(text: string): Uint8Array {
+  return Uint8Array.from(Buffer.from(text.slice(text.indexOf(":") + 1), "hex"));
+}
+
+/** The key of an `entityKeyText`, in the entity's order. */
+export function keyOf(text: string): Value[] {
+  return decodeEntityKey(createByteReader(encodedKeyOf(text)));
 }

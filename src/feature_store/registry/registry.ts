@@ -22,6 +22,15 @@ export interface PlanPreview {
 
 const KIND = "plan";
 
+/** Every plan that was applied, each once, in the order in which they were applied last. */
+export async function allPlans(store: OfflineStore): Promise<readonly AppliedPlan[]> {
+  return (await store.documents(KIND)).map(({ name, json, putAt }) => ({
+    hash: name,
+    appliedAt: putAt,
+    plan: parsePlan(json),
+  }));
+}
+
 /** The plan that was applied last; null before the first. */
 export async function currentPlan(store: OfflineStore): Promise<AppliedPlan | null> {
   const last = (await store.documents(KIND)).at(-1);

@@ -1,0 +1,94 @@
+import type { LifecycleBackend } from "./api/lifecycle-backend.ts";
+import type { Declarations } from "./feature_engineering/plan/collect-declarations.ts";
+import { type ErasureContext, eraseEntity, extendErasures, finishErasures } from "./feature_store/erase-entity.ts";
+import type { FeatureStore } from "./feature_store/feature-store.ts";
+import type { OfflineStore } from "./feature_store/offline/offline-store.ts";
+import type { OnlineStore } from "./feature_store/online/online-store.ts";
+
+export interface LifecycleOptions {
+  readonly online: OnlineStore;
+  readonly offline: OfflineStore;
+  /** What is declared now. */
+  readonly current: () => { readonly declarations: Declarations; readonly store: FeatureStore };
+  /** Told when work in the background fails; it is tried again. */
+  readonly onFailure: (what: string, error: unknown) => void;
+}
+
+/** The work on stored data that goes on beside the stream, in the pipeline's thread. */
+export interface Lifecycle {
+  readonly methods: LifecycleBackend;
+  /** To be called before views are filled from the log. */
+  beforeFill(): Promise<void>;
+  /** To be called once they are: afterwards no erased entity is readable. */
+  afterFill(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** How often what is left over is tried again, milliseconds. */
+const RETRY_MS = 30_000;
+
+export function createLifecycle({ online, offline, current, onFailure }: LifecycleOptions): Lifecycle {
+  let retrying: NodeJS.Timeout | null = null;
+  let work: Promise<unknown> = Promise.resolve();
+
+  function context(): ErasureContext {
+    const { declarations, store } = current();
+    return { declarations, views: [...store.views.values()], online, offline, now: Date.now };
+  }
+
+  /** Erasures run one after the other: two of them would compute the same values anew. */
+  function inTurn<Result>(job: () => Promise<Result>): Promise<Result> {
+    const done = work.then(job, job);
+    work = done.catch(() => {});
+    return done;
+  }
+
+  function retry(): void {
+    retrying ??= setTimeout(() => {
+      retrying = null;
+      inTurn(() => finishErasures(context())).then(
+        (pending) => {
+          if (pending > 0) retry();
+        },
+        (error: unknown) => {
+          onFailure("erasure", error);
+          retry();
+        },
+      );
+    }, RETRY_MS).unref();
+  }
+
+  return {
+    methods: {
+      async erase(entity, key) {
+        try {
+          const erasure = await inTurn(() => eraseEntity(context(), entity, key));
+          if (erasure.pending) retry();
+          return erasure;
+        } catch (error) {
+          retry();
+          throw error;
+        }
+      },
+      async erasures() {
+        const tombstones = await offline.tombstones();
+        return tombstones.map(({ id, entity, until, pendingKey }) => ({
+          id,
+          entity,
+          until,
+          pending: pendingKey !== null,
+        }));
+      },
+    },
+    async beforeFill() {
+      await extendErasures({ declarations: current().declarations, offline });
+    },
+    async afterFill() {
+      if ((await inTurn(() => finishErasures(context()))) > 0) retry();
+    },
+    async close() {
+      if (retrying !== null) clearTimeout(retrying);
+      await work;
+    },
+  };
+}
