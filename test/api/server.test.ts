@@ -140,6 +140,7 @@ describe("the API's description", () => {
       "/readyz",
       "/v1/check-consistency",
       "/v1/dead-letters",
+      "/v1/erasures",
       "/v1/features/historical",
       "/v1/features/online",
       "/v1/features/services",
