@@ -4,7 +4,7 @@ import type { Value } from "../definitions/value.ts";
 
 /**
  * The labels of a training frame's row, in the declared order; one that is missing or not finite is null and teaches
- * nothing. A bool may come as 0 and 1, an int64 as digits.
+ * nothing. A bool may come as 0 and 1, and whole numbers as digits, as frames write those of 64 bits.
  *
  * @throws `LABEL_INVALID` if one is not of its type, naming the row.
  */
@@ -38,24 +38,19 @@ export function checkLabels(
   }
 }
 
-function readLabel({ type }: LabelMeta, value: unknown): Value | undefined {
-  switch (type.kind) {
-    case "bool":
-      if (typeof value === "boolean") return value;
-      return value === 0 || value === 0n ? false : value === 1 || value === 1n ? true : undefined;
-    case "one_of":
-      return typeof value === "string" && type.values!.includes(value) ? value : undefined;
-    case "int64":
-      if (typeof value === "bigint") return value;
-      if (typeof value === "string" && /^-?\d{1,19}$/.test(value)) return BigInt(value);
-      return typeof value === "number" && Number.isInteger(value) ? BigInt(value) : undefined;
-    default: {
-      if (typeof value !== "number" && typeof value !== "bigint") return undefined;
-      const number = Number(value) + 0;
-      if (type.kind === "int32" && !Number.isInteger(number)) return undefined;
-      return Number.isFinite(number) ? number : null;
-    }
+function readLabel({ type }: LabelMeta, given: unknown): Value | undefined {
+  if (type.kind === "one_of") return typeof given === "string" && type.values!.includes(given) ? given : undefined;
+  const value = typeof given === "string" && /^-?\d{1,19}$/.test(given) ? BigInt(given) : given;
+  if (type.kind === "bool") {
+    if (typeof value === "boolean") return value;
+    return value === 0 || value === 0n ? false : value === 1 || value === 1n ? true : undefined;
   }
+  if (typeof value !== "number" && typeof value !== "bigint") return undefined;
+  const number = Number(value) + 0;
+  if (!Number.isFinite(number)) return null;
+  if (type.kind === "float64") return number;
+  if (!Number.isInteger(number)) return undefined;
+  return type.kind === "int64" ? BigInt(value) : number;
 }
 
 function labelInvalid({ name, type }: LabelMeta, row: number): MillraceError {

@@ -102,6 +102,7 @@ function describeService(runtime: ServiceRuntime): object {
     views: service.views.map((view) => view.name),
     /** Features whose transforms learn from a training set. */
     fitted: [...new Set(row.fits.map((fit) => fit.feature))],
+    labels: row.labels.map(({ name, type }) => ({ name, type: type.kind })),
     description: service.description,
     owner: service.owner,
     tags: service.tags,

@@ -41,6 +41,7 @@ const service = objectOf({
   columns: listOf(objectOf({ name: text, type: text, nullable: { type: "boolean" }, feature: text })),
   views: listOf(text),
   fitted: listOf(text, "Features whose transforms learn from a training set."),
+  labels: listOf(objectOf({ name: text, type: text }), "Columns of the training frame that transforms learn from."),
   ...about,
 });
 

@@ -43,20 +43,20 @@ export function applyStep(step: FittedStep, fitted: FittedTransform): (x: number
       return (x) => (x - center) / scale;
     }
     case "quantile":
-      return quantileRank((fitted as FittedQuantile).quantiles, step.output);
+      return quantileRank(Float64Array.from((fitted as FittedQuantile).quantiles), step.output);
     case "power": {
       const { lambda, mean, stddev } = fitted as FittedPower;
       return (x) => (powerOf(step.method, lambda, x) - mean) / stddev;
     }
     case "k_bins": {
-      const { edges } = fitted as FittedKBins;
+      const edges = Float64Array.from((fitted as FittedKBins).edges);
       return (x) => countUpTo(edges, x);
     }
   }
 }
 
 /** How many of the increasing numbers are at most x. */
-function countUpTo(numbers: readonly number[], x: number): number {
+function countUpTo(numbers: Float64Array, x: number): number {
   let low = 0;
   let high = numbers.length;
   while (low < high) {
@@ -70,8 +70,8 @@ function countUpTo(numbers: readonly number[], x: number): number {
 /** Ranks nearer to 0 or 1 than this would be far out on the normal distribution, up to infinity. */
 const OUTERMOST = 1e-7;
 
-function quantileRank(quantiles: readonly number[], output: "uniform" | "normal"): (x: number) => number {
-  const ranks = evenlySpaced(0, 1, Math.max(1, quantiles.length));
+function quantileRank(quantiles: Float64Array, output: "uniform" | "normal"): (x: number) => number {
+  const ranks = Float64Array.from(evenlySpaced(0, 1, Math.max(1, quantiles.length)));
   const least = quantiles[0];
   const greatest = quantiles[quantiles.length - 1];
   // Nothing is known: the middle.
@@ -91,7 +91,7 @@ function quantileRank(quantiles: readonly number[], output: "uniform" | "normal"
 }
 
 /** The value at x of the line through points whose x increase; of several at one x the last. Rounded as NumPy does. */
-function interpolate(xs: readonly number[], ys: readonly number[], x: number): number {
+function interpolate(xs: Float64Array, ys: Float64Array, x: number): number {
   const index = countUpTo(xs, x) - 1;
   if (index < 0) return ys[0]!;
   if (index === xs.length - 1 || xs[index] === x) return ys[index]!;

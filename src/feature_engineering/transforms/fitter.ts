@@ -111,19 +111,6 @@ export async function fitRows(
   return fitter;
 }
 
-/** What `fitRows` learns where no transform reads a label. */
-export async function fitRow(
-  compiled: CompiledRow,
-  rows: () => Iterable<readonly Value[]> | AsyncIterable<readonly Value[]>,
-): Promise<FittedState> {
-  const fitter = createFitter(compiled);
-  for (let pass = 0; pass < fitter.passes; pass++) {
-    for await (const inputs of rows()) fitter.add(inputs);
-    fitter.endPass();
-  }
-  return fitter.finish();
-}
-
 interface PlacedLearner {
   readonly input: FitInput;
   /** The index in the labels; −1 if it reads none. */

@@ -16,8 +16,19 @@ export function powerOf(method: Method, lambda: number, x: number): number {
     // Where the exponent is small, expm1 keeps what the subtraction of 1 would lose.
     return Math.abs(lambda * log) < 1e-154 ? log : Math.expm1(lambda * log) / lambda;
   }
-  if (x >= 0) return Math.abs(lambda) < EPSILON ? Math.log1p(x) : Math.expm1(lambda * Math.log1p(x)) / lambda;
-  return Math.abs(lambda - 2) > EPSILON ? -Math.expm1((2 - lambda) * Math.log1p(-x)) / (2 - lambda) : -Math.log1p(-x);
+  return yeoJohnson(lambda, signedLog(x));
+}
+
+/** ln(1 + |x|) with the sign of x. */
+function signedLog(x: number): number {
+  return x >= 0 ? Math.log1p(x) : -Math.log1p(-x);
+}
+
+/** The Yeo-Johnson transform of the number whose `signedLog` this is. */
+function yeoJohnson(lambda: number, log: number): number {
+  if (log >= 0) return Math.abs(lambda) < EPSILON ? log : Math.expm1(lambda * log) / lambda;
+  const mirrored = 2 - lambda;
+  return Math.abs(mirrored) > EPSILON ? -Math.expm1(mirrored * -log) / mirrored : log;
 }
 
 /**
@@ -30,6 +41,7 @@ export function powerLambda(method: Method, sample: SortedSample): number {
 
 function boxCoxLambda(sample: SortedSample): number {
   const logs = sample.values.map(Math.log);
+  const made = new Float64Array(logs.length);
   const sum = weightedSum(logs, sample);
   const objective = (lambda: number): number => {
     // ln x^λ is at most this, so that what is taken out below cannot overflow.
@@ -39,7 +51,7 @@ function boxCoxLambda(sample: SortedSample): number {
         ? Math.log(variance(logs, sample))
         : Math.log(
             variance(
-              logs.map((log) => Math.expm1(lambda * log - peak)),
+              mapInto(made, logs, (log) => Math.expm1(lambda * log - peak)),
               sample,
             ),
           ) +
@@ -69,11 +81,12 @@ function withoutOverflow(lambda: number, low: number, high: number): number {
 function yeoJohnsonLambda(sample: SortedSample): number {
   const least = sample.values[0]!;
   const greatest = sample.values[sample.values.length - 1]!;
-  const logs = sample.values.map((x) => Math.sign(x) * Math.log1p(Math.abs(x)));
+  const logs = sample.values.map(signedLog);
+  const made = new Float64Array(logs.length);
   const sum = weightedSum(logs, sample);
   const objective = (lambda: number): number => {
     const sigma = variance(
-      sample.values.map((x) => powerOf("yeo_johnson", lambda, x)),
+      mapInto(made, logs, (log) => yeoJohnson(lambda, log)),
       sample,
     );
     const logLikelihood =
@@ -97,13 +110,19 @@ function weightedSum(values: Float64Array, { counts }: SortedSample): number {
   return sum;
 }
 
+/** The search evaluates every value dozens of times: into one array. */
+function mapInto(into: Float64Array, values: Float64Array, map: (x: number) => number): Float64Array {
+  for (let i = 0; i < values.length; i++) into[i] = map(values[i]!);
+  return into;
+}
+
 /** The population's variance in two passes. */
 function variance(values: Float64Array, sample: SortedSample): number {
   const mean = weightedSum(values, sample) / sample.n;
-  return (
-    weightedSum(
-      values.map((x) => (x - mean) ** 2),
-      sample,
-    ) / sample.n
-  );
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) {
+    const square = (values[i]! - mean) ** 2;
+    sum += sample.counts === null ? square : sample.counts[i]! * square;
+  }
+  return sum / sample.n;
 }

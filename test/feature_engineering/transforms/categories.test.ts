@@ -3,8 +3,7 @@ import { describe, expect, test } from "vitest";
 import { CategoricalTransform, requestSource, t } from "../../../src/definitions/index.ts";
 import type { Value } from "../../../src/definitions/value.ts";
 import { murmur3x32 } from "../../../src/feature_engineering/encoding/murmur3-32.ts";
-import { fitRow } from "../../../src/feature_engineering/transforms/fitter.ts";
-import { compile } from "./inputs.ts";
+import { compile, fitRow } from "./inputs.ts";
 
 const request = requestSource({ text: t.string().nullable(), channel: t.oneOf("web", "app").nullable() });
 const of = CategoricalTransform.of(request.text);

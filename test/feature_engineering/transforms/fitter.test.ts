@@ -4,8 +4,8 @@ import { CategoricalTransform, derive, NumericTransform, requestSource, t } from
 import type { Value } from "../../../src/definitions/value.ts";
 import type { CompiledRow } from "../../../src/feature_engineering/transforms/compile-row.ts";
 import { type FittedState, readFittedState } from "../../../src/feature_engineering/transforms/fitted-state.ts";
-import { createFitter, fitRow } from "../../../src/feature_engineering/transforms/fitter.ts";
-import { compile, inputsOf } from "./inputs.ts";
+import { createFitter } from "../../../src/feature_engineering/transforms/fitter.ts";
+import { compile, fitRow, inputsOf } from "./inputs.ts";
 
 const request = requestSource({
   x: t.float64().nullable(),

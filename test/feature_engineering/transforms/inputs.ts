@@ -7,6 +7,8 @@ import {
   type CompileRowOptions,
   compileRow,
 } from "../../../src/feature_engineering/transforms/compile-row.ts";
+import type { FittedState } from "../../../src/feature_engineering/transforms/fitted-state.ts";
+import { fitRows } from "../../../src/feature_engineering/transforms/fitter.ts";
 
 /** Compiles a service of the features, whose types no test is about. */
 export function compile(features: object, options: CompileRowOptions = {}): CompiledRow {
@@ -20,6 +22,17 @@ export function inputsOf(compiled: CompiledRow, values: Readonly<Record<string, 
   for (const { feature, slot } of compiled.featureInputs) inputs[slot] = values[feature] ?? null;
   for (const { name, slot } of compiled.requestInputs) inputs[slot] = values[name] ?? null;
   return inputs;
+}
+
+/** What a service without labels learns of rows of inputs. */
+export async function fitRow(
+  compiled: CompiledRow,
+  rows: () => Iterable<readonly Value[]> | AsyncIterable<readonly Value[]>,
+): Promise<FittedState> {
+  const fitter = await fitRows(compiled, async function* () {
+    for await (const inputs of rows()) yield { inputs, labels: [] };
+  });
+  return fitter.finish();
 }
 
 /** The row of a service that has nothing to fit, by column. */

@@ -3,8 +3,7 @@ import { describe, expect, test } from "vitest";
 import { NumericTransform, requestSource, t } from "../../../src/definitions/index.ts";
 import type { Value } from "../../../src/definitions/value.ts";
 import type { FittedState } from "../../../src/feature_engineering/transforms/fitted-state.ts";
-import { fitRow } from "../../../src/feature_engineering/transforms/fitter.ts";
-import { compile } from "./inputs.ts";
+import { compile, fitRow } from "./inputs.ts";
 
 const request = requestSource({ x: t.float64().nullable() });
 const of = NumericTransform.of(request.x);
