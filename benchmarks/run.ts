@@ -1,5 +1,15 @@
 /** `npm run bench -- NAME`: runs one benchmark and prints its figures. */
-const names = ["fold", "pipeline", "predict", "startup", "aggregations", "stores", "ingestion", "online-read"] as const;
+const names = [
+  "fold",
+  "pipeline",
+  "predict",
+  "startup",
+  "aggregations",
+  "stores",
+  "ingestion",
+  "history-ingest",
+  "online-read",
+] as const;
 const name = process.argv[2];
 if (!names.includes(name as (typeof names)[number])) {
   process.stderr.write(`usage: npm run bench -- ${names.join("|")}\n`);

@@ -7,6 +7,7 @@ import type {
 import { erasureTests } from "./offline/erasure-conformance.ts";
 import { eventIdTests } from "./offline/event-ids-conformance.ts";
 import { historyTests } from "./offline/history-conformance.ts";
+import { leaseTests } from "./offline/leases-conformance.ts";
 import { logTests } from "./offline/log-conformance.ts";
 import {
   all,
@@ -24,6 +25,7 @@ import {
 } from "./offline/offline-store-fixtures.ts";
 import { predictionTests } from "./offline/predictions-conformance.ts";
 import { recordTests } from "./offline/records-conformance.ts";
+import { retentionTests } from "./offline/retention-conformance.ts";
 import { schemaTests } from "./offline/schema-conformance.ts";
 import { valueTests } from "./offline/values-conformance.ts";
 
@@ -87,6 +89,8 @@ export function describeOfflineStore(name: string, underTest: OfflineStoreUnderT
     recordTests(openWith);
     predictionTests(openWith);
     erasureTests(openWith);
+    leaseTests(openWith);
+    retentionTests(openWith);
 
     test("refuses everything after `close`", async () => {
       const store = await openWith(payments);

@@ -221,6 +221,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
           source: source.name,
           columns: source.columns,
           hasId: source.id !== null || source.kind === "table_source",
+          keys: options.views.filter((view) => view.source.name === source.name).map((view) => view.keyColumns),
         });
       }
       for (const { engine } of pipelines.values()) await engine.recover();

@@ -101,6 +101,22 @@ export function schemaTests(openWith: OpenWith): void {
       expect(await all(store.read("colours", owned.partitionId, -1, 9))).toEqual([event]);
     });
 
+    test("may name the keys of views, also once there are events", async () => {
+      const { store, owned } = await openFilled();
+      for (const keys of [[["user_id"]], [["user_id"], ["user_id", "amount"]], []]) {
+        await store.prepareSource({ ...payments, keys });
+      }
+      await commit(store, owned, [payment(owned, 2, { user: "bob" })], 2);
+      const found = await all(store.history({ ...query("payments"), keyColumns: ["user_id", "amount"] }));
+      expect(found.map((event) => event.row)).toEqual(
+        expect.arrayContaining([
+          ["ann", 5],
+          ["bob", 2],
+        ]),
+      );
+      expect((await all(store.history({ ...query("payments"), keys: [["bob"]] }))).length).toBe(1);
+    });
+
     test("may be any other one while there are no events", async () => {
       const store = await openWith(payments);
       const next: SourceTable = { ...withColumns({ name: "user_id", type: required("int64") }), hasId: true };

@@ -2,6 +2,7 @@ import { type MillraceError, type MillraceErrorOptions, millraceError } from "..
 
 /** The codes of all errors that the stores' adapters throw. */
 export type StoreErrorCode =
+  | "HISTORY_DROPPED"
   | "OFFLINE_STORE_BUSY"
   | "OFFLINE_STORE_CORRUPT"
   | "OFFLINE_STORE_LOCKED"

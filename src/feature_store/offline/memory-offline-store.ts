@@ -12,7 +12,8 @@ import { storeError } from "../store-error.ts";
 import { idConflict } from "./id-conflict.ts";
 import { memoryErasure } from "./memory-erasure.ts";
 import type { EntityKeysQuery, HistoryQuery, OfflineStore, SourceTable, StoredDeadLetter } from "./offline-store.ts";
-import { partitionFenced, sourceUnknown } from "./offline-store-errors.ts";
+import { historyDropped, partitionFenced, sourceUnknown } from "./offline-store-errors.ts";
+import { memoryLeases } from "./partition-leases.ts";
 import { compareSchemas, conditionFailed } from "./schema-compatibility.ts";
 
 export interface MemorySourceTable {
@@ -21,6 +22,8 @@ export interface MemorySourceTable {
   /** By id and event time. */
   readonly byId: Map<string, LoggedEvent>;
   readonly pushes: Map<string, AcceptedPush[]>;
+  /** See `dropHistory`; minus infinity if nothing was dropped. */
+  completeFrom: number;
 }
 
 /** Events per batch of `history` and `read`. */
@@ -100,7 +103,13 @@ export function memoryOfflineStore(): OfflineStore {
     checkOpen();
     const stored = sources.get(next.source);
     if (stored === undefined || stored.events.length === 0) {
-      sources.set(next.source, { table: next, events: [], byId: new Map(), pushes: stored?.pushes ?? new Map() });
+      sources.set(next.source, {
+        table: next,
+        events: [],
+        byId: new Map(),
+        pushes: stored?.pushes ?? new Map(),
+        completeFrom: stored?.completeFrom ?? Number.NEGATIVE_INFINITY,
+      });
       return;
     }
     const indexOf = new Map(stored.table.columns.map((column, index) => [column.name, index]));
@@ -121,7 +130,8 @@ export function memoryOfflineStore(): OfflineStore {
   }
 
   async function* history(query: HistoryQuery): AsyncGenerator<readonly LoggedEvent[]> {
-    const { table, events } = sourceOf(query.source);
+    const { table, events, completeFrom } = sourceOf(query.source);
+    if ((query.from ?? Number.NEGATIVE_INFINITY) < completeFrom) throw historyDropped(query.source, completeFrom);
     const indexes = query.keyColumns.map((name) => table.columns.findIndex((column) => column.name === name));
     const wanted = query.keys === null ? null : new Set(query.keys.map(keyText));
     const groups = new Map<string, LoggedEvent[]>();
@@ -181,6 +191,15 @@ export function memoryOfflineStore(): OfflineStore {
 
   return {
     capabilities: { persistent: false, multiProcess: false },
+    leases: memoryLeases(checkOpen),
+    async dropHistory(name, before) {
+      const source = sourceOf(name);
+      const gone = source.events.filter((event) => event.eventTime < before);
+      for (const event of gone) if (event.id !== null) source.byId.delete(`${event.eventTime}:${event.id}`);
+      source.events = source.events.filter((event) => event.eventTime >= before);
+      source.completeFrom = Math.max(source.completeFrom, before);
+      return source.completeFrom;
+    },
     prepareSource: async (table) => prepareSource(table),
     async own(source, partition) {
       sourceOf(source);

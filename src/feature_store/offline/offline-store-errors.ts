@@ -10,6 +10,14 @@ export function sourceUnknown(source: string): MillraceError {
   );
 }
 
+export function historyDropped(source: string, from: number): MillraceError {
+  return storeError(
+    "HISTORY_DROPPED",
+    `The history of '${source}' is complete from ${new Date(from).toISOString()} on, and older events are needed: ask for later moments, give features a window or a ttl, or keep history longer.`,
+    { details: { source, complete_from: new Date(from).toISOString() } },
+  );
+}
+
 export function partitionFenced({ source, partition }: OwnedPartition): MillraceError {
   return storeError(
     "PARTITION_FENCED",

@@ -1,5 +1,6 @@
 import type { ColumnTypeSpec, Value } from "../../definitions/value.ts";
 import type { AcceptedPush, DeadLetter, EventLog, LoggedEvent } from "../../feature_engineering/engine/event-log.ts";
+import type { PartitionLeases } from "./partition-leases.ts";
 import type { PointInTimeReader } from "./point-in-time.ts";
 
 /** What the cold store must know of a source to keep its events. */
@@ -9,6 +10,11 @@ export interface SourceTable {
   readonly columns: readonly { readonly name: string; readonly type: ColumnTypeSpec }[];
   /** True if events carry an id: equal id and event time are then one event. */
   readonly hasId: boolean;
+  /**
+   * The key columns of each view over the source: what `history` asks for. A store may keep an index for each; it keeps
+   * those that it has. Not a part of what stored data must fit.
+   */
+  readonly keys?: readonly (readonly string[])[];
 }
 
 export interface HistoryQuery {
@@ -124,6 +130,8 @@ export interface OfflineStoreCapabilities {
 /** The cold store: the log of all events, which is the truth, with positions, dead letters and the registry's documents. */
 export interface OfflineStore extends EventLog {
   readonly capabilities: OfflineStoreCapabilities;
+  /** Which process writes which internal partition: stores for many processes have it. */
+  readonly leases?: PartitionLeases;
   /**
    * Makes the source's table, or checks that stored data fits: new nullable columns are added; anything else that does
    * not fit is refused with `SCHEMA_INCOMPATIBLE` and the reason.
@@ -131,6 +139,12 @@ export interface OfflineStore extends EventLog {
   prepareSource(table: SourceTable): Promise<void>;
   /** Events grouped by key (all of one key together, keys in any order), each group in the order of the query. */
   history(query: HistoryQuery): AsyncIterable<readonly LoggedEvent[]>;
+  /**
+   * Drops events older than a moment (epoch milliseconds) for good, in whole tables, so that some of them may stay.
+   * Returns from when on history is complete, which never goes back; `history` that needs older events then fails with
+   * `HISTORY_DROPPED`. The ids of dropped events are forgotten. Left out by stores that keep everything.
+   */
+  dropHistory?(source: string, before: number): Promise<number>;
   /**
    * The distinct keys without nulls, in batches, in an order of the store's own that stays the same from call to call,
    * as it was when the call began.

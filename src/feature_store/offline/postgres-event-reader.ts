@@ -6,6 +6,7 @@ import { valueText } from "./postgres-column.ts";
 import { type CopyParser, copyIn, copyOut, copyParser, copySlices } from "./postgres-copy.ts";
 import type { PostgresDatabase } from "./postgres-database.ts";
 import type { PostgresEventTable } from "./postgres-event-table.ts";
+import type { PostgresRetention } from "./postgres-retention.ts";
 import type { PostgresSources } from "./postgres-sources.ts";
 import { quoted, textLiteral } from "./postgres-text.ts";
 import { nextMoment, timeLiteral } from "./postgres-time.ts";
@@ -17,7 +18,11 @@ export interface PostgresEventReader {
   entityKeys(query: EntityKeysQuery): AsyncIterable<readonly (readonly Value[])[]>;
 }
 
-export function postgresEventReader(database: PostgresDatabase, sources: PostgresSources): PostgresEventReader {
+export function postgresEventReader(
+  database: PostgresDatabase,
+  sources: PostgresSources,
+  retention: PostgresRetention,
+): PostgresEventReader {
   /** Streams what a query selects; `prepare` runs before it, in the same transaction. */
   async function* stream<Row>(
     select: string,
@@ -77,13 +82,20 @@ export function postgresEventReader(database: PostgresDatabase, sources: Postgre
     const order = [...names, moment, "e._partition_id", "e._offset"].join(", ");
     const where = `WHERE ${conditions.join(" AND ")} ORDER BY ${order}`;
     if (keys === null) {
-      yield* events(table, where);
+      yield* events(table, where, (client) => begin(client, table, query));
       return;
     }
     const on = names.map((name, index) => `${name} = w.k${index}`).join(" AND ");
-    yield* events(table, `JOIN (SELECT DISTINCT * FROM wanted_keys) w ON ${on} ${where}`, (client) =>
-      keepKeys(client, table, keyColumns, keys),
-    );
+    yield* events(table, `JOIN (SELECT DISTINCT * FROM wanted_keys) w ON ${on} ${where}`, async (client) => {
+      await begin(client, table, query);
+      await keepKeys(client, table, keyColumns, keys);
+    });
+  }
+
+  /** Nothing can be dropped from here to the end of the reading. */
+  async function begin(client: PoolClient, table: PostgresEventTable, query: HistoryQuery): Promise<void> {
+    await client.query(`LOCK TABLE ${table.name} IN ACCESS SHARE MODE`);
+    await retention.check(client, query);
   }
 
   async function* entityKeys({ source, keyColumns, after }: EntityKeysQuery): AsyncGenerator<Value[][]> {

@@ -3,8 +3,10 @@ import { openPostgres, type PostgresOfflineStoreOptions } from "./postgres-datab
 import { postgresErasure } from "./postgres-erasure.ts";
 import { postgresEventReader } from "./postgres-event-reader.ts";
 import { postgresEventWriter } from "./postgres-event-writer.ts";
+import { postgresLeases } from "./postgres-leases.ts";
 import { postgresPredictions } from "./postgres-predictions.ts";
 import { postgresRecords } from "./postgres-records.ts";
+import { postgresRetention } from "./postgres-retention.ts";
 import { postgresSources } from "./postgres-sources.ts";
 
 export type { PostgresOfflineStoreOptions };
@@ -28,9 +30,12 @@ export async function postgresOfflineStore(options: PostgresOfflineStoreOptions)
   const records = postgresRecords(database);
   const erasure = postgresErasure(database, sources);
   const writer = postgresEventWriter(database, sources, records, erasure);
-  const reader = postgresEventReader(database, sources);
+  const retention = postgresRetention(database, sources);
+  const reader = postgresEventReader(database, sources, retention);
   return {
     capabilities: { persistent: true, multiProcess: true },
+    leases: postgresLeases(database),
+    dropHistory: retention.dropHistory,
     prepareSource: sources.prepare,
     own: writer.own,
     commit: writer.commit,

@@ -3,6 +3,7 @@ import type { SourceTable } from "./offline-store.ts";
 import { sourceUnknown } from "./offline-store-errors.ts";
 import type { PartitionInterval, PostgresDatabase } from "./postgres-database.ts";
 import { eventTableName, type PostgresEventTable, postgresEventTable } from "./postgres-event-table.ts";
+import { addKeyIndexes, keyIndex } from "./postgres-key-indexes.ts";
 import { quoted, textLiteral } from "./postgres-text.ts";
 import { type TimePartitions, timePartitions } from "./postgres-time-partitions.ts";
 import { compareSchemas, conditionFailed } from "./schema-compatibility.ts";
@@ -65,6 +66,10 @@ export function postgresSources(database: PostgresDatabase): PostgresSources {
        CREATE INDEX ${quoted(`${tableName}$offset`)} ON ${table.name} (_partition_id, _offset);
        ${edges};`,
     );
+    for (const keyColumns of declaration.keys ?? []) {
+      const index = keyIndex(table, keyColumns);
+      await client.query(`CREATE INDEX IF NOT EXISTS ${quoted(index.name)} ON ${index.on()}`);
+    }
     const made = { table_name: tableName, partition_by: database.partitionBy, declaration: plainText(declaration) };
     await client.query(
       `INSERT INTO ${schema}.sources (source, table_name, declaration, partition_by) VALUES ($1, $2, $3, $4)`,
@@ -132,7 +137,9 @@ export function postgresSources(database: PostgresDatabase): PostgresSources {
         if (before === undefined) return create(client, declaration);
         return before.declaration === plainText(declaration) ? before : change(client, before, declaration);
       });
-      keep(declaration, made);
+      const { table } = keep(declaration, made);
+      const keys = declaration.keys ?? [];
+      if (keys.length > 0) await database.repeatable((client) => addKeyIndexes(client, database, table, keys));
     },
   };
 }

@@ -25,6 +25,8 @@ export interface TimePartitions {
   readonly edges: string;
   /** Makes what is missing for these events. Not within a transaction. */
   ensure(client: PoolClient, events: readonly LoggedEvent[]): Promise<void>;
+  /** Where the table of all earlier times ends; epoch milliseconds. */
+  readonly first: number;
   /** Forgets what is known, as another process may have dropped some. */
   forget(): void;
 }
@@ -75,6 +77,7 @@ export function timePartitions(
         known.set(suffix, partition);
       }
     },
+    first: FIRST,
     forget: () => known.clear(),
   };
 }
