@@ -1,12 +1,19 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Meta } from "../src/definitions/meta.ts";
+import type { LoggedEvent } from "../src/feature_engineering/engine/event-log.ts";
 import type { FeatureSink } from "../src/feature_engineering/engine/feature-sink.ts";
 import { createMessageLogger } from "../src/feature_engineering/engine/message-logger.ts";
 import { createViewFolder } from "../src/feature_engineering/engine/view-folder.ts";
+import { lmdbOnlineStore } from "../src/feature_store/online/lmdb-online-store.ts";
 import { createViewRuntime } from "../src/feature_store/view-runtime.ts";
 import { paymentRows, payments, views } from "./payments.ts";
 
 const EVENTS = 1_000_000;
-const ENTITIES = 1_000;
+const ROUNDS = 5;
+/** As the engine gets them from a backlog. */
+const BATCH = 16_000;
 const nowhere: FeatureSink = {
   capabilities: { expires: false },
   read: async (keys) => keys.map(() => null),
@@ -23,10 +30,17 @@ const nowhere: FeatureSink = {
   marks: async () => [new Map()],
 };
 
-/** The fold in memory: decoded events into the tiles of three views of four aggregations and three windows. */
-export async function run(): Promise<void> {
+/**
+ * The fold in memory: decoded events into the tiles of three views of four aggregations and three windows. Then the
+ * same with every changed value encoded, and written to LMDB, after each batch.
+ */
+export async function run(args: readonly string[] = []): Promise<void> {
+  for (const entities of args.length > 0 ? args.map(Number) : [1_000, 10_000]) await measure(entities);
+}
+
+async function measure(entities: number): Promise<void> {
   const log = createMessageLogger(payments[Meta]);
-  const events = paymentRows(EVENTS, ENTITIES).map((payload, offset) =>
+  const events = paymentRows(EVENTS, entities).map((payload, offset) =>
     log(
       {
         source: "payments",
@@ -41,26 +55,54 @@ export async function run(): Promise<void> {
       0,
     ),
   );
-  const rates: number[] = [];
-  for (let round = 0; round < 5; round++) {
-    const folders = views.map((view) =>
-      createViewFolder({
-        ...createViewRuntime(view),
-        sink: nowhere,
-        session: () => 0,
-        cacheCapacity: 65_536,
-        writeBatch: 1_000,
-      }),
-    );
-    const started = performance.now();
-    for (let from = 0; from < events.length; from += 8_000) {
-      const slice = events.slice(from, from + 8_000);
-      const clocks = Float64Array.from(slice, (event) => event.eventTime + 1);
-      for (const folder of folders) await folder.fold(slice, clocks);
-    }
-    rates.push((EVENTS / (performance.now() - started)) * 1_000);
+  const fold = await rates(ROUNDS, events, nowhere, false);
+  const encode = await rates(3, events, nowhere, true);
+  const written: number[] = [];
+  for (let round = 0; round < 3; round++) {
+    const folder = await mkdtemp(join(tmpdir(), "millrace-bench-"));
+    const online = await lmdbOnlineStore({ path: folder });
+    written.push(...(await rates(1, events, online, true)));
+    await online.close();
+    await rm(folder, { recursive: true });
   }
-  rates.sort((a, b) => a - b);
-  const [least, median, most] = [rates[0]!, rates[2]!, rates[4]!].map((rate) => Math.round(rate).toLocaleString("en"));
-  process.stdout.write(`fold in memory: ${median} events/s and core (${least} to ${most}; aim: 300,000)\n`);
+  process.stdout.write(
+    `${entities.toLocaleString("en")} entities a view: fold in memory ${spread(fold)} events/s and core (aim: 300,000); ` +
+      `with encoding ${spread(encode)}; with LMDB ${spread(written)}\n`,
+  );
+}
+
+async function rates(
+  rounds: number,
+  events: readonly LoggedEvent[],
+  sink: FeatureSink,
+  write: boolean,
+): Promise<number[]> {
+  const measured: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const folders = views.map((view) =>
+      createViewFolder({ ...createViewRuntime(view), sink, cacheCapacity: 65_536, writeBatch: 8_000 }),
+    );
+    const started = process.cpuUsage();
+    for (let from = 0; from < events.length; from += BATCH) {
+      for (const folder of folders) {
+        for (let part = from; part < Math.min(from + BATCH, events.length); part += 8_000) {
+          const slice = events.slice(part, part + 8_000);
+          await folder.fold(
+            slice,
+            Float64Array.from(slice, (event) => event.eventTime + 1),
+          );
+        }
+        if (write) await folder.write(events[Math.min(from + BATCH, events.length) - 1]!.eventTime + 1, (_) => -1);
+      }
+    }
+    const { user, system } = process.cpuUsage(started);
+    measured.push(Math.round((EVENTS / (user + system)) * 1e6));
+  }
+  return measured.sort((a, b) => a - b);
+}
+
+/** The median, the least and the most. */
+function spread(sorted: readonly number[]): string {
+  const [least, median, most] = [0, sorted.length >> 1, sorted.length - 1].map((i) => sorted[i]!.toLocaleString("en"));
+  return `${median} (${least} to ${most})`;
 }
