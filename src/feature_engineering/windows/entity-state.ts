@@ -1,26 +1,8 @@
 import { millraceError } from "../../definitions/errors.ts";
 import { type ByteReader, createByteReader } from "../encoding/byte-reader.ts";
 import { type ByteWriter, createByteWriter } from "../encoding/byte-writer.ts";
-import type { TileFamily, ViewLayout } from "./view-layout.ts";
-
-/** The partial aggregates of all events of one (view, entity) within [start, start + hop). */
-export interface Tile {
-  /** Epoch milliseconds; 0 for the lifetime tile. */
-  readonly start: number;
-  /** One state per slot of the family; null while only the encoded form is there. */
-  states: unknown[] | null;
-  /** Holds the encoded states at [from, to); null after a change. Shared by all tiles of a value, never written. */
-  bytes: Uint8Array | null;
-  from: number;
-  to: number;
-}
-
-export interface FamilyState {
-  /** Tiles that start before it may be missing: they were dropped. −Infinity if none was. Epoch milliseconds. */
-  completeFrom: number;
-  /** By start, ascending. A tile exists iff it holds at least one event, counted before any `where`. */
-  readonly tiles: Tile[];
-}
+import { createFamilyState, type FamilyState, placeTiles, readTiles, writeTiles } from "./packed-tiles.ts";
+import type { ViewLayout } from "./view-layout.ts";
 
 /** Everything that the hot store keeps of one (view, entity). */
 export interface EntityState {
@@ -34,6 +16,8 @@ export interface EntityState {
   offset: number;
   others: Map<number, number> | null;
   readonly families: readonly FamilyState[];
+  /** What the state was encoded into last, with room to grow, to be written again the next time. */
+  buffer: Uint8Array | null;
 }
 
 /** The state of an entity of which nothing was folded yet. */
@@ -43,27 +27,17 @@ export function createEntityState(layout: ViewLayout, completeFrom: number = Num
     partitionId: -1,
     offset: -1,
     others: null,
-    families: layout.families.map(() => ({ completeFrom, tiles: [] })),
+    families: layout.families.map(() => createFamilyState(completeFrom)),
+    buffer: null,
   };
 }
 
-/** The decoded states of a tile. */
-export function tileStates(family: TileFamily, tile: Tile): unknown[] {
-  if (tile.states !== null) return tile.states;
-  const reader = createByteReader(tile.bytes!, tile.from, tile.to);
-  const states = new Array<unknown>(family.slots.length);
-  for (let slot = 0; slot < states.length; slot++) states[slot] = family.slots[slot]!.aggregation.decode(reader);
-  tile.states = states;
-  return states;
-}
-
-const FORMAT = 1;
-const scratch: ByteWriter = createByteWriter(4_096);
-const tileScratch: ByteWriter = createByteWriter(1_024);
+const FORMAT = 2;
+const scratch: ByteWriter = createByteWriter(16_384);
 
 /**
- * Packs a state: format, largest event time, positions, then per family how far it is complete and its tiles (start in
- * hops, byte length, states). Equal states have equal bytes.
+ * Packs a state: format, largest event time, positions, then per family how far it is complete and its tiles (see
+ * `writeTiles`). Equal states have equal bytes. They are valid until the state is encoded again: whoever keeps them copies.
  */
 export function encodeEntityState(layout: ViewLayout, state: EntityState): Uint8Array {
   const out = scratch;
@@ -76,53 +50,21 @@ export function encodeEntityState(layout: ViewLayout, state: EntityState): Uint8
     out.varint(partition);
     out.varint(offset);
   }
-  for (let index = 0; index < layout.families.length; index++) {
-    encodeFamily(out, layout.families[index]!, state.families[index]!);
+  const { families } = state;
+  for (let index = 0; index < families.length; index++) {
+    writeTime(out, families[index]!.completeFrom);
+    writeTiles(layout.families[index]!, families[index]!, out);
   }
-  const bytes = out.finish();
-  for (const family of state.families) {
-    for (const tile of family.tiles) {
-      tile.bytes = bytes;
-      // Only the newest tile is likely to change again soon; the others stay encoded, which is smaller.
-      if (tile !== family.tiles[family.tiles.length - 1]) tile.states = null;
-    }
+  const length = out.position;
+  let buffer = state.buffer;
+  if (buffer === null || buffer.length < length) {
+    // A quarter more, so that a state that grows by a tile now and then keeps its memory.
+    buffer = new Uint8Array((length + (length >> 2) + 63) & ~63);
+    state.buffer = buffer;
   }
-  return bytes;
-}
-
-function encodeFamily(out: ByteWriter, family: TileFamily, state: FamilyState): void {
-  writeTime(out, state.completeFrom);
-  out.varint(state.tiles.length);
-  const hop = family.hopMs === 0 ? 1 : family.hopMs;
-  let previous = 0;
-  for (const tile of state.tiles) {
-    const position = tile.start / hop;
-    out.zigzag(position - previous);
-    previous = position;
-    if (tile.bytes === null) {
-      tileScratch.reset();
-      for (let slot = 0; slot < family.slots.length; slot++) {
-        family.slots[slot]!.aggregation.encode(tile.states![slot], tileScratch);
-      }
-      tile.bytes = tileScratch.reserve(0);
-      tile.from = 0;
-      tile.to = tileScratch.position;
-    }
-    const length = tile.to - tile.from;
-    out.varint(length);
-    copy(tile.bytes, tile.from, out, length);
-    tile.from = out.position - length;
-    tile.to = out.position;
-  }
-}
-
-/** Tiles are short: a loop beats the two views that `set` would need. */
-function copy(bytes: Uint8Array, from: number, out: ByteWriter, length: number): void {
-  const target = out.reserve(length);
-  const at = out.position;
-  if (length <= 96) for (let i = 0; i < length; i++) target[at + i] = bytes[from + i]!;
-  else target.set(bytes.subarray(from, from + length), at);
-  out.advance(length);
+  buffer.set(out.view());
+  for (let index = 0; index < families.length; index++) placeTiles(families[index]!, buffer);
+  return buffer.subarray(0, length);
 }
 
 /**
@@ -135,19 +77,9 @@ export function decodeEntityState(layout: ViewLayout, bytes: Uint8Array): Entity
   const state = createEntityState(layout);
   state.maxEventTime = maxEventTime;
   for (let left = input.varint(); left > 0; left--) setPosition(state, input.varint(), input.varint());
-  const families = layout.families.map((family): FamilyState => {
+  const families = layout.families.map((family) => {
     const completeFrom = readPackedTime(input);
-    const hop = family.hopMs === 0 ? 1 : family.hopMs;
-    const tiles = new Array<Tile>(input.varint());
-    let position = 0;
-    for (let index = 0; index < tiles.length; index++) {
-      position += input.zigzag();
-      const length = input.varint();
-      const from = input.position;
-      input.skip(length);
-      tiles[index] = { start: position * hop, states: null, bytes, from, to: from + length };
-    }
-    return { completeFrom, tiles };
+    return readTiles(family, completeFrom, input, bytes);
   });
   return { ...state, families };
 }

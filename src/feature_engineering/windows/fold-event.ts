@@ -1,7 +1,8 @@
 import type { Value } from "../../definitions/value.ts";
 import type { EventOrder } from "../aggregations/aggregation.ts";
-import { type EntityState, type FamilyState, type Tile, tileStates } from "./entity-state.ts";
+import type { EntityState } from "./entity-state.ts";
 import { floorTo } from "./hop.ts";
+import { dropTiles, type FamilyState, positionUnit, type Tile, tileStates, unpackTiles } from "./packed-tiles.ts";
 import type { TileFamily, ViewLayout } from "./view-layout.ts";
 
 /** An event's inputs and predicates, evaluated once for all of its view's features. */
@@ -56,7 +57,6 @@ export function foldEvent(
       tile = isHead ? head : tileAt(family, tiles, floorTo(time, family.hopMs));
     }
     const states = tile.states ?? tileStates(family, tile);
-    tile.bytes = null;
     const slots = family.slots;
     for (let slot = 0; slot < slots.length; slot++) {
       const { aggregation, input, where } = slots[slot]!;
@@ -75,12 +75,7 @@ export function pruneState(layout: ViewLayout, state: EntityState, clock: number
     const tiles = state.families[index]!;
     if (family.hopMs === 0) continue;
     const needed = neededFrom(family, layout.futureBoundMs, clock);
-    let drop = 0;
-    while (drop < tiles.tiles.length && tiles.tiles[drop]!.start < needed) drop++;
-    if (drop > 0) {
-      tiles.tiles.splice(0, drop);
-      if (tiles.completeFrom < needed) tiles.completeFrom = needed;
-    }
+    if (dropTiles(family, tiles, needed) && tiles.completeFrom < needed) tiles.completeFrom = needed;
   }
 }
 
@@ -115,7 +110,9 @@ export function neededFrom(family: TileFamily, futureBoundMs: number, clock: num
   return floorTo(clock - futureBoundMs - family.reachMs, family.hopMs);
 }
 
-function tileAt(family: TileFamily, { tiles }: FamilyState, start: number): Tile {
+function tileAt(family: TileFamily, state: FamilyState, start: number): Tile {
+  const late = state.packed > 0 && start <= state.lastPosition * positionUnit(family);
+  const tiles = late ? unpackTiles(family, state) : state.tiles;
   let index = tiles.length - 1;
   while (index >= 0 && tiles[index]!.start > start) index--;
   const found = tiles[index];

@@ -1,8 +1,9 @@
 import type { Value } from "../../definitions/value.ts";
 import type { ByteReader } from "../encoding/byte-reader.ts";
-import { type EntityState, readPackedHead, readPackedTime, tileStates } from "./entity-state.ts";
+import { type EntityState, readPackedHead, readPackedTime } from "./entity-state.ts";
 import { compileFamilyReads, type FamilyReads, type SlotReads } from "./family-reads.ts";
 import { floorTo } from "./hop.ts";
+import { tileStates, unpackTiles } from "./packed-tiles.ts";
 import type { ViewLayout } from "./view-layout.ts";
 
 /** What a feature's value means. The names are Feast's. */
@@ -128,7 +129,7 @@ function windowsFromState(
   const oldest = floorTo(time - reads.longestMs, family.hopMs);
   if (oldest < (stored?.completeFrom ?? expiredBefore)) into.tooOld = true;
   startWindows(reads, time);
-  const tiles = stored?.tiles ?? [];
+  const tiles = stored === undefined ? [] : unpackTiles(family, stored);
   let first = tiles.length;
   while (first > 0 && tiles[first - 1]!.start >= oldest) first--;
   let segment = -1;
@@ -153,21 +154,47 @@ function windowsFromBytes(reads: FamilyReads, input: ByteReader, time: number, i
   const oldest = floorTo(time - reads.longestMs, hopMs);
   if (oldest < readPackedTime(input)) into.tooOld = true;
   startWindows(reads, time);
-  let segment = -1;
-  let position = 0;
-  for (let left = input.varint(); left > 0; left--) {
-    position += input.zigzag();
-    const length = input.varint();
-    const end = input.position + length;
-    const start = position * hopMs;
-    if (start >= oldest && start < time) {
-      into.found = true;
-      segment = segmentOf(reads, start, segment);
-      if (segment >= 0) mergeTile(reads, segment, input);
+  let left = input.varint();
+  if (left > 0) {
+    // The newest tile comes first; the others follow from the oldest on.
+    const newest = input.zigzag();
+    readTile(reads, newest * hopMs, oldest, time, -1, input, into);
+    if (--left > 0) {
+      const end = input.varint();
+      let position = newest - input.varint();
+      input.varint();
+      const stop = input.position + end;
+      let segment = -1;
+      for (let first = true; left > 0 && position * hopMs < time; left--, first = false) {
+        if (!first) position += input.varint();
+        segment = readTile(reads, position * hopMs, oldest, time, segment, input, into);
+      }
+      input.skip(stop - input.position);
     }
-    input.skip(end - input.position);
   }
   finishWindows(reads, into);
+}
+
+/** Reads the byte length and the states of a tile; returns the index of the shortest window that holds it. */
+function readTile(
+  reads: FamilyReads,
+  start: number,
+  oldest: number,
+  time: number,
+  before: number,
+  input: ByteReader,
+  into: ViewReading,
+): number {
+  const length = input.varint();
+  const end = input.position + length;
+  let segment = before;
+  if (start >= oldest && start < time) {
+    into.found = true;
+    segment = segmentOf(reads, start, before);
+    if (segment >= 0) mergeTile(reads, segment, input);
+  }
+  input.skip(end - input.position);
+  return segment;
 }
 
 /** Merges the slots that are read, and stops after the last of them. */
