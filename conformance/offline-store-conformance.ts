@@ -155,7 +155,9 @@ export function describeOfflineStore(name: string, underTest: OfflineStoreUnderT
         { ...event, row: [null, "ann", 5] },
         late,
       ]);
-      expect((await second.deadLetters({ limit: 1 }))[0]!.id).toBeGreaterThan(letter!.id);
+      const newer = (await second.deadLetters({ limit: 1 }))[0]!;
+      expect(newer.id).toBeGreaterThan(letter!.id);
+      await second.removeDeadLetters([letter!.id, newer.id]);
       expect((await second.own("orders", "1")).partitionId).not.toBe(owned.partitionId);
       await expect(second.prepareSource(orders)).rejects.toMatchObject({ code: "SCHEMA_INCOMPATIBLE" });
       // The secret stayed, so that the tombstone still knows its entity; and numbers go on.
@@ -164,6 +166,16 @@ export function describeOfflineStore(name: string, underTest: OfflineStoreUnderT
       await second.appendPredictions([prediction({ model: "other" })]);
       expect((await second.predictions({ limit: 1 }))[0]!.id).toBeGreaterThan(predictions[0]!.id);
       expect((await second.erase(erasure("ann"))).id).toBe(3);
+      await second.close();
+
+      const third = await place.open();
+      await third.commit({
+        partition: await third.own("orders", "0"),
+        events: [],
+        deadLetters: [deadLetter(8)],
+        lastOffset: 8,
+      });
+      expect((await third.deadLetters({ limit: 9 })).map(({ id }) => id > newer.id)).toEqual([true]);
     });
   });
 }

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { dirname, isAbsolute, join, resolve } from "node:path";
-import { pathToFileURL } from "node:url";
 import { millraceError } from "./definitions/errors.ts";
+import { importModule } from "./module-loader.ts";
 
 /** What `millrace.config.ts` exports as its default. Relative paths are relative to the file. */
 export interface MillraceConfig {
@@ -78,12 +78,13 @@ const VARIABLES = [
 ];
 
 /**
- * Loads a configuration file; environment variables win over it.
+ * Loads a configuration file; environment variables win over it. A revision above 0 reads a changed file again.
  * @throws `CONFIG_NOT_FOUND`, `CONFIG_INVALID` (naming the value or variable)
  */
 export async function loadConfig(
   file: string,
   env: Readonly<Record<string, string | undefined>>,
+  revision = 0,
 ): Promise<ResolvedConfig> {
   const path = resolve(file);
   if (!existsSync(path)) {
@@ -94,7 +95,7 @@ export async function loadConfig(
   }
   let module: { readonly default?: unknown };
   try {
-    module = (await import(pathToFileURL(path).href)) as { readonly default?: unknown };
+    module = await importModule(path, revision);
   } catch (error) {
     throw millraceError(
       "CONFIG_INVALID",

@@ -1,22 +1,24 @@
-import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
-import { Worker } from "node:worker_threads";
 import type { Logger } from "pino";
-import { createModelHost, type ModelHost } from "./api/models/model-host.ts";
+import type { ModelHost } from "./api/models/model-host.ts";
 import { type ApiServer, createApiServer } from "./api/server.ts";
 import type { ResolvedConfig } from "./config.ts";
 import { millraceError } from "./definitions/errors.ts";
-import { collectDeclarations, type Declarations } from "./feature_engineering/plan/collect-declarations.ts";
-import { createFeatureStore, type FeatureStore } from "./feature_store/feature-store.ts";
+import type { Declarations } from "./feature_engineering/plan/collect-declarations.ts";
+import { compilePlan, planHash } from "./feature_engineering/plan/plan.ts";
+import type { FeatureStore } from "./feature_store/feature-store.ts";
 import { lmdbOnlineStore } from "./feature_store/online/lmdb-online-store.ts";
+import type { PlanPreview } from "./feature_store/registry/registry.ts";
+import { createGeneration, type Generation } from "./generation.ts";
+import { loadDeclarations } from "./load-declarations.ts";
 import { mergeExpositions } from "./monitoring/merge-expositions.ts";
 import { createMetrics } from "./monitoring/metrics.ts";
+import { startPipelineThread } from "./pipeline-thread.ts";
 import { claimDataFolder } from "./process-file.ts";
-import { callRpc, type RpcClient } from "./thread-rpc.ts";
+import type { RpcClient } from "./thread-rpc.ts";
 import { VERSION } from "./version.ts";
-import type { WorkerMethods, WorkerOptions } from "./worker-methods.ts";
+import type { WorkerMethods } from "./worker-methods.ts";
 
 export interface PlatformOptions {
   readonly log: Logger;
@@ -24,7 +26,14 @@ export interface PlatformOptions {
   readonly ingest?: boolean;
 }
 
-/** A running Millrace on the embedded stores: this thread serves and reads, another one has the write side. */
+export interface TakeOverOptions {
+  /** Take the declarations over only if their plan has this hash. */
+  readonly hash?: string | null;
+  /** Other modules than before. */
+  readonly declarations?: readonly string[];
+}
+
+/** A running Millrace: this thread serves and reads, another one has the write side. */
 export interface Platform {
   readonly url: string;
   readonly config: ResolvedConfig;
@@ -36,29 +45,15 @@ export interface Platform {
   readonly token: string;
   /** Resolves when every view is filled and every model was tried; rejects if the pipeline could not start. */
   ready(): Promise<void>;
+  /**
+   * Reads the declarations' files again, fills their new views from history and loads their models, and goes on with
+   * them; what was there before serves until then, and on if anything is refused.
+   * @throws `DECLARATIONS_INVALID`, `PLAN_BREAKING`, `PLAN_DIFFERS`
+   */
+  takeOver(options?: TakeOverOptions): Promise<PlanPreview>;
   /** Answers 503 on /readyz, finishes what is in flight, hands on what was fetched, makes it durable, closes all. */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
-}
-
-/** Imports the modules with the declarations. `DECLARATIONS_INVALID` says which file cannot be loaded and why. */
-export async function loadDeclarations(paths: readonly string[]): Promise<Declarations> {
-  const all: Record<string, unknown> = {};
-  for (const [index, path] of paths.entries()) {
-    try {
-      const module = (await import(pathToFileURL(path).href)) as Readonly<Record<string, unknown>>;
-      for (const [name, value] of Object.entries(module)) all[`${index}.${name}`] = value;
-    } catch (error) {
-      const code =
-        error instanceof Error && "code" in error && error.name === "MillraceError" ? `${String(error.code)}: ` : "";
-      throw millraceError(
-        "DECLARATIONS_INVALID",
-        `The declarations in ${path} cannot be loaded: ${code}${error instanceof Error ? error.message : String(error)}`,
-        { cause: error },
-      );
-    }
-  }
-  return collectDeclarations(all);
 }
 
 /** Opens the stores, starts the pipeline's thread and the HTTP server. Serves at once; `ready` says when all is filled. */
@@ -76,26 +71,23 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
   const claim = await claimDataFolder(config.data, { pid: process.pid, url: null, token });
   const undo: (() => Promise<void>)[] = [() => claim.release()];
   try {
-    const metrics = createMetrics({ thread: "main" });
+    let failure: unknown = null;
+    let isPipelineUp = true;
+    const metrics = createMetrics({ thread: "main", pipelineUp: () => isPipelineUp });
     undo.push(async () => metrics.close());
-    const { worker, rpc } = await startWorker(config, options.ingest ?? true, log);
-    undo.push(async () => {
-      await rpc.close().catch((error: unknown) => log.error({ err: error }, "the pipeline did not close cleanly"));
-      await worker.terminate();
-    });
+    const thread = await startPipelineThread(
+      { declarations: config.declarations, data: config.data, replay: config.replay, ingest: options.ingest ?? true },
+      log,
+    );
+    undo.push(() => thread.close());
+    const { rpc } = thread;
     const online = await lmdbOnlineStore({ path: join(config.data, "hot") });
     undo.push(() => online.close());
-    const features = createFeatureStore({
-      ...declarations,
-      online,
-      offline: null,
-      now: Date.now,
-      onFunctionFailure: (where) => log.debug({ where }, "a function failed on a row"),
-    });
-    const models = createModelHost({ models: declarations.models, features, ...config.models, log, now: Date.now });
-    undo.push(() => models.close());
+    const generationOf = (of: Declarations): Generation =>
+      createGeneration({ declarations: of, online, models: config.models, log });
+    let current = generationOf(declarations);
+    undo.push(() => current.models.close());
 
-    let failure: unknown = null;
     const waiting = new Set(["views are being filled", "models are being loaded"]);
     const readiness = (): { ready: boolean; reasons: readonly string[] } => ({
       ready: waiting.size === 0 && failure === null,
@@ -104,15 +96,78 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
         ...(failure === null ? [] : [failure instanceof Error ? failure.message : String(failure)]),
       ],
     });
+    let closing: Promise<void> | null = null;
+    void thread.ended.then((why) => {
+      isPipelineUp = false;
+      if (closing !== null) return;
+      failure ??= millraceError("THREAD_DIED", `The pipeline's thread ended (${why}): no events are taken.`);
+      log.error({ reason: why }, "the pipeline's thread ended");
+    });
+
+    let revision = 0;
+    let taking: Promise<unknown> = Promise.resolve();
+    async function replace({
+      hash = null,
+      declarations: paths = config.declarations,
+    }: TakeOverOptions): Promise<PlanPreview> {
+      if (closing !== null) throw millraceError("STOPPING", "The process is stopping.", { kind: "operational" });
+      await ready;
+      revision++;
+      const before = current;
+      const next = generationOf(await loadDeclarations(paths, revision));
+      try {
+        const found = planHash(compilePlan(next.declarations));
+        if (hash !== null && hash !== found) {
+          throw millraceError(
+            "PLAN_DIFFERS",
+            `The plan to be applied has the hash ${hash}, and the declarations that the running process reads (${paths.join(", ")}) have ${found}: apply from a folder with the same files, or restart that process with yours.`,
+            { details: { hash: found } },
+          );
+        }
+        const [preview] = await Promise.all([rpc.prepare(paths, revision), next.models.start()]);
+        await rpc.change();
+        current = next;
+        clearAway(before, revision);
+        return preview;
+      } catch (error) {
+        await next.models.close();
+        throw error;
+      }
+    }
+    /** Once nothing that is under way reads what the old declarations have. */
+    function clearAway(old: Generation, replacedBy: number): void {
+      const cleared = async (): Promise<void> => {
+        await old.idle();
+        await old.models.close();
+        // Later declarations clear away what these leave, when nothing reads it any more.
+        if (revision === replacedBy && closing === null) await rpc.dropOld();
+      };
+      cleared().catch((error: unknown) => log.error({ err: error }, "could not clear away the old declarations"));
+    }
+    const takeOver = (takeOverOptions: TakeOverOptions = {}): Promise<PlanPreview> => {
+      const taken = taking.then(() => replace(takeOverOptions));
+      taking = taken.catch(() => {});
+      return taken;
+    };
+
     const server: ApiServer = await createApiServer({
-      features,
-      models,
+      get features() {
+        return current.features;
+      },
+      get models() {
+        return current.models;
+      },
+      get declarations() {
+        return current.declarations;
+      },
       backend: rpc,
-      declarations,
+      takeOver: (hash) => takeOver({ hash }),
       readiness,
       metrics: async (accept) => {
+        // If the thread died, or dies meanwhile, its part is missing, and a metric says so.
+        const pipelines = isPipelineUp ? await rpc.metrics(accept).catch(() => "") : "";
         const own = await metrics.render(accept);
-        return { ...own, body: mergeExpositions(own.body, await rpc.metrics(accept)) };
+        return { ...own, body: mergeExpositions(own.body, pipelines) };
       },
       limits: { bodyLimitBytes: config.server.bodyLimitBytes, maxRows: config.server.maxRows },
       log,
@@ -124,7 +179,7 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
     await claim.update(url);
 
     const filled = rpc.start().then(() => waiting.delete("views are being filled"));
-    const loaded = models.start().then(() => waiting.delete("models are being loaded"));
+    const loaded = current.models.start().then(() => waiting.delete("models are being loaded"));
     const ready = Promise.all([filled, loaded]).then(
       () => {},
       (error: unknown) => {
@@ -134,10 +189,10 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
     );
     ready.catch((error: unknown) => log.error({ err: error }, "not ready"));
 
-    let closing: Promise<void> | null = null;
     const close = (): Promise<void> => {
       closing ??= (async () => {
         await server.drain();
+        await taking;
         await unwind(undo, log);
       })();
       return closing;
@@ -145,12 +200,19 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
     return {
       url,
       config,
-      declarations,
-      features,
-      models,
+      get declarations() {
+        return current.declarations;
+      },
+      get features() {
+        return current.features;
+      },
+      get models() {
+        return current.models;
+      },
       worker: rpc,
       token,
       ready: () => ready,
+      takeOver,
       close,
       [Symbol.asyncDispose]: close,
     };
@@ -158,47 +220,6 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
     await unwind(undo, log);
     throw error;
   }
-}
-
-async function startWorker(
-  config: ResolvedConfig,
-  ingest: boolean,
-  log: Logger,
-): Promise<{ worker: Worker; rpc: RpcClient<WorkerMethods> }> {
-  const workerData: WorkerOptions = {
-    declarations: config.declarations,
-    data: config.data,
-    replay: config.replay,
-    ingest,
-  };
-  const worker = new Worker(workerFile(), { workerData, name: "millrace-pipeline" });
-  const opened = Promise.withResolvers<void>();
-  const rpc = callRpc<WorkerMethods>(worker, (notice, value) => {
-    if (notice === "opened") opened.resolve();
-    else if (notice === "failed") opened.reject(toError(value));
-    else if (notice === "source-failed") log.error(value as object, "a source stopped");
-    else if (notice === "background-failed") log.error(value as object, "work in the background failed");
-    else if (notice === "function-failed") log.debug({ where: value }, "a function failed on an event");
-  });
-  worker.once("error", (error) => opened.reject(error));
-  worker.once("exit", (code) =>
-    opened.reject(
-      millraceError("THREAD_DIED", `The pipeline's thread ended with code ${code} at start.`, { kind: "operational" }),
-    ),
-  );
-  await opened.promise;
-  return { worker, rpc };
-}
-
-function toError(value: unknown): Error {
-  const { code, message, kind } = value as { code: string; message: string; kind: "user" | "operational" | "bug" };
-  return millraceError(code, message, { kind });
-}
-
-/** Beside this file: TypeScript in the repository, JavaScript where it was built. */
-function workerFile(): string {
-  const typescript = fileURLToPath(new URL("./pipeline-worker.ts", import.meta.url));
-  return existsSync(typescript) ? typescript : typescript.replace(/\.ts$/, ".js");
 }
 
 async function unwind(undo: (() => Promise<void>)[], log: Logger): Promise<void> {

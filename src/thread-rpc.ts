@@ -29,6 +29,8 @@ interface Notice {
   readonly notice: string;
   readonly value: unknown;
 }
+/** The notice of a thread that does nothing any more, with the reason. */
+export const DIED = "died";
 type Message = Call | Answer | Notice;
 
 /** Answers calls that come over the port. */
@@ -64,7 +66,10 @@ export function callRpc<M extends RpcMethods>(
   let next = 0;
   let dead: Error | null = null;
   worker.on("message", (message: Message) => {
-    if ("notice" in message) return onNotice(message.notice, message.value);
+    if ("notice" in message) {
+      if (message.notice === DIED) die(String(message.value));
+      return onNotice(message.notice, message.value);
+    }
     if (!("answer" in message)) return;
     const call = waiting.get(message.answer);
     waiting.delete(message.answer);

@@ -2,8 +2,9 @@ import { join } from "node:path";
 import type { LifecycleBackend } from "./api/lifecycle-backend.ts";
 import { millraceError } from "./definitions/errors.ts";
 import type { ColumnTypeSpec } from "./definitions/value.ts";
-import { collectDeclarations, type Declarations } from "./feature_engineering/plan/collect-declarations.ts";
+import type { Declarations } from "./feature_engineering/plan/collect-declarations.ts";
 import { type ConsistencyReport, checkConsistency } from "./feature_store/check-consistency.ts";
+import { extendErasures } from "./feature_store/erase-entity.ts";
 import { createFeatureStore, type FeatureStore } from "./feature_store/feature-store.ts";
 import { encodeFrame } from "./feature_store/offline/duckdb-frame.ts";
 import { duckdbOfflineStore } from "./feature_store/offline/duckdb-offline-store.ts";
@@ -12,6 +13,7 @@ import { lmdbOnlineStore } from "./feature_store/online/lmdb-online-store.ts";
 import {
   type AppliedPlan,
   applyPlan,
+  checkPlan,
   currentPlan,
   type PlanPreview,
   previewPlan,
@@ -21,7 +23,9 @@ import { createTrainingSet, type TrainingManifest, type TrainingSetRequest } fro
 import type { ViewRuntime } from "./feature_store/view-runtime.ts";
 import type { PushOptions, PushResult } from "./ingestion/sources/http-push.ts";
 import { createLifecycle } from "./lifecycle.ts";
+import { loadDeclarations } from "./load-declarations.ts";
 import { createPipeline, type PipelineStatus } from "./pipeline.ts";
+import { createPipelineSwitch } from "./pipeline-switch.ts";
 import { portableError } from "./thread-rpc.ts";
 
 export interface WorkerOptions {
@@ -30,7 +34,7 @@ export interface WorkerOptions {
   /** The folder of the embedded stores. */
   readonly data: string;
   readonly replay: { readonly speed: number | "max"; readonly hold: boolean };
-  /** False: no source is read; events still come over HTTP. */
+  /** False: no source is read; pushed events are taken all the same. */
   readonly ingest: boolean;
 }
 
@@ -38,6 +42,15 @@ export interface WorkerOptions {
 export type WorkerMethods = LifecycleBackend & {
   /** Applies the plan, folds what the hot store lacks, starts the sources. Resolves when every view is ready. */
   readonly start: () => Promise<void>;
+  /**
+   * Reads the modules again and fills what is new in them from history, while everything goes on.
+   * @throws `DECLARATIONS_INVALID`, `PLAN_BREAKING`
+   */
+  readonly prepare: (declarations: readonly string[], revision: number) => Promise<PlanPreview>;
+  /** Goes on with what was prepared, and records its plan. */
+  readonly change: () => Promise<void>;
+  /** Drops what only the declarations before the last change had. */
+  readonly dropOld: () => Promise<void>;
   readonly push: (source: string, events: readonly unknown[] | string, options: PushOptions) => Promise<PushResult>;
   readonly advanceTo: (time: number) => Promise<void>;
   readonly release: () => void;
@@ -57,6 +70,8 @@ export type WorkerMethods = LifecycleBackend & {
   /** The thread's metrics in the exposition format that `accept` asks for. Only where the thread has metrics. */
   readonly metrics: (accept: string) => Promise<string>;
   readonly close: () => Promise<void>;
+  /** Closes the stores and nothing else, when the thread is about to end. */
+  readonly abandon: () => Promise<void>;
 };
 
 export interface TrainingSetAnswer {
@@ -67,55 +82,88 @@ export interface TrainingSetAnswer {
   readonly manifest: TrainingManifest;
 }
 
-/** Opens the embedded stores and makes the pipeline of the declarations. `tell` reports failures and bad functions. */
+/** Opens the stores and makes the pipeline of the declarations. `tell` reports failures and bad functions. */
 export async function createWorkerMethods(
   options: WorkerOptions,
-  modules: readonly Readonly<Record<string, unknown>>[],
   tell: (notice: string, value: unknown) => void,
 ): Promise<Omit<WorkerMethods, "metrics">> {
-  const declarations: Declarations = collectDeclarations(
-    Object.assign({}, ...modules.map((module, i) => prefixed(module, i))),
-  );
-  const online = await lmdbOnlineStore({ path: join(options.data, "hot") });
-  const offline = await duckdbOfflineStore({ path: join(options.data, "cold.duckdb") });
+  const declared = await loadDeclarations(options.declarations);
+  await using stack = new AsyncDisposableStack();
+  const online = stack.use(await lmdbOnlineStore({ path: join(options.data, "hot") }));
+  const offline = stack.use(await duckdbOfflineStore({ path: join(options.data, "cold.duckdb") }));
   const onFunctionFailure = (where: string): void => tell("function-failed", where);
-  const pipeline = createPipeline({
-    ...declarations,
-    online,
-    offline,
-    replay: options.replay,
-    onFunctionFailure,
-    onFailure: (source, error) =>
-      tell("source-failed", { source, message: error instanceof Error ? error.message : String(error) }),
+  const featureStoreOf = (declarations: Declarations): FeatureStore =>
+    createFeatureStore({ ...declarations, online, offline, now: Date.now, onFunctionFailure });
+  const runs = createPipelineSwitch({
+    declarations: declared,
+    make: (declarations) =>
+      createPipeline({
+        ...declarations,
+        online,
+        offline,
+        replay: options.replay,
+        onFunctionFailure,
+        onFailure: (source, error) =>
+          tell("source-failed", { source, message: error instanceof Error ? error.message : String(error) }),
+      }),
+    start: (pipeline) => pipeline.start(options.ingest ? "all" : "pushed"),
+    record: async (declarations) => {
+      await applyPlan(offline, declarations);
+    },
   });
-  const store: FeatureStore = createFeatureStore({
-    ...declarations,
-    online,
-    offline,
-    now: Date.now,
-    onFunctionFailure,
-  });
+  let store = featureStoreOf(declared);
   const lifecycle = createLifecycle({
     online,
     offline,
-    current: () => ({ declarations, store }),
+    current: () => ({ declarations: runs.declarations, store }),
     onFailure: (what, error) => tell("background-failed", { what, ...portableError(error) }),
   });
+  let prepared: Declarations | null = null;
   let closing: Promise<void> | null = null;
+  const open = stack.move();
   return {
     ...lifecycle.methods,
     async start() {
-      await applyPlan(offline, declarations);
+      await applyPlan(offline, declared);
       await lifecycle.beforeFill();
-      await pipeline.recover();
+      await runs.pipeline.recover();
       await lifecycle.afterFill();
-      if (options.ingest) await pipeline.start();
+      await runs.pipeline.dropOthers();
+      await runs.pipeline.start(options.ingest ? "all" : "pushed");
     },
-    push: (source, events, pushOptions) => pipeline.push(source, events, pushOptions),
-    advanceTo: (time) => pipeline.advanceTo(time),
-    release: () => pipeline.release(),
-    finished: () => pipeline.finished(),
-    status: () => pipeline.status(),
+    async prepare(paths, revision) {
+      prepared = null;
+      const declarations = await loadDeclarations(paths, revision);
+      const preview = await checkPlan(offline, declarations);
+      await extendErasures({ declarations, offline });
+      await runs.prepare(declarations);
+      prepared = declarations;
+      return preview;
+    },
+    async change() {
+      if (prepared === null) throw millraceError("BUG", "Nothing was prepared.", { kind: "bug" });
+      await runs.change(prepared);
+      store = featureStoreOf(prepared);
+      prepared = null;
+      await lifecycle.afterFill();
+    },
+    dropOld: () => runs.use((pipeline) => pipeline.dropOthers()),
+    push: (source, events, pushOptions) => runs.use((pipeline) => pipeline.push(source, events, pushOptions)),
+    async advanceTo(time) {
+      // A held replay may wait for long: it does not keep a change waiting.
+      for (let asked = null; asked !== runs.pipeline; ) {
+        asked = await runs.use(async (pipeline) => pipeline);
+        await asked.advanceTo(time);
+      }
+    },
+    release: () => runs.pipeline.release(),
+    async finished() {
+      for (let asked = null; asked !== runs.pipeline; ) {
+        asked = await runs.use(async (pipeline) => pipeline);
+        await asked.finished();
+      }
+    },
+    status: () => runs.pipeline.status(),
     async trainingSet(service, request, format) {
       const { columns, rows, manifest } = await createTrainingSet(store, service, request);
       return {
@@ -127,7 +175,7 @@ export async function createWorkerMethods(
     },
     deadLetters: (filter) => offline.deadLetters(filter),
     removeDeadLetters: (ids) => offline.removeDeadLetters(ids),
-    plan: () => previewPlan(offline, declarations),
+    plan: () => previewPlan(offline, runs.declarations),
     applied: () => currentPlan(offline),
     async checkConsistency(name, sample) {
       const views = name === null ? [...store.views.values()] : [viewOf(store, name)];
@@ -138,23 +186,19 @@ export async function createWorkerMethods(
       }
       return reports;
     },
+    abandon: () => open.disposeAsync(),
     close() {
       closing ??= (async () => {
-        await lifecycle.close();
-        await pipeline.drain();
-        await online.close();
-        await offline.close();
+        try {
+          await lifecycle.close();
+          await runs.close();
+        } finally {
+          await open.disposeAsync();
+        }
       })();
       return closing;
     },
   };
-}
-
-/** Two modules may export one name: what is declared has its own. */
-function prefixed(module: Readonly<Record<string, unknown>>, index: number): Record<string, unknown> {
-  if (Object.keys(module).length === 0)
-    throw millraceError("CONFIG_INVALID", "A module of declarations exports nothing.");
-  return Object.fromEntries(Object.entries(module).map(([name, value]) => [`${index}.${name}`, value]));
 }
 
 function viewOf(store: FeatureStore, name: string): ViewRuntime {

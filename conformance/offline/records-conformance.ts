@@ -69,6 +69,18 @@ export function recordTests(openWith: OpenWith): void {
       expect((await store.deadLetters({ limit: 100 })).map((l) => l.offset)).toEqual([1, 0]);
     });
 
+    test("get ids that grow and are never used again", async () => {
+      const store = await openWith(payments);
+      const owned = await store.own("payments", "0");
+      const letterAt = async (offset: number): Promise<number> => {
+        await store.commit({ partition: owned, events: [], deadLetters: [deadLetter(offset)], lastOffset: offset });
+        return (await store.deadLetters({ limit: 1 }))[0]!.id;
+      };
+      const first = await letterAt(0);
+      await store.removeDeadLetters([first]);
+      expect(await letterAt(1)).toBeGreaterThan(first);
+    });
+
     test("are not set aside again when their message is redelivered", async () => {
       const store = await openWith(payments);
       const owned = await store.own("payments", "0");

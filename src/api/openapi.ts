@@ -30,9 +30,11 @@ export async function describeApi(app: FastifyInstance, api: ApiContext): Promis
     refResolver: { buildLocalReference: (json, _base, _fragment, i) => String(json.$id ?? `schema_${i}`) },
   });
   await app.register(swaggerUi, { routePrefix: "/docs", uiConfig: { docExpansion: "list" } });
-  let document: string | null = null;
+  const documents = new WeakMap<object, string>();
   app.get("/openapi.json", { schema: { hide: true } }, async (_request, reply) => {
-    document ??= JSON.stringify(withModels(app.swagger() as OpenApiDocument, api.declarations.models));
+    const { models } = api.declarations;
+    const document = documents.get(models) ?? JSON.stringify(withModels(app.swagger() as OpenApiDocument, models));
+    documents.set(models, document);
     reply.type("application/json; charset=utf-8");
     return document;
   });

@@ -3,6 +3,7 @@ import { millraceError } from "../definitions/errors.ts";
 import { openPlatform } from "../platform.ts";
 import { readOwner } from "../process-file.ts";
 import { loggerOf } from "./global-options.ts";
+import { httpRequest } from "./http-request.ts";
 
 /** A Millrace to ask: the process that owns the data folder, or one that this command opened. */
 export interface Connection {
@@ -39,7 +40,7 @@ export async function connect(config: ResolvedConfig): Promise<Connection> {
 
 function connection(url: string, token: string, isRemote: boolean, close: () => Promise<void>): Connection {
   const raw: Connection["raw"] = async (method, path, body, headers = {}) => {
-    const response = await fetch(`${url}${path}`, {
+    const response = await httpRequest(`${url}${path}`, {
       method,
       headers: {
         authorization: `Bearer ${token}`,

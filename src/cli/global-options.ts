@@ -8,8 +8,9 @@ export interface GlobalOptions {
   readonly debug?: boolean;
 }
 
-export function configOf(options: GlobalOptions): Promise<ResolvedConfig> {
-  return loadConfig(options.config, process.env);
+/** A revision above 0 reads the configuration's file again. */
+export function configOf(options: GlobalOptions, revision = 0): Promise<ResolvedConfig> {
+  return loadConfig(options.config, process.env, revision);
 }
 
 /** Logs go to stderr: stdout is for data. */

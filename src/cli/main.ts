@@ -27,11 +27,11 @@ program
 program
   .command("dev")
   .description("run everything in one process; changed declarations are taken over")
-  .action(async (_options, command: Command) => (await import("./commands/serve.ts")).dev(command.optsWithGlobals()));
+  .action(async (_options, command: Command) => (await import("./commands/dev.ts")).dev(command.optsWithGlobals()));
 program
   .command("serve")
   .description("run everything in one process")
-  .option("--no-ingest", "read no source; events still come over HTTP")
+  .option("--no-ingest", "read no source; pushed events are taken all the same")
   .action(async (_options, command: Command) => (await import("./commands/serve.ts")).serve(command.optsWithGlobals()));
 program
   .command("ingest")
@@ -40,6 +40,7 @@ program
 program
   .command("plan")
   .description("what applying the declarations would change")
+  .option("--check", "exit with 2 if stored data does not fit the declarations")
   .action(async (_options, command: Command) => (await import("./commands/plan.ts")).plan(command.optsWithGlobals()));
 program
   .command("apply")

@@ -12,6 +12,8 @@ import { threadMetrics } from "./thread-metrics.ts";
 export interface MetricsOptions {
   /** `main`: API, reads of the feature store, the process. `pipeline`: ingestion and engine. Both: the thread itself. */
   readonly thread: "main" | "pipeline";
+  /** Of the main thread: whether that of the pipeline answers. Default: it does. */
+  readonly pipelineUp?: () => boolean;
   /** Wall clock, epoch milliseconds. Default `Date.now`. */
   readonly now?: () => number;
 }
@@ -32,7 +34,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const ends = [threadMetrics(set, thread)];
   if (thread === "main") {
     ends.push(predictionMetrics(set), modelMetrics(set, now), httpMetrics(set), onlineReadMetrics(set));
-    processMetrics(set);
+    processMetrics(set, options.pipelineUp ?? (() => true));
   } else {
     ends.push(ingestionMetrics(set), engineMetrics(set));
   }

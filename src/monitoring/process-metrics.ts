@@ -3,7 +3,8 @@ import * as families from "./families/runtime.ts";
 import type { MetricSet } from "./metric-set.ts";
 
 /** Shows what is one for all threads of the process, under the names that Prometheus' client guidelines give. */
-export function processMetrics(set: MetricSet): void {
+export function processMetrics(set: MetricSet, pipelineUp: () => boolean): void {
+  const up = set.gauge(families.pipelineUp).child();
   const cpu = set.counter(families.processCpu).child();
   const memory = set.gauge(families.processResidentMemory).child();
   const files = set.gauge(families.processOpenFiles).child();
@@ -15,6 +16,7 @@ export function processMetrics(set: MetricSet): void {
     cpu.value = (user + system) / 1e6;
     memory.value = process.memoryUsage.rss();
     files.value = openFiles();
+    up.value = pipelineUp() ? 1 : 0;
   });
 }
 

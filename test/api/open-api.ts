@@ -7,6 +7,7 @@ import type { ApiBackend } from "../../src/api/backend.ts";
 import { folderModelSource } from "../../src/api/models/folder-model-source.ts";
 import { createModelHost, type ModelHost } from "../../src/api/models/model-host.ts";
 import { type ApiServer, createApiServer } from "../../src/api/server.ts";
+import { millraceError } from "../../src/definitions/errors.ts";
 import { collectDeclarations, type Declarations } from "../../src/feature_engineering/plan/collect-declarations.ts";
 import { createFeatureStore, type FeatureStore } from "../../src/feature_store/feature-store.ts";
 import { encodeFrame } from "../../src/feature_store/offline/duckdb-frame.ts";
@@ -112,6 +113,9 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
     models,
     backend,
     declarations,
+    takeOver: async () => {
+      throw millraceError("PLAN_BREAKING", "Nothing is taken over here.");
+    },
     readiness: () => ({ ready: state.ready, reasons: state.ready ? [] : ["views are being filled"] }),
     metrics: async (accept) => ({ contentType: "text/plain; version=0.0.4", body: `# asked for ${accept}\n` }),
     limits: { bodyLimitBytes: 100_000, maxRows: options.maxRows ?? 1_000 },

@@ -138,6 +138,7 @@ describe("the API's description", () => {
       "/metrics",
       "/push",
       "/readyz",
+      "/v1/apply",
       "/v1/check-consistency",
       "/v1/dead-letters",
       "/v1/erasures",

@@ -2,9 +2,11 @@ import type { FastifyInstance } from "fastify";
 import { planText } from "../../feature_engineering/plan/plan.ts";
 import type { AdminGuard, ApiContext } from "../api-context.ts";
 import { apiError } from "../api-errors.ts";
+import { readObject } from "../request-body.ts";
 
 /** What the command line asks of a running process. */
-export function operatorRoutes(app: FastifyInstance, { backend }: ApiContext, admin: AdminGuard): void {
+export function operatorRoutes(app: FastifyInstance, api: ApiContext, admin: AdminGuard): void {
+  const { backend } = api;
   app.get(
     "/v1/plan",
     { preHandler: admin, schema: { tags: ["operations"], summary: "The plan that was applied last." } },
@@ -13,6 +15,24 @@ export function operatorRoutes(app: FastifyInstance, { backend }: ApiContext, ad
       if (applied === null) return { hash: null, applied_at: null, plan: null };
       const plan = JSON.parse(planText(applied.plan)) as unknown;
       return { hash: applied.hash, applied_at: new Date(applied.appliedAt).toISOString(), plan };
+    },
+  );
+  app.post(
+    "/v1/apply",
+    {
+      preHandler: admin,
+      schema: {
+        tags: ["operations"],
+        summary: "Read the declarations' files again and take them over, once their new views are filled.",
+        body: { type: "object", properties: { hash: { type: "string" } } },
+      },
+    },
+    async (request) => {
+      const { hash } = readObject(request.body ?? {}, ["hash"]);
+      if (hash !== undefined && typeof hash !== "string")
+        throw apiError("REQUEST_INVALID", "'hash' must be a plan's hash.");
+      const { hash: taken, diff } = await api.takeOver(hash ?? null);
+      return { hash: taken, meaning: diff.meaning, changes: diff.changes };
     },
   );
   app.post<{ Body: { readonly view?: unknown; readonly sample?: unknown } }>(

@@ -14,13 +14,14 @@ const KNOWN = ["rows", "as_of", "exact", "include_features"];
 
 /** `POST /v1/models/{name}/predict`: entity keys and request columns in, predictions out. */
 export function predictRoutes(app: FastifyInstance, api: ApiContext): void {
-  const writers = new Map<string, PredictionWriter>();
+  /** Of each declaration of a model: they may be replaced while the server runs. */
+  const writers = new WeakMap<ModelMeta, PredictionWriter>();
 
   function writerOf(model: ModelMeta): PredictionWriter {
-    let writer = writers.get(model.name);
+    let writer = writers.get(model);
     if (writer === undefined) {
       writer = compileWriter(model, api.features.service(model.service.name).row.columns);
-      writers.set(model.name, writer);
+      writers.set(model, writer);
     }
     return writer;
   }

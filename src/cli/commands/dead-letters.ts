@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { connect } from "../connect.ts";
 import { configOf, type GlobalOptions, print, table } from "../global-options.ts";
 
@@ -48,10 +49,10 @@ export async function deadLetters(
     if (what === "replay") {
       const text = Buffer.from(letter.bytes, "base64").toString("utf8").replaceAll("\n", " ");
       try {
-        // The key makes a second replay of the same letter harmless.
+        // The key makes a second replay of the same letter harmless, and is no other letter's.
         await connection.raw("POST", `/v1/sources/${letter.source}/events`, text, {
           "content-type": "application/x-ndjson",
-          "idempotency-key": `dead-letter-${letter.id}`,
+          "idempotency-key": replayKey(letter),
         });
       } catch (error) {
         failed.push({ id: letter.id, reason: error instanceof Error ? error.message : String(error) });
@@ -68,4 +69,11 @@ export async function deadLetters(
     ].join("\n"),
   );
   if (failed.length > 0) process.exitCode = 2;
+}
+
+/** Of the message that the letter holds, wherever it was set aside and under whatever id. */
+function replayKey({ source, partition, offset, bytes }: Letter): string {
+  return `dead-letter-${createHash("sha256")
+    .update(JSON.stringify([source, partition, offset, bytes]))
+    .digest("hex")}`;
 }

@@ -32,6 +32,9 @@ const MIGRATIONS: readonly string[] = [
      json VARCHAR NOT NULL
    );`,
   "ALTER TABLE partitions ADD COLUMN cursor VARCHAR;",
+  // The last id that a dead letter got: ids of deleted ones must not come back.
+  `CREATE TABLE last_dead_letter (id BIGINT NOT NULL);
+   INSERT INTO last_dead_letter SELECT coalesce(max(id), 0) FROM dead_letters;`,
 ];
 
 /** Brings the file to the present layout, each step in one transaction. */

@@ -26,7 +26,7 @@ export async function duckdbOfflineStore(options: DuckdbOfflineStoreOptions): Pr
   const database = await openDuckdb(options);
   try {
     const sources = await duckdbSources(database);
-    const records = await duckdbRecords(database);
+    const records = duckdbRecords(database);
     const erasure = await duckdbErasure(database, sources);
     const predictions = await duckdbPredictions(database, erasure);
     const writer = await duckdbEventWriter(database, sources, records, erasure);

@@ -16,17 +16,11 @@ export interface DuckdbRecords
 /** Pushes that nobody asks for any more are removed this often, milliseconds. */
 const PUSH_SWEEP_MS = 600_000;
 
-export async function duckdbRecords(database: DuckdbDatabase): Promise<DuckdbRecords> {
+export function duckdbRecords(database: DuckdbDatabase): DuckdbRecords {
   const { api } = database;
   const time = (milliseconds: number): DuckDBValue => new api.DuckDBTimestampMillisecondsValue(BigInt(milliseconds));
-  let lastLetter = 0;
   /** Per source: the window that was asked for last, and when its past was swept. */
   const pushWindows = new Map<string, { since: number; sweptAt: number }>();
-
-  await database.write(async (connection) => {
-    const result = await connection.runAndReadAll("SELECT coalesce(max(id), 0) FROM dead_letters");
-    lastLetter = Number(result.getRows()[0]![0]);
-  });
 
   async function rows(sql: string, values: DuckDBValue[]): Promise<DuckDBValue[][]> {
     const result = await database.write((connection) => connection.runAndReadAll(sql, values));
@@ -35,7 +29,12 @@ export async function duckdbRecords(database: DuckdbDatabase): Promise<DuckdbRec
 
   return {
     async insertDeadLetters(connection, letters) {
+      if (letters.length === 0) return;
       const { BIGINT, BLOB, TIMESTAMP_MS, VARCHAR } = api;
+      const counted = await connection.runAndReadAll(
+        `UPDATE last_dead_letter SET id = id + ${letters.length} RETURNING id`,
+      );
+      let next = (counted.getRows()[0]![0] as bigint) - BigInt(letters.length);
       const types = [BIGINT, VARCHAR, VARCHAR, BIGINT, VARCHAR, VARCHAR, BLOB, TIMESTAMP_MS];
       const appender = await connection.createAppender("dead_letters");
       for (let start = 0; start < letters.length; start += VECTOR_ROWS) {
@@ -43,7 +42,7 @@ export async function duckdbRecords(database: DuckdbDatabase): Promise<DuckdbRec
         const chunk = api.DuckDBDataChunk.create(types, page.length);
         chunk.setRows(
           page.map((letter) => [
-            BigInt(++lastLetter),
+            ++next,
             letter.source,
             letter.partition,
             BigInt(letter.offset),

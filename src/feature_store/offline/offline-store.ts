@@ -43,6 +43,7 @@ export interface EntityKeysQuery {
 }
 
 export interface StoredDeadLetter extends DeadLetter {
+  /** Never given again, also after the letter was removed. */
   readonly id: number;
 }
 

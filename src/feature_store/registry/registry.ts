@@ -46,11 +46,10 @@ export async function previewPlan(store: OfflineStore, declarations: Declaration
 }
 
 /**
- * Checks the declarations against what is stored and records their plan as a new version, if it changed. The fill of
- * new view versions is the pipeline's.
+ * Checks the declarations against what is stored.
  * @throws `PLAN_BREAKING` if stored data does not fit.
  */
-export async function applyPlan(store: OfflineStore, declarations: Declarations): Promise<PlanPreview> {
+export async function checkPlan(store: OfflineStore, declarations: Declarations): Promise<PlanPreview> {
   const preview = await previewPlan(store, declarations);
   if (preview.diff.meaning === "breaking") {
     const breaking = preview.diff.changes.filter((change) => change.meaning === "breaking");
@@ -60,6 +59,15 @@ export async function applyPlan(store: OfflineStore, declarations: Declarations)
       { details: { changes: breaking.map(({ kind, name, reason }) => ({ kind, name, reason })) } },
     );
   }
+  return preview;
+}
+
+/**
+ * Checks the declarations as `checkPlan` does, and records their plan as a new version, if it changed. The fill of new
+ * view versions is the pipeline's.
+ */
+export async function applyPlan(store: OfflineStore, declarations: Declarations): Promise<PlanPreview> {
+  const preview = await checkPlan(store, declarations);
   const current = await currentPlan(store);
   if (current?.hash !== preview.hash) await store.putDocument(KIND, preview.hash, planText(compilePlan(declarations)));
   return preview;

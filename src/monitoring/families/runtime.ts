@@ -41,6 +41,14 @@ export const externalMemory: GaugeFamily<["thread"]> = {
   buckets: [],
 };
 
+export const pipelineUp: GaugeFamily<[]> = {
+  name: "millrace_pipeline_up",
+  type: "gauge",
+  help: "1 while the thread that ingests and folds answers; 0 once it has ended: its metrics are missing then.",
+  labels: [],
+  buckets: [],
+};
+
 export const processCpu: CounterFamily<[]> = {
   name: "process_cpu_seconds_total",
   type: "counter",

@@ -1,0 +1,86 @@
+import { isDeepStrictEqual } from "node:util";
+import type { ResolvedConfig } from "../../config.ts";
+import { isMillraceError } from "../../definitions/errors.ts";
+import { renderDiff } from "../../feature_engineering/plan/render-diff.ts";
+import { importedFiles } from "../../module-loader.ts";
+import { openPlatform, type Platform } from "../../platform.ts";
+import { configOf, type GlobalOptions, loggerOf } from "../global-options.ts";
+import { stopOnSignal } from "../stop-on-signal.ts";
+import { watchFiles } from "../watch-files.ts";
+
+/**
+ * As `serve`, and takes changed declarations over while it runs: whatever the configuration and the declarations import
+ * is watched. Declarations that cannot be taken over are refused with the reason, and the old ones go on. A changed
+ * configuration starts the platform anew in this process.
+ */
+export async function dev(options: GlobalOptions): Promise<void> {
+  let config = await configOf(options);
+  let platform = await open(config);
+  let stopping = false;
+  let revision = 0;
+  let working: Promise<void> = Promise.resolve();
+  const files = watchFiles(() => {
+    working = working.then(() => (stopping ? undefined : change()));
+  });
+  stopOnSignal(async () => {
+    stopping = true;
+    files.close();
+    await working;
+    await platform.close();
+  });
+  files.set(importedFiles());
+
+  async function change(): Promise<void> {
+    try {
+      const next = await configOf(options, ++revision);
+      const { declarations: _new, ...rest } = next;
+      const { declarations: _old, ...before } = config;
+      if (isDeepStrictEqual(rest, before)) await takeOver(next);
+      else await restart(next);
+    } catch (error) {
+      say(`The change is not taken over, and what was there goes on. ${reasonOf(error)}`);
+    }
+    files.set(importedFiles());
+  }
+
+  async function takeOver(next: ResolvedConfig): Promise<void> {
+    const { diff } = await platform.takeOver({ declarations: next.declarations });
+    config = next;
+    say(`Taken over. ${diff.changes.length === 0 ? "No changes of the plan." : renderDiff(diff).trimEnd()}`);
+  }
+
+  /** Stores and addresses cannot be changed under what uses them. */
+  async function restart(next: ResolvedConfig): Promise<void> {
+    say("The configuration changed: starting anew.");
+    await platform.close();
+    try {
+      platform = await open(next);
+      config = next;
+    } catch (error) {
+      platform = await open(config);
+      throw error;
+    }
+  }
+}
+
+async function open(config: ResolvedConfig): Promise<Platform> {
+  const platform = await openPlatform(config, { log: loggerOf(config.logLevel) });
+  say(`Millrace serves at ${platform.url}`);
+  try {
+    await platform.ready();
+  } catch (error) {
+    await platform.close();
+    throw error;
+  }
+  say("Ready.");
+  return platform;
+}
+
+function say(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+function reasonOf(error: unknown): string {
+  if (isMillraceError(error)) return `${error.code}: ${error.message}`;
+  return error instanceof Error ? error.message : String(error);
+}

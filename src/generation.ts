@@ -1,0 +1,57 @@
+import type { Logger } from "pino";
+import { createModelHost, type ModelHost } from "./api/models/model-host.ts";
+import type { ResolvedConfig } from "./config.ts";
+import type { Declarations } from "./feature_engineering/plan/collect-declarations.ts";
+import { createFeatureStore, type FeatureStore } from "./feature_store/feature-store.ts";
+import type { OnlineStore } from "./feature_store/online/online-store.ts";
+
+/** What serves one set of declarations; that of changed ones follows it. */
+export interface Generation {
+  readonly declarations: Declarations;
+  readonly features: FeatureStore;
+  readonly models: ModelHost;
+  /** Resolves when nothing that was asked of it is under way. */
+  idle(): Promise<void>;
+}
+
+export interface GenerationOptions {
+  readonly declarations: Declarations;
+  readonly online: OnlineStore;
+  readonly models: ResolvedConfig["models"];
+  readonly log: Logger;
+}
+
+export function createGeneration({ declarations, online, models, log }: GenerationOptions): Generation {
+  let underWay = 0;
+  let waiting: (() => void)[] = [];
+  const counted =
+    <A extends readonly unknown[], R>(work: (...args: A) => Promise<R>): ((...args: A) => Promise<R>) =>
+    async (...args) => {
+      underWay++;
+      try {
+        return await work(...args);
+      } finally {
+        if (--underWay === 0) {
+          for (const resolve of waiting) resolve();
+          waiting = [];
+        }
+      }
+    };
+  const store = createFeatureStore({
+    ...declarations,
+    online,
+    offline: null,
+    now: Date.now,
+    onFunctionFailure: (where) => log.debug({ where }, "a function failed on a row"),
+  });
+  const features: FeatureStore = { ...store, getOnlineFeatures: counted(store.getOnlineFeatures) };
+  const host = createModelHost({ models: declarations.models, features, ...models, log, now: Date.now });
+  return {
+    declarations,
+    features,
+    models: { ...host, predict: counted(host.predict), fitted: counted(host.fitted) },
+    async idle() {
+      if (underWay > 0) await new Promise<void>((resolve) => waiting.push(resolve));
+    },
+  };
+}

@@ -1,0 +1,201 @@
+import { millraceError } from "./definitions/errors.ts";
+import type { FeatureViewMeta } from "./definitions/feature-view.ts";
+import type { SourceMeta } from "./definitions/source.ts";
+import { createFoldEngine, type FoldEngine } from "./feature_engineering/engine/fold-engine.ts";
+import { metaNames } from "./feature_engineering/engine/meta-names.ts";
+import type { OfflineStore, SourceTable } from "./feature_store/offline/offline-store.ts";
+import type { OnlineStore } from "./feature_store/online/online-store.ts";
+import { createViewRuntime, type ViewRuntime } from "./feature_store/view-runtime.ts";
+import { compileMessageDecoder } from "./ingestion/decoders/message-decoder.ts";
+import type { IdempotencyLog } from "./ingestion/idempotency-log.ts";
+import type { MessageSource } from "./ingestion/message-source.ts";
+import { fileReplay } from "./ingestion/sources/file-replay.ts";
+import { type HttpPushSource, httpPush } from "./ingestion/sources/http-push.ts";
+import { type MemorySource, memorySource } from "./ingestion/sources/memory-source.ts";
+import type { ReplayClock } from "./ingestion/sources/replay-clock.ts";
+import { type IngestionStatus, type StreamIngestion, streamIngestion } from "./ingestion/stream-ingestion.ts";
+
+export interface SourcePipelineOptions {
+  readonly source: SourceMeta;
+  /** The views of the source. */
+  readonly views: readonly FeatureViewMeta[];
+  readonly online: OnlineStore;
+  readonly offline: OfflineStore;
+  readonly clock: ReplayClock;
+  readonly maxBatch: number;
+  readonly cacheCapacity?: number;
+  readonly onFunctionFailure?: (where: string) => void;
+  /** Told when a loop ended with an error. */
+  readonly onFailure?: (source: string, error: unknown) => void;
+  readonly now: () => number;
+}
+
+/** Ingestion and engine of one source: a loop that reads it, and one for events that are pushed over HTTP. */
+export interface SourcePipeline {
+  readonly source: SourceMeta;
+  readonly views: readonly ViewRuntime[];
+  readonly engine: FoldEngine;
+  readonly push: HttpPushSource;
+  /** The feeding end of a memory source. */
+  readonly memory: MemorySource | null;
+  /** Starts both loops, or that of pushed events only. Resolves when pushes are taken, or their loop has failed. */
+  start(what: "all" | "pushed"): Promise<void>;
+  /** Resolves when a source that ends has ended and everything is readable. */
+  finished(): Promise<void>;
+  status(): Promise<IngestionStatus & { readonly clock: number | null }>;
+  /** Ends the loops and makes everything durable. */
+  stop(how: "drain" | "close"): Promise<void>;
+}
+
+export function createSourcePipeline(options: SourcePipelineOptions): SourcePipeline {
+  const { source, offline, now } = options;
+  const views = options.views.map((view) => createViewRuntime(view, options.onFunctionFailure));
+  const engine = engineOf(options, views);
+  // The file's loop and the pushed events' loop take turns: the engine handles one batch at a time.
+  let turn: Promise<unknown> = Promise.resolve();
+  const handler: Parameters<typeof streamIngestion>[0]["handler"] = (batch) => {
+    const handled = turn.then(
+      () => engine.handle(batch),
+      () => engine.handle(batch),
+    );
+    turn = handled;
+    return handled;
+  };
+  const decoder = compileMessageDecoder(source.columns, { eventTime: source.eventTime });
+  const futureBoundMs = source.clock === "stream" ? null : source.futureBoundMs;
+  const loop = (reader: MessageSource): StreamIngestion =>
+    streamIngestion({
+      source: source.name,
+      reader,
+      decode: decoder.decode,
+      eventTimeIndex: source.columns.findIndex((column) => column.name === source.eventTime),
+      futureBoundMs,
+      resume: (partition, how) => engine.resumeAfter(partition, how),
+      handler,
+      now,
+      maxBatch: options.maxBatch,
+    });
+  const push = httpPush({
+    decoder,
+    futureBoundMs,
+    partition: "http:0",
+    idempotencyLog: idempotencyLog(source, offline, now),
+    now,
+  });
+  const memory = source.connector.connector === "memory" ? memorySource() : null;
+  const reader = source.connector.connector === "file_replay" ? replayOf(source, options.clock) : memory;
+  const opened = Promise.withResolvers<void>();
+  const opening: MessageSource = {
+    ...push,
+    async open(resume) {
+      await push.open(resume);
+      opened.resolve();
+    },
+  };
+  const main = reader === null ? null : loop(reader);
+  const pushed = loop(opening);
+  let reading: Promise<void> | null = null;
+  let taking: Promise<void> | null = null;
+
+  function run(one: StreamIngestion): Promise<void> {
+    const running = one.run().catch((error: unknown) => {
+      options.onFailure?.(source.name, error);
+      throw error;
+    });
+    running.catch(() => {});
+    return running;
+  }
+
+  return {
+    source,
+    views,
+    engine,
+    push,
+    memory,
+    async start(what) {
+      if (what === "all" && main !== null) reading = run(main);
+      taking = run(pushed);
+      // A loop that failed at once has told `onFailure`, and takes no pushes.
+      await Promise.race([opened.promise, taking.catch(() => {})]);
+    },
+    async finished() {
+      if (reading !== null) await reading;
+      await engine.settled();
+    },
+    async status() {
+      const status = await (reading !== null && main !== null ? main : pushed).status();
+      const at = engine.clock();
+      return { ...status, clock: Number.isFinite(at) ? at : null };
+    },
+    async stop(how) {
+      await Promise.allSettled([main?.[how](), pushed[how]()]);
+      await Promise.allSettled([reading, taking]);
+      await engine.settled();
+      await engine.flush();
+    },
+  };
+}
+
+/** Fills view versions of the source from the log, while another pipeline goes on with the source and its clock. */
+export async function fillViews(options: SourcePipelineOptions): Promise<void> {
+  const { online } = options;
+  const clock = metaNames.clock(options.source.name);
+  const sink: OnlineStore = {
+    ...online,
+    writeMeta: (facts) => online.writeMeta(new Map([...facts].filter(([name]) => name !== clock))),
+  };
+  const views = options.views.map((view) => createViewRuntime(view, options.onFunctionFailure));
+  await engineOf({ ...options, online: sink }, views).recover();
+}
+
+/** What the cold store must know of a source. */
+export function sourceTable(
+  source: SourceMeta,
+  views: readonly { readonly keyColumns: readonly string[] }[],
+): SourceTable {
+  return {
+    source: source.name,
+    columns: source.columns.map(({ name, type }) => ({ name, type })),
+    hasId: source.id !== null || source.kind === "table_source",
+    keys: views.map((view) => view.keyColumns),
+  };
+}
+
+function engineOf(options: SourcePipelineOptions, views: readonly ViewRuntime[]): FoldEngine {
+  const { source, offline, online, now, cacheCapacity } = options;
+  return createFoldEngine({
+    source,
+    views,
+    log: offline,
+    sink: online,
+    newInstance: () => crypto.randomUUID(),
+    now,
+    seconds: () => performance.now() / 1_000,
+    ...(cacheCapacity === undefined ? {} : { cacheCapacity }),
+  });
+}
+
+function replayOf(source: SourceMeta, clock: ReplayClock): MessageSource {
+  const { connector } = source;
+  if (connector.connector !== "file_replay") throw millraceError("BUG", "Not a replay.", { kind: "bug" });
+  const arrival = source.columns.find((column) => column.name === source.ingestedAt);
+  return fileReplay({
+    paths: connector.paths,
+    columns: source.columns,
+    eventTime: source.eventTime,
+    nulls: connector.nullTexts,
+    clock,
+    name: source.name,
+    ...(connector.format === null ? {} : { format: connector.format }),
+    ...(arrival === undefined ? {} : { ingestedAt: arrival }),
+  });
+}
+
+function idempotencyLog(source: SourceMeta, offline: OfflineStore, now: () => number): IdempotencyLog {
+  const windowMs = source.connector.connector === "http_push" ? source.connector.idempotencyWindowMs : 86_400_000;
+  return {
+    seen: (keys) => offline.seenPushes(source.name, keys, now() - windowMs),
+    // The cold store records them in the transaction that commits their batch.
+    record: async () => {},
+  };
+}
