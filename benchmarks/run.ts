@@ -9,6 +9,7 @@ const names = [
   "ingestion",
   "history-ingest",
   "online-read",
+  "point-in-time",
 ] as const;
 const name = process.argv[2];
 if (!names.includes(name as (typeof names)[number])) {

@@ -11,7 +11,7 @@ import { fitRows, type TrainingRowTransform } from "../feature_engineering/trans
 import type { FeatureStatus } from "../feature_engineering/windows/read-features.ts";
 import { ONLINE_READ_CHANNEL, type OnlineReadEvent } from "./channels.ts";
 import { createFeatureLists } from "./feature-list.ts";
-import { type Knowledge, readHistory } from "./historical-reader.ts";
+import { type HistoricalInputs, type Knowledge, readHistory } from "./historical-reader.ts";
 import type { LabelFrame } from "./label-groups.ts";
 import { checkLabels } from "./labels.ts";
 import type { OfflineStore } from "./offline/offline-store.ts";
@@ -99,6 +99,8 @@ export interface FeatureStore {
   /** @throws `LOOKUP_…`, `AS_OF_TOO_OLD`, `AS_OF_TOO_EARLY`, `NOT_FITTED`, `SERVICE_UNKNOWN` */
   getOnlineFeatures(service: string | ServiceRuntime, request: OnlineRequest): Promise<OnlineFeatures>;
   getHistoricalFeatures(service: string, request: HistoricalRequest): Promise<HistoricalFeatures>;
+  /** The inputs of a frame's rows from history, before transforms. */
+  readInputs(service: ServiceRuntime, frame: LabelFrame, knowledge: Knowledge): Promise<HistoricalInputs>;
   /** The moment that a request without `as_of` reads at: the wall clock, or of replayed sources their stream clock. */
   now(service: ServiceRuntime): Promise<number>;
 }
@@ -176,10 +178,24 @@ export function createFeatureStore(options: FeatureStoreOptions): FeatureStore {
     return { fitted: fitter.finish(), make: fitter.trainingRows() };
   }
 
+  async function readInputs(
+    runtime: ServiceRuntime,
+    frame: LabelFrame,
+    knowledge: Knowledge,
+  ): Promise<HistoricalInputs> {
+    if (offline === null) {
+      throw millraceError("HISTORY_UNAVAILABLE", "This process has no cold store: ask the process that owns it.", {
+        kind: "operational",
+      });
+    }
+    return readHistory(offline, runtime, frame, knowledge);
+  }
+
   return {
     views,
     services,
     service,
+    readInputs,
     featureList: createFeatureLists((view) => views.get(view)),
     now,
     async getOnlineFeatures(asked, request) {
@@ -215,13 +231,8 @@ export function createFeatureStore(options: FeatureStoreOptions): FeatureStore {
     },
     async getHistoricalFeatures(name, request) {
       const runtime = service(name);
-      if (offline === null) {
-        throw millraceError("HISTORY_UNAVAILABLE", "This process has no cold store: ask the process that owns it.", {
-          kind: "operational",
-        });
-      }
       const { rows: lookups, knowledge = "event_time" } = request;
-      const read = await readHistory(offline, runtime, frameOf(runtime, lookups), knowledge);
+      const read = await readInputs(runtime, frameOf(runtime, lookups), knowledge);
       const inputs = lookups.map((_, row) => read.values.map((column) => column[row]!));
       const { fitted, make } = await fit(runtime, request, inputs);
       const rows = inputs.map(make);

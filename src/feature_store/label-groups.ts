@@ -55,11 +55,26 @@ export function groupLabels(frame: LabelFrame, keyIndexes: readonly number[]): L
     if (entity >= 0) rows[next[entity]!++] = row;
   }
   for (let entity = 0; entity < keys.length; entity++) {
-    rows.subarray(starts[entity], starts[entity + 1]).sort((a, b) => frame.times[a]! - frame.times[b]!);
+    sortByTime(rows, frame.times, starts[entity]!, starts[entity + 1]!);
   }
   const times = new Float64Array(rows.length);
   for (let label = 0; label < rows.length; label++) times[label] = frame.times[rows[label]!]!;
   return { keys, starts, rows, times, orphans };
+}
+
+/** Most entities have few rows: they are sorted in place. */
+function sortByTime(rows: Int32Array, times: Float64Array, from: number, to: number): void {
+  if (to - from > 64) {
+    rows.subarray(from, to).sort((a, b) => times[a]! - times[b]!);
+    return;
+  }
+  for (let i = from + 1; i < to; i++) {
+    const row = rows[i]!;
+    const time = times[row]!;
+    let at = i;
+    for (; at > from && times[rows[at - 1]!]! > time; at--) rows[at] = rows[at - 1]!;
+    rows[at] = row;
+  }
 }
 
 /** Equal for equal keys alone; null if a part is null. */

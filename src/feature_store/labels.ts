@@ -30,12 +30,17 @@ export function checkLabels(
   if (rows.length === 0) return;
   for (const [index, label] of labels.entries()) {
     if (rows.some((row) => (row?.[index] ?? null) !== null)) continue;
-    throw millraceError(
-      "LABEL_MISSING",
-      `Service '${service}' learns from the label '${label.name}', of which the rows hold no value: add a column '${label.name}' to the training frame, or give the fitted state of a model instead.`,
-      { details: { service, label: label.name } },
-    );
+    throw labelMissing(service, label);
   }
+}
+
+/** The error for a frame without any value of a label. */
+export function labelMissing(service: string, label: LabelMeta): MillraceError {
+  return millraceError(
+    "LABEL_MISSING",
+    `Service '${service}' learns from the label '${label.name}', of which the rows hold no value: add a column '${label.name}' to the training frame, or give the fitted state of a model instead.`,
+    { details: { service, label: label.name } },
+  );
 }
 
 function readLabel({ type }: LabelMeta, given: unknown): Value | undefined {

@@ -5,6 +5,7 @@ import type { FeatureStore } from "./feature-store.ts";
 import type { Knowledge } from "./historical-reader.ts";
 import { readLabels } from "./labels.ts";
 import { readTime } from "./lookup.ts";
+import type { ServiceRuntime } from "./service-runtime.ts";
 
 /** The column of an entity frame that holds each row's t. */
 export const EVENT_TIMESTAMP = "event_timestamp";
@@ -88,13 +89,23 @@ export async function createTrainingSet(
       ...features.columns.map(({ name, type }) => ({ name, type })),
     ],
     rows: request.rows.map((row, i) => [...carried.map(({ read }) => read(row)), ...features.rows[i]!]),
-    manifest: {
-      ...features.fitted,
-      features: features.columns.map((column) => column.name),
-      keys: lookup.filter((column) => column.role === "key").map((column) => column.name),
-      knowledge,
-      rows: request.rows.length,
-    },
+    manifest: trainingManifest(runtime, features.fitted, knowledge, request.rows.length),
+  };
+}
+
+/** What travels with a model that is trained on such a set. */
+export function trainingManifest(
+  { row, service }: ServiceRuntime,
+  fitted: FittedState,
+  knowledge: Knowledge,
+  rows: number,
+): TrainingManifest {
+  return {
+    ...fitted,
+    features: row.columns.map((column) => column.name),
+    keys: service.lookup.filter((column) => column.role === "key").map((column) => column.name),
+    knowledge,
+    rows,
   };
 }
 

@@ -1,0 +1,23 @@
+import type { ColumnTypeSpec, Value } from "../../definitions/value.ts";
+
+export interface FrameColumn {
+  readonly name: string;
+  readonly type: ColumnTypeSpec;
+}
+
+/** Some thousand rows, by column. */
+export interface FrameBatch {
+  readonly count: number;
+  readonly columns: readonly (readonly Value[])[];
+}
+
+/** A table in a file, read in the file's order without holding it. */
+export interface FrameReader {
+  readonly columns: readonly FrameColumn[];
+  readonly rows: number;
+  /** From this row on. */
+  read(skip: number): AsyncIterable<FrameBatch>;
+  close(): Promise<void>;
+}
+
+export type FrameFormat = "parquet" | "csv" | "arrow";
