@@ -44,7 +44,7 @@ const PART_ROWS = 200_000;
 /** Rows that pass from step to step at a time. */
 const BATCH_ROWS = 16_384;
 /** The key under which a file's metadata holds the manifest. */
-export const MANIFEST_KEY = "millrace";
+const MANIFEST_KEY = "millrace";
 
 /**
  * Writes a training set of any size: the frame is read in parts, each part's inputs are computed from history and kept

@@ -2,6 +2,7 @@ import { type DuckdbOfflineStoreOptions, openDuckdb } from "./duckdb-database.ts
 import { duckdbErasure } from "./duckdb-erasure.ts";
 import { duckdbEventReader } from "./duckdb-event-reader.ts";
 import { duckdbEventWriter } from "./duckdb-event-writer.ts";
+import { duckdbExportQuery } from "./duckdb-export-query.ts";
 import { duckdbPointInTime } from "./duckdb-point-in-time.ts";
 import { duckdbPredictions } from "./duckdb-predictions.ts";
 import { duckdbRecords } from "./duckdb-records.ts";
@@ -44,6 +45,7 @@ export async function duckdbOfflineStore(options: DuckdbOfflineStoreOptions): Pr
       history: reader.history,
       entityKeys: reader.entityKeys,
       pointInTime: duckdbPointInTime(database, sources),
+      exportQuery: duckdbExportQuery(database),
       async applied(viewVersion) {
         database.checkOpen();
         return writer.applied(viewVersion);

@@ -153,6 +153,11 @@ export interface OfflineStore extends EventLog {
   entityKeys(query: EntityKeysQuery): AsyncIterable<readonly (readonly Value[])[]>;
   /** Reads in columns, for training sets; left out by stores that read everything through `history`. */
   readonly pointInTime?: PointInTimeReader;
+  /**
+   * Writes the rows of one query, which may only read, to a Parquet file. Sources are tables `events_<source>`.
+   * @throws `SQL_INVALID` (not one SELECT, or wrong), `SQL_TIMEOUT`
+   */
+  exportQuery?(sql: string, path: string, timeoutMs: number): Promise<void>;
   /** The recorded pushes of a source under idempotency keys, taken at or after `since`; null where there is none. */
   seenPushes(source: string, keys: readonly string[], since: number): Promise<readonly (AcceptedPush | null)[]>;
   /** Newest first. */

@@ -3,7 +3,9 @@ import { openPostgres, type PostgresOfflineStoreOptions } from "./postgres-datab
 import { postgresErasure } from "./postgres-erasure.ts";
 import { postgresEventReader } from "./postgres-event-reader.ts";
 import { postgresEventWriter } from "./postgres-event-writer.ts";
+import { postgresExportQuery } from "./postgres-export-query.ts";
 import { postgresLeases } from "./postgres-leases.ts";
+import { postgresPointInTime } from "./postgres-point-in-time.ts";
 import { postgresPredictions } from "./postgres-predictions.ts";
 import { postgresRecords } from "./postgres-records.ts";
 import { postgresRetention } from "./postgres-retention.ts";
@@ -42,6 +44,8 @@ export async function postgresOfflineStore(options: PostgresOfflineStoreOptions)
     partitions: writer.partitions,
     read: reader.read,
     history: reader.history,
+    pointInTime: postgresPointInTime(database, sources, { connections: (options.maxConnections ?? 10) < 5 ? 1 : 2 }),
+    exportQuery: postgresExportQuery(database),
     entityKeys: reader.entityKeys,
     applied: writer.applied,
     setApplied: writer.setApplied,

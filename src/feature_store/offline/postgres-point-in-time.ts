@@ -1,0 +1,426 @@
+import { Buffer } from "node:buffer";
+import type { PoolClient } from "pg";
+import type { Value } from "../../definitions/value.ts";
+import {
+  type ColumnValues,
+  createColumn,
+  type EventShare,
+  isNumberColumn,
+  type LabelQuery,
+  type LatestEvents,
+  type PointInTimeReader,
+} from "./point-in-time.ts";
+import { float64Column, int32Column, int64Column, type PostgresColumn, timeColumn, viewOf } from "./postgres-column.ts";
+import { copyIn, copySlices } from "./postgres-copy.ts";
+import type { PostgresDatabase } from "./postgres-database.ts";
+import { type PostgresEventTable, shortHash } from "./postgres-event-table.ts";
+import type { PostgresSources } from "./postgres-sources.ts";
+import { quoted } from "./postgres-text.ts";
+import { timeLiteral } from "./postgres-time.ts";
+
+export interface PostgresPointInTimeOptions {
+  /** How many events a share holds, at most, if each entity has fewer. Default 4 million. */
+  readonly shareEvents?: number;
+  /** How many connections read at once. Default 2. */
+  readonly connections?: number;
+}
+
+/** Takes a field of a row: its bytes lie at [at, at + length), a null has length −1. */
+type TakeField = (bytes: Buffer, view: DataView, at: number, length: number) => void;
+
+const HEADER_BYTES = 19;
+
+/**
+ * Each label's latest event is looked up in an index on the key and time, which is made at the first such reading, beside
+ * writers; the labels are spread over connections. Events of windows are joined by the server and come as binary COPY.
+ */
+export function postgresPointInTime(
+  database: PostgresDatabase,
+  sources: PostgresSources,
+  options: PostgresPointInTimeOptions = {},
+): PointInTimeReader {
+  const connections = options.connections ?? 2;
+  /** Indexes that this process knows to be there. */
+  const indexed = new Map<string, Promise<void>>();
+
+  async function reading<Result>(job: (client: PoolClient) => Promise<Result>): Promise<Result> {
+    const { client, release } = await database.reader();
+    let isIdle = false;
+    try {
+      await client.query("BEGIN; SET LOCAL statement_timeout = 0");
+      const result = await job(client);
+      await client.query("COMMIT");
+      isIdle = true;
+      return result;
+    } catch (cause) {
+      database.checkOpen();
+      throw database.error(cause);
+    } finally {
+      release(isIdle);
+    }
+  }
+
+  /** The entities [from, to) of the query with their bounds, and their labels if asked, as tables of the transaction. */
+  async function keepLabels(
+    client: PoolClient,
+    table: PostgresEventTable,
+    query: LabelQuery,
+    from: number,
+    to: number,
+    each: "entity" | "label",
+  ): Promise<void> {
+    const keys = query.keyColumns.map((name) => table.columns.get(name)!);
+    const fields = [
+      { column: int32Column, value: (row: readonly Value[]) => row[0]! },
+      { column: timeColumn, value: (row: readonly Value[]) => row[1]! },
+      { column: timeColumn, value: (row: readonly Value[]) => row[2]! },
+      ...keys.map((column, index) => ({ column, value: (row: readonly Value[]) => row[3 + index]! })),
+    ];
+    const rows: Value[][] = [];
+    for (let entity = from; entity < to; entity++) {
+      const first = query.starts[entity]!;
+      const end = query.starts[entity + 1]!;
+      const key = query.keys[entity]!;
+      const before = (time: number): number => Math.max(-8.64e15, Math.floor(time - query.reachMs));
+      if (each === "entity") rows.push([entity, before(query.times[first]!), query.times[end - 1]!, ...key]);
+      else for (let i = first; i < end; i++) rows.push([i, before(query.times[i]!), query.times[i]!, ...key]);
+    }
+    const ddl = keys.map((column, index) => `, k${index} ${column.sql}`).join("");
+    await client.query(
+      `CREATE TEMP TABLE labelled (id integer, first timestamptz, last timestamptz${ddl}) ON COMMIT DROP`,
+    );
+    await copyIn(database.api, client, "COPY labelled FROM STDIN (FORMAT binary)", copySlices(fields, rows));
+    await client.query("ANALYZE labelled");
+  }
+
+  async function copyFields(
+    client: PoolClient,
+    select: string,
+    takes: readonly TakeField[],
+    row: () => void,
+  ): Promise<void> {
+    const parse = fieldParser(takes, row);
+    for await (const bytes of client.query(database.api.copyTo(`COPY (${select}) TO STDOUT (FORMAT binary)`))) {
+      parse(bytes as Buffer);
+    }
+  }
+
+  function bounds({ times, reachMs }: LabelQuery): string {
+    let first = Number.POSITIVE_INFINITY;
+    let last = Number.NEGATIVE_INFINITY;
+    for (const time of times) {
+      if (time < first) first = time;
+      if (time > last) last = time;
+    }
+    const before = `e._event_time < ${timeLiteral(last)}`;
+    return reachMs === Number.POSITIVE_INFINITY
+      ? before
+      : `${before} AND e._event_time >= ${timeLiteral(first - reachMs)}`;
+  }
+
+  function joined({ keyColumns, reachMs }: LabelQuery): string {
+    const conditions = keyColumns.map((name, index) => `e.${quoted(name)} = w.k${index}`);
+    conditions.push("e._event_time < w.last");
+    if (reachMs !== Number.POSITIVE_INFINITY) conditions.push("e._event_time >= w.first");
+    return conditions.join(" AND ");
+  }
+
+  /**
+   * An index of key and time on every partition, made CONCURRENTLY, so that writers go on; the parent's becomes valid
+   * when all are attached, and partitions made later get theirs from it.
+   */
+  function ensureIndex(table: PostgresEventTable, keyColumns: readonly string[]): Promise<void> {
+    const id = shortHash(keyColumns.join(","));
+    const name = `${table.tableName}$${id}`;
+    const known = indexed.get(name);
+    if (known !== undefined) return known;
+    const columns = `(${keyColumns.map(quoted).join(", ")}, _event_time DESC)`;
+    const made = database.use(async (client) => {
+      const valid = await client.query(
+        "SELECT i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2",
+        [database.schemaName, name],
+      );
+      if (valid.rows[0]?.indisvalid === true) return;
+      // A session's lock, as CREATE INDEX CONCURRENTLY runs in no transaction.
+      const lock = [`${database.schemaName}.${name}`];
+      await client.query("SET statement_timeout = 0");
+      await client.query("SELECT pg_advisory_lock(hashtextextended($1, 3))", lock);
+      try {
+        await client.query(`CREATE INDEX IF NOT EXISTS ${quoted(name)} ON ONLY ${table.name} ${columns}`);
+        const parent = `${database.schema}.${quoted(name)}`;
+        const parts = await client.query<{ oid: string; part: string; has: boolean; broken: string | null }>(
+          `SELECT p.oid::text, p.oid::regclass::text AS part,
+             EXISTS (SELECT FROM pg_inherits a JOIN pg_index x ON x.indexrelid = a.inhrelid
+               WHERE a.inhparent = $2::regclass AND x.indrelid = p.oid) AS has,
+             (SELECT x.indexrelid::regclass::text FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid
+               WHERE x.indrelid = p.oid AND NOT x.indisvalid AND c.relname = 'k' || p.oid || '_' || $3) AS broken
+           FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhrelid WHERE h.inhparent = $1::regclass`,
+          [table.name, parent, id],
+        );
+        for (const { oid, part, has, broken } of parts.rows) {
+          if (has) continue;
+          // Left by a process that died.
+          if (broken !== null) await client.query(`DROP INDEX ${broken}`);
+          const child = `k${oid}_${id}`;
+          await client.query(`CREATE INDEX CONCURRENTLY IF NOT EXISTS ${quoted(child)} ON ${part} ${columns}`);
+          await client.query(`ALTER INDEX ${parent} ATTACH PARTITION ${database.schema}.${quoted(child)}`);
+        }
+        await client.query(`ANALYZE ${table.name}`);
+      } finally {
+        await client.query("SELECT pg_advisory_unlock(hashtextextended($1, 3))", lock);
+        await client.query("RESET statement_timeout");
+      }
+    });
+    indexed.set(name, made);
+    made.catch(() => indexed.delete(name));
+    return made;
+  }
+
+  async function latest(query: LabelQuery): Promise<LatestEvents> {
+    const { table } = await sources.get(query.source);
+    await ensureIndex(table, query.keyColumns).catch((cause: unknown) => {
+      throw database.error(cause);
+    });
+    const count = query.times.length;
+    const events = new Int32Array(count).fill(-1);
+    const times = new Float64Array(count);
+    const columns = query.columns.map((name) => createColumn(typeOf(table, name), count));
+    const version = query.version === "none" ? "" : `e.${versionColumn(query)} DESC NULLS LAST, `;
+    const names = ["e._event_time", ...query.columns.map((name) => `e.${quoted(name)}`)].join(", ");
+    const selected = ["w.id", "o._event_time", ...query.columns.map((name) => `o.${quoted(name)}`)].join(", ");
+    const select = `SELECT ${selected} FROM labelled w CROSS JOIN LATERAL (SELECT ${names} FROM ${table.name} e
+      WHERE ${joined(query)} AND ${bounds(query)}
+      ORDER BY e._event_time DESC, ${version}e._ingested_at DESC, e._payload_hash DESC LIMIT 1) o`;
+    const pieces = cut(query, connections);
+    await Promise.all(
+      pieces.map(([from, to]) =>
+        reading(async (client) => {
+          await keepLabels(client, table, query, from, to, "label");
+          // The index is right for each label, however many there are.
+          await client.query("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL jit = off");
+          let label = 0;
+          const takes: TakeField[] = [
+            (_bytes, view, at) => {
+              label = view.getInt32(at);
+              events[label] = label;
+            },
+            (_bytes, view, at) => {
+              times[label] = timeColumn.read(_bytes, view, at, 8) as number;
+            },
+            ...query.columns.map((name, index) => into(table, name, columns[index]!, () => label)),
+          ];
+          await copyFields(client, select, takes, () => {});
+        }),
+      ),
+    );
+    return { events, times, columns };
+  }
+
+  async function* events(query: LabelQuery & { readonly orders: boolean }): AsyncGenerator<EventShare> {
+    if (query.keys.length === 0) return;
+    const { table } = await sources.get(query.source);
+    const limit = options.shareEvents ?? 4_000_000;
+    const from = `FROM ${table.name} e JOIN labelled w ON ${joined(query)} WHERE ${bounds(query)}`;
+    const sizes = await reading(async (client) => {
+      await keepLabels(client, table, query, 0, query.keys.length, "entity");
+      const counts = new Float64Array(query.keys.length);
+      let entity = 0;
+      await copyFields(
+        client,
+        `SELECT w.id, count(*) ${from} GROUP BY w.id`,
+        [
+          (_bytes, view, at) => {
+            entity = view.getInt32(at);
+          },
+          (_bytes, view, at) => {
+            counts[entity] = Number(view.getBigInt64(at));
+          },
+        ],
+        () => {},
+      );
+      return counts;
+    });
+    for (let first = 0; first < query.keys.length; ) {
+      let end = first;
+      let capacity = 0;
+      do capacity += sizes[end++]!;
+      while (end < query.keys.length && capacity + sizes[end]! <= limit);
+      if (capacity > 0) yield await share(table, query, from, first, end, capacity);
+      first = end;
+    }
+  }
+
+  async function share(
+    table: PostgresEventTable,
+    query: LabelQuery & { readonly orders: boolean },
+    from: string,
+    first: number,
+    end: number,
+    expected: number,
+  ): Promise<EventShare> {
+    // Events that arrived since they were counted make it grow.
+    let capacity = Math.ceil(expected * 1.05) + 1_000;
+    let entities = new Int32Array(capacity);
+    let times = new Float64Array(capacity);
+    const columns = query.columns.map((name) => createColumn(typeOf(table, name), capacity));
+    let arrivals = new Float64Array(query.orders ? capacity : 0);
+    let hashes = new Uint32Array(query.orders ? capacity * 4 : 0);
+    const versioned = query.orders && query.version !== "none";
+    const versions: (number | bigint | null)[] = [];
+    let count = 0;
+    const grow = (): void => {
+      capacity *= 2;
+      entities = grown(entities, new Int32Array(capacity));
+      times = grown(times, new Float64Array(capacity));
+      if (query.orders) {
+        arrivals = grown(arrivals, new Float64Array(capacity));
+        hashes = grown(hashes, new Uint32Array(capacity * 4));
+      }
+      for (let i = 0; i < columns.length; i++) {
+        const column = columns[i]!;
+        if (column instanceof Float64Array) columns[i] = grown(column, new Float64Array(capacity).fill(Number.NaN));
+        else column.length = capacity;
+      }
+    };
+    const selected = [
+      "w.id",
+      "e._event_time",
+      ...query.columns.map((name) => `e.${quoted(name)}`),
+      ...(query.orders ? ["e._ingested_at", "e._payload_hash"] : []),
+      ...(versioned ? [`e.${versionColumn(query)}`] : []),
+    ].join(", ");
+    const versionType: PostgresColumn = query.version === "int64" ? int64Column : float64Column;
+    const takes: TakeField[] = [
+      (_bytes, view, at) => {
+        entities[count] = view.getInt32(at);
+      },
+      (bytes, view, at) => {
+        times[count] = timeColumn.read(bytes, view, at, 8) as number;
+      },
+      ...query.columns.map((name, index) =>
+        into(
+          table,
+          name,
+          () => columns[index]!,
+          () => count,
+        ),
+      ),
+      ...(query.orders
+        ? [
+            ((bytes, view, at) => {
+              arrivals[count] = timeColumn.read(bytes, view, at, 8) as number;
+            }) satisfies TakeField,
+            ((_bytes, view, at) => {
+              for (let word = 0; word < 4; word++) hashes[count * 4 + word] = view.getUint32(at + 4 * word);
+            }) satisfies TakeField,
+          ]
+        : []),
+      ...(versioned
+        ? [
+            ((bytes, view, at, length) => {
+              versions[count] = length < 0 ? null : (versionType.read(bytes, view, at, length) as number | bigint);
+            }) satisfies TakeField,
+          ]
+        : []),
+    ];
+    await reading(async (client) => {
+      await keepLabels(client, table, query, first, end, "entity");
+      await client.query("SET LOCAL jit = off");
+      await copyFields(client, `SELECT ${selected} ${from}`, takes, () => {
+        if (++count === capacity) grow();
+      });
+    });
+    const orders = query.orders ? { versions: versioned ? versions : null, ingestedAt: arrivals, hashes } : null;
+    return { count, entities, times, orders, columns };
+  }
+
+  return { latest, events };
+}
+
+/** Runs of entities with about equally many labels. */
+function cut({ starts, keys, times }: LabelQuery, pieces: number): (readonly [number, number])[] {
+  const runs: (readonly [number, number])[] = [];
+  let from = 0;
+  for (let piece = 1; piece <= pieces && from < keys.length; piece++) {
+    let to = from + 1;
+    while (to < keys.length && (piece === pieces || starts[to]! < (times.length * piece) / pieces)) to++;
+    runs.push([from, to]);
+    from = to;
+  }
+  return runs;
+}
+
+function typeOf(
+  { declaration }: PostgresEventTable,
+  name: string,
+): PostgresEventTable["declaration"]["columns"][number]["type"] {
+  return declaration.columns.find((column) => column.name === name)!.type;
+}
+
+/** Writes a field into a column. */
+function into(
+  table: PostgresEventTable,
+  name: string,
+  target: ColumnValues | (() => ColumnValues),
+  indexOf: () => number,
+): TakeField {
+  const column = table.columns.get(name)!;
+  const none = isNumberColumn(typeOf(table, name)) ? Number.NaN : null;
+  const current = typeof target === "function" ? target : () => target;
+  return (bytes, view, at, length) => {
+    current()[indexOf()] = (length < 0 ? none : column.read(bytes, view, at, length)) as number;
+  };
+}
+
+function grown<Items extends Int32Array | Float64Array | Uint32Array>(from: Items, to: Items): Items {
+  to.set(from);
+  return to;
+}
+
+function versionColumn({ version }: LabelQuery): string {
+  return version === "int64" ? "_version_int64" : "_version";
+}
+
+/** Takes binary COPY apart as it comes, field by field, without making rows. */
+function fieldParser(takes: readonly TakeField[], row: () => void): (bytes: Buffer) => void {
+  let rest: Buffer | null = null;
+  let started = false;
+  return (more) => {
+    const bytes = rest === null ? more : Buffer.concat([rest, more]);
+    const view = viewOf(bytes);
+    const end = bytes.length;
+    let at = 0;
+    if (!started) {
+      if (end < HEADER_BYTES) {
+        rest = bytes;
+        return;
+      }
+      started = true;
+      at = HEADER_BYTES;
+    }
+    while (at + 2 <= end && view.getInt16(at) >= 0) {
+      const whole = rowEnd(view, at, end, takes.length);
+      if (whole < 0) break;
+      at += 2;
+      for (let index = 0; index < takes.length; index++) {
+        const length = view.getInt32(at);
+        at += 4;
+        takes[index]!(bytes, view, at, length);
+        if (length > 0) at += length;
+      }
+      row();
+    }
+    rest = at === end ? null : bytes.subarray(at);
+  };
+}
+
+/** Where the row that begins at `at` ends; −1 if not all of it is there. */
+function rowEnd(view: DataView, at: number, end: number, fields: number): number {
+  let position = at + 2;
+  for (let index = 0; index < fields; index++) {
+    if (position + 4 > end) return -1;
+    const length = view.getInt32(position);
+    position += 4 + Math.max(0, length);
+  }
+  return position <= end ? position : -1;
+}
