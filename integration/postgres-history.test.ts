@@ -3,9 +3,9 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Meta } from "../src/definitions/meta.ts";
 import { readHistory } from "../src/feature_store/historical-reader.ts";
 import { openPostgres } from "../src/feature_store/offline/postgres-database.ts";
-import { postgresEventReader } from "../src/feature_store/offline/postgres-event-reader.ts";
 import { postgresOfflineStore } from "../src/feature_store/offline/postgres-offline-store.ts";
 import { postgresPointInTime } from "../src/feature_store/offline/postgres-point-in-time.ts";
+import { postgresRetention } from "../src/feature_store/offline/postgres-retention.ts";
 import { postgresSources } from "../src/feature_store/offline/postgres-sources.ts";
 import {
   frameOf,
@@ -40,12 +40,14 @@ describe("reading history from PostgreSQL", () => {
         const frame = frameOf(rows);
         const expected = oracle(list, rows, false);
         expect(await readHistory(store, runtime, frame, "event_time")).toEqual(expected);
-        // Events of another month make another partition, which gets its index from the parent's.
         const database = await openPostgres({ url: server.url(), schema });
         try {
           const sources = postgresSources(database);
-          const { history } = postgresEventReader(database, sources);
-          const pointInTime = postgresPointInTime(database, sources, { shareEvents: 4, connections: 1 });
+          const { history } = store;
+          const pointInTime = postgresPointInTime(database, sources, postgresRetention(database, sources), {
+            shareEvents: 4,
+            connections: 1,
+          });
           expect(await readHistory({ history, pointInTime }, runtime, frame, "event_time")).toEqual(expected);
           expect(await readHistory({ history }, runtime, frame, "event_time")).toEqual(expected);
           expect(await readHistory({ history, pointInTime }, runtime, frame, "ingested_at")).toEqual(

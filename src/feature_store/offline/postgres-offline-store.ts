@@ -44,7 +44,9 @@ export async function postgresOfflineStore(options: PostgresOfflineStoreOptions)
     partitions: writer.partitions,
     read: reader.read,
     history: reader.history,
-    pointInTime: postgresPointInTime(database, sources, { connections: (options.maxConnections ?? 10) < 5 ? 1 : 2 }),
+    pointInTime: postgresPointInTime(database, sources, retention, {
+      connections: (options.maxConnections ?? 10) < 5 ? 1 : 2,
+    }),
     exportQuery: postgresExportQuery(database),
     entityKeys: reader.entityKeys,
     applied: writer.applied,

@@ -14,6 +14,7 @@ import { float64Column, int32Column, int64Column, type PostgresColumn, timeColum
 import { copyIn, copySlices } from "./postgres-copy.ts";
 import type { PostgresDatabase } from "./postgres-database.ts";
 import { type PostgresEventTable, shortHash } from "./postgres-event-table.ts";
+import type { PostgresRetention } from "./postgres-retention.ts";
 import type { PostgresSources } from "./postgres-sources.ts";
 import { quoted } from "./postgres-text.ts";
 import { timeLiteral } from "./postgres-time.ts";
@@ -37,6 +38,7 @@ const HEADER_BYTES = 19;
 export function postgresPointInTime(
   database: PostgresDatabase,
   sources: PostgresSources,
+  retention: PostgresRetention,
   options: PostgresPointInTimeOptions = {},
 ): PointInTimeReader {
   const connections = options.connections ?? 2;
@@ -70,6 +72,16 @@ export function postgresPointInTime(
     each: "entity" | "label",
   ): Promise<void> {
     const keys = query.keyColumns.map((name) => table.columns.get(name)!);
+    // Nothing can be dropped from here to the end of the transaction.
+    await client.query(`LOCK TABLE ${table.name} IN ACCESS SHARE MODE`);
+    await retention.check(client, {
+      source: query.source,
+      keyColumns: query.keyColumns,
+      keys: null,
+      from: query.reachMs === Number.POSITIVE_INFINITY ? null : earliest(query.times) - query.reachMs,
+      before: null,
+      knowledge: "event_time",
+    });
     const fields = [
       { column: int32Column, value: (row: readonly Value[]) => row[0]! },
       { column: timeColumn, value: (row: readonly Value[]) => row[1]! },
@@ -335,6 +347,12 @@ export function postgresPointInTime(
   }
 
   return { latest, events };
+}
+
+function earliest(times: Float64Array): number {
+  let first = Number.POSITIVE_INFINITY;
+  for (const time of times) if (time < first) first = time;
+  return first;
 }
 
 /** Runs of entities with about equally many labels. */
