@@ -4,8 +4,6 @@ import type { SortedSample } from "./sample.ts";
 /** scikit-learn's defaults: it stops when no value changes its cluster, or the centers moved by less than this. */
 const MAX_STEPS = 300;
 const TOLERANCE = 1e-4;
-/** Squared distances this close, relatively, are equal but for rounding. */
-const TIE = 1e-12;
 
 /**
  * The centers of Lloyd's k-means over a sample of at least two distinct values, in increasing order. It starts at the
@@ -94,13 +92,10 @@ function fillEmpty(
   weights: number[],
 ): void {
   const distance = (i: number): number => (points[i]! - centers[labels[i]!]!) ** 2;
-  // The least and the greatest value are equally far, half a bin, from where their clusters start: the one moves whose
-  // cluster is larger, so that no other runs empty, and of equally large ones the greater value.
-  const farther = (a: number, b: number): number => {
-    const difference = distance(b) - distance(a);
-    if (Math.abs(difference) > TIE * distance(a)) return difference;
-    return weights[labels[b]!]! - weights[labels[a]!]! || b - a;
-  };
+  // The least and the greatest value are equally far, half a bin, from where their clusters start. As in scikit-learn
+  // the last bits decide, and where they are equal the cluster that is larger, so that no other runs empty.
+  const farther = (a: number, b: number): number =>
+    distance(b) - distance(a) || weights[labels[b]!]! - weights[labels[a]!]! || b - a;
   let farthest: number[] = [];
   for (let i = 0; i < points.length; i++) {
     if (farthest.length === empty.length && farther(farthest[farthest.length - 1]!, i) < 0) continue;
