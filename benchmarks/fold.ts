@@ -67,7 +67,7 @@ async function measure(entities: number): Promise<void> {
   }
   process.stdout.write(
     `${entities.toLocaleString("en")} entities a view: fold in memory ${spread(fold)} events/s and core (aim: 300,000); ` +
-      `with encoding ${spread(encode)}; with LMDB ${spread(written)}\n`,
+      `with encoding ${spread(encode)}; with LMDB ${spread(written.sort((a, b) => a - b))}\n`,
   );
 }
 

@@ -164,12 +164,6 @@ function takeNearest(partials: number[]): number {
   return nearest;
 }
 
-export function decodeExact(input: ByteReader): ExactSum {
-  const sum = createExactSum();
-  mergeEncodedExact(sum, input);
-  return sum;
-}
-
 /** Adds an encoded sum exactly. */
 export function mergeEncodedExact(into: ExactSum, input: ByteReader): void {
   const header = input.varint();

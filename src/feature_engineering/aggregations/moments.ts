@@ -5,7 +5,6 @@ import {
   addExact,
   addExactSquare,
   createExactSum,
-  decodeExact,
   type ExactSum,
   encodeExact,
   exactPartials,
@@ -17,10 +16,12 @@ import {
 } from "./exact-sum.ts";
 import { growExpansionByProduct, roundExpansion } from "./expansion.ts";
 
-/** n, the exact Σx and, in the layout `moments2`, the exact Σx² of float64 or int32 values. */
-export interface Moments {
+/**
+ * n, the exact Σx and, in the layout `moments2`, the exact Σx² of float64 or int32 values. The sum is not an object of its
+ * own: folds are bound by the memory that they touch.
+ */
+export interface Moments extends ExactSum {
   n: number;
-  readonly sum: ExactSum;
   /** Null in the layout `moments1`. */
   readonly squares: ExactSum | null;
 }
@@ -40,25 +41,30 @@ export interface MomentsState<State> {
 /** n and Σx: what `sum` and `mean` need. */
 export const moments1: MomentsState<Moments> = {
   state: "moments1",
-  create: () => ({ n: 0, sum: createExactSum(), squares: null }),
+  create: () => createMoments(null),
   add(state, value) {
     state.n++;
-    addExact(state.sum, value as number);
+    addExact(state, value as number);
     return state;
   },
   merge(into, other) {
     into.n += other.n;
-    mergeExact(into.sum, other.sum);
+    mergeExact(into, other);
     return into;
   },
   encode(state, out) {
     out.varint(state.n);
-    encodeExact(state.sum, out);
+    encodeExact(state, out);
   },
-  decode: (input) => ({ n: input.varint(), sum: decodeExact(input), squares: null }),
+  decode(input) {
+    const state = createMoments(null);
+    state.n = input.varint();
+    mergeEncodedExact(state, input);
+    return state;
+  },
   mergeEncoded(into, input) {
     into.n += input.varint();
-    mergeEncodedExact(into.sum, input);
+    mergeEncodedExact(into, input);
     return into;
   },
   skip(input) {
@@ -70,28 +76,34 @@ export const moments1: MomentsState<Moments> = {
 /** n, Σx and Σx²: what `variance` and `stddev` need, and enough for `sum` and `mean`. */
 export const moments2: MomentsState<Moments> = {
   state: "moments2",
-  create: () => ({ n: 0, sum: createExactSum(), squares: createExactSum() }),
+  create: () => createMoments(createExactSum()),
   add(state, value) {
     state.n++;
-    addExact(state.sum, value as number);
+    addExact(state, value as number);
     addExactSquare(state.squares!, value as number);
     return state;
   },
   merge(into, other) {
     into.n += other.n;
-    mergeExact(into.sum, other.sum);
+    mergeExact(into, other);
     mergeExact(into.squares!, other.squares!);
     return into;
   },
   encode(state, out) {
     out.varint(state.n);
-    encodeExact(state.sum, out);
+    encodeExact(state, out);
     encodeExact(state.squares!, out);
   },
-  decode: (input) => ({ n: input.varint(), sum: decodeExact(input), squares: decodeExact(input) }),
+  decode(input) {
+    const state = createMoments(createExactSum());
+    state.n = input.varint();
+    mergeEncodedExact(state, input);
+    mergeEncodedExact(state.squares!, input);
+    return state;
+  },
   mergeEncoded(into, input) {
     into.n += input.varint();
-    mergeEncodedExact(into.sum, input);
+    mergeEncodedExact(into, input);
     mergeEncodedExact(into.squares!, input);
     return into;
   },
@@ -102,14 +114,18 @@ export const moments2: MomentsState<Moments> = {
   },
 };
 
+function createMoments(squares: ExactSum | null): Moments {
+  return { n: 0, hi: 0, mid: 0, lo: 0, rest: null, big: 0n, squares };
+}
+
 /** The double nearest to Σx; null if it overflows. */
 export function sumOfMoments(state: Moments): number | null {
-  return finiteOrNull(roundExact(state.sum));
+  return finiteOrNull(roundExact(state));
 }
 
 /** The rounded sum divided by n; null without values, or if the sum overflows. */
 export function meanOfMoments(state: Moments): number | null {
-  return state.n === 0 ? null : finiteOrNull(roundExact(state.sum) / state.n);
+  return state.n === 0 ? null : finiteOrNull(roundExact(state) / state.n);
 }
 
 /** The sample variance: the double nearest to n·Σx² − (Σx)², divided by n·(n − 1); null below two values. */
@@ -127,8 +143,8 @@ export function finiteOrNull(x: number): number | null {
 /** The double nearest to n·Σx² − (Σx)², exact up to that one rounding. */
 function squaredDeviations(state: Moments): number {
   const squares = state.squares!;
-  if (state.sum.big === 0n && squares.big === 0n) {
-    const s = exactPartials(state.sum);
+  if (state.big === 0n && squares.big === 0n) {
+    const s = exactPartials(state);
     const q = exactPartials(squares);
     // Within these bounds no product of two partials overflows or loses bits below the subnormals.
     if (within(s, 2 ** -480, 2 ** 480) && within(q, 2 ** -960, 2 ** 960)) {
@@ -141,7 +157,7 @@ function squaredDeviations(state: Moments): number {
       return roundExpansion(difference);
     }
   }
-  const s = exactScaledInteger(state.sum);
+  const s = exactScaledInteger(state);
   const q = exactScaledInteger(squares);
   return roundDyadic(((BigInt(state.n) * q) << BigInt(dyadicScale)) - s * s, 2 * dyadicScale);
 }

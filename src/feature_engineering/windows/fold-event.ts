@@ -42,7 +42,7 @@ export function foldEvent(
     const tiles = state.families[index]!;
     let tile: Tile;
     if (family.hopMs === 0) {
-      tile = tileAt(family, tiles, 0);
+      tile = tiles.newest ?? tileAt(family, tiles, 0);
     } else {
       // Most events are recent: one comparison shows it.
       if (time < clock - layout.futureBoundMs - family.reachMs) {
@@ -52,8 +52,8 @@ export function foldEvent(
           continue;
         }
       }
-      const head = tiles.tiles[tiles.tiles.length - 1];
-      const isHead = head !== undefined && time >= head.start && time < head.start + family.hopMs;
+      const head = tiles.newest;
+      const isHead = head !== null && time >= head.start && time < head.start + family.hopMs;
       tile = isHead ? head : tileAt(family, tiles, floorTo(time, family.hopMs));
     }
     const states = tile.states ?? tileStates(family, tile);
@@ -119,6 +119,7 @@ function tileAt(family: TileFamily, state: FamilyState, start: number): Tile {
   if (found !== undefined && found.start === start) return found;
   const states = family.slots.map((slot) => slot.aggregation.create());
   const tile: Tile = { start, states, bytes: null, from: 0, to: 0 };
+  if (index === tiles.length - 1) state.newest = tile;
   tiles.splice(index + 1, 0, tile);
   return tile;
 }

@@ -23,6 +23,8 @@ export interface FamilyState {
   completeFrom: number;
   /** By start, ascending; all of them start after the packed ones. */
   readonly tiles: Tile[];
+  /** The newest tile, the last of `tiles`: what most events fall into. */
+  newest: Tile | null;
   /** How many tiles are packed, in `bytes` at [from, to); positions are starts in hops. */
   packed: number;
   firstPosition: number;
@@ -33,7 +35,17 @@ export interface FamilyState {
 }
 
 export function createFamilyState(completeFrom: number): FamilyState {
-  return { completeFrom, tiles: [], packed: 0, firstPosition: 0, lastPosition: 0, bytes: null, from: 0, to: 0 };
+  return {
+    completeFrom,
+    tiles: [],
+    newest: null,
+    packed: 0,
+    firstPosition: 0,
+    lastPosition: 0,
+    bytes: null,
+    from: 0,
+    to: 0,
+  };
 }
 
 /** The unit of positions. */
@@ -90,6 +102,7 @@ export function dropTiles(family: TileFamily, state: FamilyState, needed: number
   let drop = 0;
   while (drop < state.tiles.length && state.tiles[drop]!.start < needed) drop++;
   if (drop > 0) state.tiles.splice(0, drop);
+  if (state.tiles.length === 0) state.newest = null;
   return dropped || drop > 0;
 }
 
@@ -178,7 +191,8 @@ export function readTiles(family: TileFamily, completeFrom: number, input: ByteR
   const length = input.varint();
   const from = input.position;
   input.skip(length);
-  state.tiles.push({ start: newest * unit, states: null, bytes, from, to: from + length });
+  state.newest = { start: newest * unit, states: null, bytes, from, to: from + length };
+  state.tiles.push(state.newest);
   if (count === 1) return state;
   const size = input.varint();
   state.packed = count - 1;

@@ -4,14 +4,14 @@ import {
   addExact,
   addExactSquare,
   createExactSum,
-  decodeExact,
   type ExactSum,
   encodeExact,
   exactScaledInteger,
+  mergeEncodedExact,
   mergeExact,
   roundExact,
 } from "../../../src/feature_engineering/aggregations/exact-sum.ts";
-import { createByteReader } from "../../../src/feature_engineering/encoding/byte-reader.ts";
+import { type ByteReader, createByteReader } from "../../../src/feature_engineering/encoding/byte-reader.ts";
 import { createByteWriter } from "../../../src/feature_engineering/encoding/byte-writer.ts";
 import { doubles, fullDouble } from "./arbitraries.ts";
 
@@ -36,6 +36,12 @@ function bytesOf(sum: ExactSum): Uint8Array {
   const out = createByteWriter(16);
   encodeExact(sum, out);
   return out.finish();
+}
+
+function decodeExact(input: ByteReader): ExactSum {
+  const sum = createExactSum();
+  mergeEncodedExact(sum, input);
+  return sum;
 }
 
 const rounded = (terms: readonly number[]): number => roundExact(sumOf(terms));
