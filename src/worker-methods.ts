@@ -19,6 +19,7 @@ import {
   previewPlan,
 } from "./feature_store/registry/registry.ts";
 import { readSourceClock } from "./feature_store/source-clock.ts";
+import { type TrainingJobs, trainingJobs } from "./feature_store/training-jobs.ts";
 import { createTrainingSet, type TrainingManifest, type TrainingSetRequest } from "./feature_store/training-set.ts";
 import type { ViewRuntime } from "./feature_store/view-runtime.ts";
 import type { PushOptions, PushResult } from "./ingestion/sources/http-push.ts";
@@ -39,40 +40,41 @@ export interface WorkerOptions {
 }
 
 /** What the main thread may ask of the pipeline's thread. */
-export type WorkerMethods = LifecycleBackend & {
-  /** Applies the plan, folds what the hot store lacks, starts the sources. Resolves when every view is ready. */
-  readonly start: () => Promise<void>;
-  /**
-   * Reads the modules again and fills what is new in them from history, while everything goes on.
-   * @throws `DECLARATIONS_INVALID`, `PLAN_BREAKING`
-   */
-  readonly prepare: (declarations: readonly string[], revision: number) => Promise<PlanPreview>;
-  /** Goes on with what was prepared, and records its plan. */
-  readonly change: () => Promise<void>;
-  /** Drops what only the declarations before the last change had. */
-  readonly dropOld: () => Promise<void>;
-  readonly push: (source: string, events: readonly unknown[] | string, options: PushOptions) => Promise<PushResult>;
-  readonly advanceTo: (time: number) => Promise<void>;
-  readonly release: () => void;
-  readonly finished: () => Promise<void>;
-  readonly status: () => Promise<PipelineStatus>;
-  readonly trainingSet: (
-    service: string,
-    request: TrainingSetRequest,
-    format: "parquet" | "csv" | "rows",
-  ) => Promise<TrainingSetAnswer>;
-  readonly deadLetters: (filter: { source?: string; limit: number }) => Promise<readonly StoredDeadLetter[]>;
-  readonly removeDeadLetters: (ids: readonly number[]) => Promise<void>;
-  readonly plan: () => Promise<PlanPreview>;
-  readonly applied: () => Promise<AppliedPlan | null>;
-  /** Compares the hot store with history for a sample of entities of a view, or of every view. */
-  readonly checkConsistency: (view: string | null, sample: number) => Promise<readonly ConsistencyReport[]>;
-  /** The thread's metrics in the exposition format that `accept` asks for. Only where the thread has metrics. */
-  readonly metrics: (accept: string) => Promise<string>;
-  readonly close: () => Promise<void>;
-  /** Closes the stores and nothing else, when the thread is about to end. */
-  readonly abandon: () => Promise<void>;
-};
+export type WorkerMethods = LifecycleBackend &
+  TrainingJobs & {
+    /** Applies the plan, folds what the hot store lacks, starts the sources. Resolves when every view is ready. */
+    readonly start: () => Promise<void>;
+    /**
+     * Reads the modules again and fills what is new in them from history, while everything goes on.
+     * @throws `DECLARATIONS_INVALID`, `PLAN_BREAKING`
+     */
+    readonly prepare: (declarations: readonly string[], revision: number) => Promise<PlanPreview>;
+    /** Goes on with what was prepared, and records its plan. */
+    readonly change: () => Promise<void>;
+    /** Drops what only the declarations before the last change had. */
+    readonly dropOld: () => Promise<void>;
+    readonly push: (source: string, events: readonly unknown[] | string, options: PushOptions) => Promise<PushResult>;
+    readonly advanceTo: (time: number) => Promise<void>;
+    readonly release: () => void;
+    readonly finished: () => Promise<void>;
+    readonly status: () => Promise<PipelineStatus>;
+    readonly trainingSet: (
+      service: string,
+      request: TrainingSetRequest,
+      format: "parquet" | "csv" | "arrow" | "rows",
+    ) => Promise<TrainingSetAnswer>;
+    readonly deadLetters: (filter: { source?: string; limit: number }) => Promise<readonly StoredDeadLetter[]>;
+    readonly removeDeadLetters: (ids: readonly number[]) => Promise<void>;
+    readonly plan: () => Promise<PlanPreview>;
+    readonly applied: () => Promise<AppliedPlan | null>;
+    /** Compares the hot store with history for a sample of entities of a view, or of every view. */
+    readonly checkConsistency: (view: string | null, sample: number) => Promise<readonly ConsistencyReport[]>;
+    /** The thread's metrics in the exposition format that `accept` asks for. Only where the thread has metrics. */
+    readonly metrics: (accept: string) => Promise<string>;
+    readonly close: () => Promise<void>;
+    /** Closes the stores and nothing else, when the thread is about to end. */
+    readonly abandon: () => Promise<void>;
+  };
 
 export interface TrainingSetAnswer {
   /** The file's bytes; null for `rows`. */
@@ -118,11 +120,13 @@ export async function createWorkerMethods(
     current: () => ({ declarations: runs.declarations, store }),
     onFailure: (what, error) => tell("background-failed", { what, ...portableError(error) }),
   });
+  const jobs = trainingJobs({ folder: join(options.data, "training-sets"), store: () => store, offline });
   let prepared: Declarations | null = null;
   let closing: Promise<void> | null = null;
   const open = stack.move();
   return {
     ...lifecycle.methods,
+    ...jobs,
     async start() {
       await applyPlan(offline, declared);
       await lifecycle.beforeFill();
@@ -167,7 +171,7 @@ export async function createWorkerMethods(
     async trainingSet(service, request, format) {
       const { columns, rows, manifest } = await createTrainingSet(store, service, request);
       return {
-        bytes: format === "rows" ? null : await encodeFrame(format, { columns, rows }),
+        bytes: format === "rows" ? null : await encodeFrame(format, { columns, rows }, manifest),
         columns: columns.map(({ name, type }) => ({ name, kind: type.kind, item: type.item ?? null })),
         rows: format === "rows" ? rows : null,
         manifest,
@@ -190,6 +194,7 @@ export async function createWorkerMethods(
     close() {
       closing ??= (async () => {
         try {
+          await jobs.closeTrainingJobs();
           await lifecycle.close();
           await runs.close();
         } finally {

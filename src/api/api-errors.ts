@@ -12,6 +12,8 @@ export type ApiErrorCode =
   | "FEATURE_COMPUTED"
   /** Two features would have one name in the answer. */
   | "FEATURE_NAME_COLLISION"
+  /** A manifest that is no longer kept. */
+  | "MANIFEST_UNKNOWN"
   | "MEDIA_TYPE_UNSUPPORTED"
   | "METHOD_NOT_ALLOWED"
   /** A part of the request is missing, of a wrong type or unknown; `path` in the problem names it. */

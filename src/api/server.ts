@@ -26,6 +26,7 @@ import { modelRoutes } from "./routes/models.ts";
 import { operationRoutes } from "./routes/operations.ts";
 import { operatorRoutes } from "./routes/operator.ts";
 import { predictRoutes } from "./routes/predict.ts";
+import { trainingSetRoutes } from "./routes/training-sets.ts";
 
 export interface ApiServerOptions extends ApiContext {
   /** A pino logger, or its options. */
@@ -122,6 +123,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   onlineFeatureRoutes(app, options);
   feastRoutes(app, options);
   historicalFeatureRoutes(app, options);
+  trainingSetRoutes(app, options, admin);
   catalogRoutes(app, options);
   eventRoutes(app, options);
   operationRoutes(app, options, admin);

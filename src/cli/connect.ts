@@ -47,7 +47,9 @@ function connection(url: string, token: string, isRemote: boolean, close: () => 
         ...(body === undefined ? {} : { "content-type": "application/json" }),
         ...headers,
       },
-      ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
+      ...(body === undefined
+        ? {}
+        : { body: typeof body === "string" || body instanceof Uint8Array ? (body as string) : JSON.stringify(body) }),
     }).catch((error: unknown) => {
       throw millraceError(
         "SERVER_UNREACHABLE",

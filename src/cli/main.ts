@@ -66,9 +66,12 @@ program
   );
 program
   .command("training-set <service>")
-  .description("features as they were at each row's event_timestamp, as Parquet or CSV, with millrace.json beside it")
-  .requiredOption("--entities <file>", "lookup columns, event_timestamp and labels: .csv, .parquet or .jsonl")
-  .requiredOption("--out <file>", "the training set: .parquet or .csv")
+  .description("features as they were at each row's event_timestamp, in a file, with millrace.json beside it")
+  .option("--entities <file>", "lookup columns, event_timestamp and labels: .csv, .parquet, .jsonl or .arrow")
+  .option("--sql <query>", "instead: a SELECT of the cold store that gives these columns")
+  .option("--timeout <seconds>", "how long the query may take", whole, 600)
+  .requiredOption("--out <file>", "the training set: .parquet, .csv or .arrow")
+  .option("--model <name>", "apply the fitted transforms of this model")
   .option("--manifest <file>", "default: millrace.json beside the training set")
   .addOption(
     new Option("--knowledge <mode>", "what counts").choices(["event_time", "ingested_at"]).default("event_time"),

@@ -1,5 +1,5 @@
 import { isMillraceError, type MillraceError, millraceError } from "../definitions/errors.ts";
-import type { Value } from "../definitions/value.ts";
+import type { ColumnTypeSpec, Value } from "../definitions/value.ts";
 import type { LabelFrame } from "./label-groups.ts";
 import { readLabels } from "./labels.ts";
 import { readTime } from "./lookup.ts";
@@ -58,7 +58,8 @@ export function createEntityFrame(
       if (time === null) throw timestampMissing(firstRow + row);
       times[row] = time;
       for (let i = 0; i < lookup.length; i++) {
-        object[lookup[i]!.name] = lookupIndexes[i]! < 0 ? undefined : plain(raw[lookupIndexes[i]!]![row]!);
+        object[lookup[i]!.name] =
+          lookupIndexes[i]! < 0 ? undefined : given(raw[lookupIndexes[i]!]![row]!, lookup[i]!.type);
       }
       try {
         const values = runtime.readLookup(object);
@@ -123,6 +124,14 @@ function joined(columns: readonly (readonly Value[])[]): Value[] {
 /** A file's integers are numbers where a double holds them, as in JSON: a lookup takes them for every numeric type. */
 function plain(value: Value): unknown {
   return typeof value === "bigint" && Number.isSafeInteger(Number(value)) ? Number(value) : value;
+}
+
+const NUMBER = /^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$/;
+
+/** In a column that some rows made text, the others' numbers are numbers still. */
+function given(value: Value, { kind }: ColumnTypeSpec): unknown {
+  const isNumeric = kind === "float64" || kind === "int32" || kind === "int64";
+  return isNumeric && typeof value === "string" && NUMBER.test(value) ? Number(value) : plain(value);
 }
 
 function timestampMissing(row: number): MillraceError {

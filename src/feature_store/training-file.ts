@@ -12,7 +12,13 @@ import type { Knowledge } from "./historical-reader.ts";
 import { labelMissing } from "./labels.ts";
 import { openArrowFrame, writeArrowFrame } from "./offline/arrow-frame-files.ts";
 import { type DuckdbFrameFiles, duckdbFrameFiles } from "./offline/duckdb-frame-files.ts";
-import type { FrameBatch, FrameColumn, FrameFormat, FrameReader } from "./offline/frame-file.ts";
+import {
+  type FrameBatch,
+  type FrameColumn,
+  type FrameFormat,
+  type FrameReader,
+  MANIFEST_KEY,
+} from "./offline/frame-file.ts";
 import type { ServiceRuntime } from "./service-runtime.ts";
 import { type TrainingManifest, trainingManifest } from "./training-set.ts";
 
@@ -43,8 +49,6 @@ export interface TrainingProgress {
 const PART_ROWS = 200_000;
 /** Rows that pass from step to step at a time. */
 const BATCH_ROWS = 16_384;
-/** The key under which a file's metadata holds the manifest. */
-const MANIFEST_KEY = "millrace";
 
 /**
  * Writes a training set of any size: the frame is read in parts, each part's inputs are computed from history and kept
@@ -62,7 +66,7 @@ export async function writeTrainingFile(store: FeatureStore, request: TrainingFi
   const files = await duckdbFrameFiles(folder);
   const reader = /\.(arrow|arrows|feather|ipc)$/i.test(request.entities)
     ? await openArrowFrame(request.entities)
-    : await files.open(request.entities);
+    : await files.open(request.entities, textColumns(runtime));
   try {
     const fits = request.fitted === undefined && runtime.row.passes > 0;
     const frame = createEntityFrame(runtime, reader.columns, fits);
@@ -295,6 +299,10 @@ function inputColumns({ row, inputCount }: ServiceRuntime): FrameColumn[] {
 
 function labelColumns({ row }: ServiceRuntime, fits: boolean): FrameColumn[] {
   return fits ? row.labels.map(({ type }, index) => ({ name: `_label_${index}`, type: nullable(type) })) : [];
+}
+
+function textColumns({ service }: ServiceRuntime): string[] {
+  return service.lookup.filter(({ type }) => type.kind === "string" || type.kind === "one_of").map(({ name }) => name);
 }
 
 function nullable(type: ColumnTypeSpec): ColumnTypeSpec {

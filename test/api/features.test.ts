@@ -168,7 +168,7 @@ describe("POST /v1/features/historical", () => {
     }
   });
 
-  it("leaves a manifest that is too long for a header out of it, and says so", async () => {
+  it("says where a manifest is that is too long for a header", async () => {
     const manifest = {
       service: "x".repeat(40_000),
       service_hash: "",
@@ -184,7 +184,10 @@ describe("POST /v1/features/historical", () => {
     const body = { service: "risk_v1", rows, format: "csv" };
     const { headers } = await other.request("POST", "/v1/features/historical", body);
     expect(headers["millrace-manifest"]).toBeUndefined();
-    expect(Number(headers["millrace-manifest-omitted"])).toBeGreaterThan(50_000);
+    const fetched = await other.request("GET", String(headers["millrace-manifest-location"]));
+    expect(fetched.body).toEqual(manifest);
+    const gone = await other.request("GET", "/v1/manifests/none");
+    expect([gone.status, gone.body.code]).toEqual([404, "MANIFEST_UNKNOWN"]);
     await other.close();
   });
 

@@ -13,6 +13,7 @@ import { createFeatureStore, type FeatureStore } from "../../src/feature_store/f
 import { encodeFrame } from "../../src/feature_store/offline/duckdb-frame.ts";
 import { memoryOfflineStore } from "../../src/feature_store/offline/memory-offline-store.ts";
 import { memoryOnlineStore } from "../../src/feature_store/online/memory-online-store.ts";
+import { trainingJobs } from "../../src/feature_store/training-jobs.ts";
 import { createTrainingSet } from "../../src/feature_store/training-set.ts";
 import { createLifecycle } from "../../src/lifecycle.ts";
 import { createPipeline, type Pipeline } from "../../src/pipeline.ts";
@@ -91,7 +92,7 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
     async trainingSet(service, request, format) {
       const { columns, rows, manifest } = await createTrainingSet(store, service, request);
       return {
-        bytes: format === "rows" ? null : await encodeFrame(format, { columns, rows }),
+        bytes: format === "rows" ? null : await encodeFrame(format, { columns, rows }, manifest),
         columns: columns.map(({ name, type }) => ({ name, kind: type.kind, item: type.item ?? null })),
         rows: format === "rows" ? rows : null,
         manifest,
@@ -105,6 +106,7 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
     applied: async () => null,
     checkConsistency: async () => [],
     ...lifecycle.methods,
+    ...trainingJobs({ folder: join(folder, "training-sets"), store: () => store, offline }),
     ...options.backend,
   };
   const state = { ready: true };

@@ -148,6 +148,7 @@ describe("the API's description", () => {
       "/v1/features/services/{name}",
       "/v1/features/views",
       "/v1/features/views/{name}",
+      "/v1/manifests/{id}",
       "/v1/models",
       "/v1/models/risk/predict",
       "/v1/models/scaled/predict",
@@ -161,6 +162,10 @@ describe("the API's description", () => {
       "/v1/sources",
       "/v1/sources/status",
       "/v1/sources/{name}/events",
+      "/v1/training-sets",
+      "/v1/training-sets/{id}",
+      "/v1/training-sets/{id}/file",
+      "/v1/training-sets/{id}/frame",
       "/write-to-online-store",
     ]);
     const { requestBody } = body.paths["/v1/models/risk/predict"].post;

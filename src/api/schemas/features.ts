@@ -38,7 +38,7 @@ export const historicalSchema: RouteSchema = {
   tags: ["features"],
   summary: "Make a training set",
   description:
-    "The features of each row as they were at its `event_timestamp`, point-in-time correct. Transforms are fitted on these rows, or, with `model`, applied as that model learned them. What was fitted comes as `millrace` in JSON, and for files in the header `millrace-manifest` (base64url of JSON): log it as millrace.json with the model. A manifest above 32 KiB is left out of the header (`millrace-manifest-omitted` gives its length): ask for JSON.",
+    "The features of each row as they were at its `event_timestamp`, point-in-time correct. Transforms are fitted on these rows, or, with `model`, applied as that model learned them. What was fitted comes as `millrace` in JSON, for files in the header `millrace-manifest` (base64url of JSON) or, above 8 KiB, at the path in `millrace-manifest-location`, and in the metadata of Parquet and Arrow files under `millrace`: log it as millrace.json with the model.",
   body: objectOf(
     {
       service: text,
@@ -53,7 +53,7 @@ export const historicalSchema: RouteSchema = {
         default: "event_time",
         description: "Count what had happened by then, or only what had also arrived by then.",
       },
-      format: { type: "string", enum: ["json", "parquet", "csv"], default: "json" },
+      format: { type: "string", enum: ["json", "parquet", "csv", "arrow"], default: "json" },
       model,
     },
     ["knowledge", "format", "model"],
@@ -61,7 +61,10 @@ export const historicalSchema: RouteSchema = {
   response: {
     200: {
       description: "The training set.",
-      headers: { "millrace-manifest": { schema: text, description: "base64url of the manifest's JSON." } },
+      headers: {
+        "millrace-manifest": { schema: text, description: "base64url of the manifest's JSON." },
+        "millrace-manifest-location": { schema: text, description: "Where a long manifest is." },
+      },
       content: {
         "application/json": {
           schema: objectOf({
@@ -74,9 +77,16 @@ export const historicalSchema: RouteSchema = {
         },
         "application/vnd.apache.parquet": { schema: binary },
         "text/csv": { schema: text },
+        "application/vnd.apache.arrow.file": { schema: binary },
       },
     },
     "4xx": problem,
     "5xx": problem,
   },
+};
+
+export const manifestSchema: RouteSchema = {
+  tags: ["features"],
+  summary: "Fetch the manifest of a training set",
+  response: answers(200, { type: "object", additionalProperties: true }, "What was fitted."),
 };

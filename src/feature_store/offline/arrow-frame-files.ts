@@ -47,7 +47,7 @@ export async function openArrowFrame(path: string): Promise<FrameReader> {
 export async function writeArrowFrame(
   path: string,
   columns: readonly FrameColumn[],
-  batches: AsyncIterable<FrameBatch>,
+  batches: Iterable<FrameBatch> | AsyncIterable<FrameBatch>,
   metadata: Readonly<Record<string, string>>,
 ): Promise<void> {
   const arrow = await loadArrow();

@@ -10,10 +10,11 @@ import type { FrameBatch, FrameColumn, FrameReader } from "./frame-file.ts";
 /** Reads and writes tables in files with a DuckDB of its own, in memory. */
 export interface DuckdbFrameFiles {
   /**
-   * Opens CSV, Parquet or JSON lines, told by the name.
+   * Opens CSV, Parquet or JSON lines, told by the name. Of CSV the columns in `texts` are text whatever they look like:
+   * a key `007` is not 7.
    * @throws `FILE_NOT_FOUND`, `FILE_FORMAT_UNKNOWN`, `FILE_CORRUPT`
    */
-  open(path: string): Promise<FrameReader>;
+  open(path: string, texts?: readonly string[]): Promise<FrameReader>;
   /** Writes Parquet: timestamps as TIMESTAMP (UTC, microseconds), int64 as BIGINT, one-ofs as text. */
   writeParquet(
     path: string,
@@ -49,10 +50,16 @@ export async function duckdbFrameFiles(folder: string): Promise<DuckdbFrameFiles
   });
   let tables = 0;
 
-  async function open(path: string): Promise<FrameReader> {
+  async function open(path: string, texts: readonly string[] = []): Promise<FrameReader> {
     const connection = await instance.connect();
     try {
-      const from = tableOf(path);
+      let from = tableOf(path);
+      if (texts.length > 0 && from.startsWith("read_csv")) {
+        const known = await connection.runAndReadAll(`DESCRIBE SELECT * FROM ${from}`);
+        const names = known.getRows().map(([name]) => String(name));
+        const types = texts.filter((name) => names.includes(name)).map((name) => `${literal(name)}: 'VARCHAR'`);
+        if (types.length > 0) from = `read_csv(${literal(path)}, types = {${types.join(", ")}})`;
+      }
       const described = await connection.runAndReadAll(`DESCRIBE SELECT * FROM ${from}`);
       const columns = described.getRows().map(([name, type]) => columnOf(String(name), String(type)));
       const readers = columns.map(({ column }) => duckdbColumn(api, column.type));

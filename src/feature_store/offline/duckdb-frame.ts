@@ -1,6 +1,12 @@
-import type { DuckDBConnection, DuckDBType, DuckDBValue } from "@duckdb/node-api";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { DuckDBConnection, DuckDBValue } from "@duckdb/node-api";
 import { millraceError } from "../../definitions/errors.ts";
 import type { ColumnTypeSpec, Value } from "../../definitions/value.ts";
+import { writeArrowFrame } from "./arrow-frame-files.ts";
+import { duckdbFrameFiles } from "./duckdb-frame-files.ts";
+import { type FrameFormat, MANIFEST_KEY } from "./frame-file.ts";
 
 /** A table in memory: what entity frames and training sets are. */
 export interface Frame {
@@ -14,63 +20,29 @@ export interface FileFrame {
   readonly rows: readonly Readonly<Record<string, unknown>>[];
 }
 
-const CHUNK = 2_048;
-
-/**
- * Writes a frame as Parquet or CSV, told by the file's ending. Timestamps are TIMESTAMP (UTC), int64 BIGINT, one-ofs
- * VARCHAR. An existing file is replaced in one step.
- * @throws `FILE_FORMAT_UNKNOWN`, `FILE_UNWRITABLE`
- */
-export async function writeFrame(path: string, frame: Frame): Promise<void> {
-  const format = formatOf(path);
-  const { DuckDBDataChunk, DuckDBInstance } = await loadDuckdb();
-  const duckdb = await loadDuckdb();
-  const instance = await DuckDBInstance.create(":memory:");
-  const connection = await instance.connect();
-  try {
-    const types = frame.columns.map((column) => duckdbType(duckdb, column.type));
-    await connection.run(
-      `CREATE TABLE frame (${frame.columns.map((column, i) => `${quoted(column.name)} ${types[i]!.toString()}`).join(", ")})`,
-    );
-    const appender = await connection.createAppender("frame");
-    for (let from = 0; from < frame.rows.length; from += CHUNK) {
-      const rows = frame.rows.slice(from, from + CHUNK);
-      const chunk = DuckDBDataChunk.create(types, rows.length);
-      for (let c = 0; c < types.length; c++) {
-        const convert = converter(duckdb, frame.columns[c]!.type);
-        chunk.setColumnValues(
-          c,
-          rows.map((row) => (row[c] === null ? null : convert(row[c]!))),
-        );
-      }
-      appender.appendDataChunk(chunk);
-    }
-    appender.closeSync();
-    const options = format === "parquet" ? "FORMAT parquet, COMPRESSION zstd" : "FORMAT csv, HEADER";
-    await connection.run(`COPY frame TO ${literal(path)} (${options})`);
-  } catch (error) {
-    throw millraceError(
-      "FILE_UNWRITABLE",
-      `The file ${path} cannot be written: ${reason(error)}. Check that its folder exists and has room.`,
-      { cause: error },
-    );
-  } finally {
-    connection.closeSync();
-    instance.closeSync();
-  }
-}
-
-/** Frames as bytes, for answers over HTTP. */
-export async function encodeFrame(format: "parquet" | "csv", frame: Frame): Promise<Uint8Array> {
-  const { mkdtemp, readFile, rm } = await import("node:fs/promises");
-  const { tmpdir } = await import("node:os");
-  const { join } = await import("node:path");
+/** A frame as a file's bytes, for answers over HTTP. Parquet and Arrow carry the manifest in their metadata. */
+export async function encodeFrame(
+  format: FrameFormat,
+  { columns, rows }: Frame,
+  manifest: object | null = null,
+): Promise<Uint8Array> {
   const folder = await mkdtemp(join(tmpdir(), "millrace-frame-"));
+  const files = await duckdbFrameFiles(folder);
   try {
+    const batch = { count: rows.length, columns: columns.map((_, index) => rows.map((row) => row[index]!)) };
+    const metadata = manifest === null ? {} : { [MANIFEST_KEY]: JSON.stringify(manifest) };
     const path = join(folder, `frame.${format}`);
-    await writeFrame(path, frame);
+    if (format === "arrow") {
+      await writeArrowFrame(path, columns, [batch], metadata);
+    } else {
+      const parquet = join(folder, "rows.parquet");
+      await files.writeParquet(parquet, columns, [batch], metadata);
+      if (format === "parquet") return await readFile(parquet);
+      await files.concatenate([parquet], path, format);
+    }
     return await readFile(path);
   } finally {
+    await files.close();
     await rm(folder, { recursive: true, force: true });
   }
 }
@@ -134,36 +106,6 @@ async function loadDuckdb(): Promise<DuckdbModule> {
   }
 }
 
-function duckdbType(duckdb: DuckdbModule, type: ColumnTypeSpec): DuckDBType {
-  switch (type.kind) {
-    case "string":
-    case "one_of":
-      return duckdb.VARCHAR;
-    case "int64":
-      return duckdb.BIGINT;
-    case "int32":
-      return duckdb.INTEGER;
-    case "float64":
-      return duckdb.DOUBLE;
-    case "bool":
-      return duckdb.BOOLEAN;
-    case "timestamp":
-      return duckdb.TIMESTAMP;
-    case "list":
-      return duckdb.LIST(duckdbType(duckdb, type.item!));
-  }
-}
-
-function converter(duckdb: DuckdbModule, type: ColumnTypeSpec): (value: Value) => DuckDBValue {
-  if (type.kind === "timestamp") return (value) => new duckdb.DuckDBTimestampValue(BigInt(value as number) * 1_000n);
-  if (type.kind === "list") {
-    const convert = converter(duckdb, type.item!);
-    return (value) =>
-      duckdb.listValue((value as readonly Value[]).map((item) => (item === null ? null : convert(item))));
-  }
-  return (value) => value as DuckDBValue;
-}
-
 function formatOf(path: string): "parquet" | "csv" | "jsonl" {
   if (/\.parquet$/i.test(path)) return "parquet";
   if (/\.csv(\.gz)?$/i.test(path)) return "csv";
@@ -172,10 +114,6 @@ function formatOf(path: string): "parquet" | "csv" | "jsonl" {
     "FILE_FORMAT_UNKNOWN",
     `The format of ${path} is unknown: use a name that ends in .parquet, .csv or .jsonl.`,
   );
-}
-
-function quoted(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
 }
 
 function literal(text: string): string {

@@ -21,3 +21,6 @@ export interface FrameReader {
 }
 
 export type FrameFormat = "parquet" | "csv" | "arrow";
+
+/** The key under which the metadata of a Parquet or Arrow file holds the training set's manifest, as JSON. */
+export const MANIFEST_KEY = "millrace";
