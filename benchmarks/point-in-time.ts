@@ -12,10 +12,12 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { DuckDBInstance } from "@duckdb/node-api";
+import { startPostgres } from "../integration/services/postgres-server.ts";
 import { pythonEnvironment } from "../integration/services/python-environment.ts";
 import { createFeatureStore } from "../src/feature_store/feature-store.ts";
 import { duckdbOfflineStore } from "../src/feature_store/offline/duckdb-offline-store.ts";
 import type { OfflineStore } from "../src/feature_store/offline/offline-store.ts";
+import { postgresOfflineStore } from "../src/feature_store/offline/postgres-offline-store.ts";
 import { memoryOnlineStore } from "../src/feature_store/online/memory-online-store.ts";
 import { writeTrainingFile } from "../src/feature_store/training-file.ts";
 import { labels, load, services, streamViews, tableViews } from "./point-in-time-data.ts";
@@ -62,10 +64,31 @@ async function run(): Promise<void> {
     await using store = await duckdbOfflineStore({ path: cold });
     for (const { name } of services) await measure(`Millrace on DuckDB, ${name}`, store, name, entities, "duckdb");
   }
+  if (stores.includes("postgres")) await postgres(entities);
   if (!options["no-peers"]) {
     await sql("DuckDB's SQL over its own tables, windows", cold);
     if (stores.includes("duckdb")) feast("duckdb", []);
     await compare();
+  }
+}
+
+async function postgres(entities: string): Promise<void> {
+  const server = await startPostgres({ settings: { shared_buffers: "1GB", max_wal_size: "8GB", work_mem: "64MB" } });
+  try {
+    await using store = await postgresOfflineStore({ url: server.url(), statementTimeoutMs: 600_000 });
+    await loadAll("PostgreSQL", store);
+    for (const { name } of services)
+      await measure(`Millrace on PostgreSQL, ${name}`, store, name, entities, "postgres");
+    if (options["no-peers"]) return;
+    for (const { source } of tableViews) {
+      const columns = source.columns.map(({ name }) => name).join(", ");
+      server.sql(
+        `CREATE TABLE public.${source.name} AS SELECT ${columns} FROM millrace.events_${source.name}; CREATE INDEX ON public.${source.name} (${source.columns[0]!.name}, event_timestamp DESC, created DESC); ANALYZE public.${source.name}`,
+      );
+    }
+    feast("postgres", ["127.0.0.1", String(server.port), server.user, "postgres", server.password]);
+  } finally {
+    await server.remove();
   }
 }
 

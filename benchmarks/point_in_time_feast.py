@@ -1,6 +1,6 @@
 """Feast's side of `npm run bench -- point-in-time`: FOLDER has users, merchants, cards and labels as Parquet.
 
-python point_in_time_feast.py duckdb|postgres FOLDER ROUNDS [HOST PORT USER DATABASE]
+python point_in_time_feast.py duckdb|postgres FOLDER ROUNDS [HOST PORT USER DATABASE PASSWORD]
 Prints the seconds of each round, from the call of get_historical_features to the written Parquet file, as JSON.
 """
 
@@ -24,7 +24,7 @@ VIEWS = {
 if store_kind == "duckdb":
     offline = {"type": "duckdb"}
 else:
-    host, port, user, database = sys.argv[4:8]
+    host, port, user, database, password = sys.argv[4:9]
     offline = {
         "type": "postgres",
         "host": host,
@@ -32,7 +32,7 @@ else:
         "database": database,
         "db_schema": "public",
         "user": user,
-        "password": "",
+        "password": password,
     }
 
 
