@@ -8,7 +8,11 @@ export interface LoadResult {
   readonly p50: number;
   readonly p95: number;
   readonly p99: number;
+  /** Of an answer's body, the mean. */
+  readonly bytes: number;
 }
+
+const HEAD_END = Buffer.from("\r\n\r\n");
 
 /** Sends the bodies in turn over keep-alive connections, the next request of a connection when its answer is there. */
 export async function httpLoad(
@@ -25,6 +29,7 @@ export async function httpLoad(
   );
   const latencies: number[] = [];
   let failures = 0;
+  let bytes = 0;
   let next = 0;
   const started = performance.now();
   const until = started + seconds * 1_000;
@@ -36,22 +41,35 @@ export async function httpLoad(
           const socket = connect(Number(port), hostname);
           socket.setNoDelay(true);
           let sent = 0;
-          let buffered = "";
+          /** Bytes of the answer that are still to come; −1: its head is not whole. */
+          let missing = -1;
+          let head: Buffer | null = null;
           const send = (): void => {
+            missing = -1;
+            head = null;
             sent = performance.now();
             socket.write(requests[next++ % requests.length]!);
           };
           socket.on("connect", send);
           socket.on("error", reject);
-          socket.on("data", (data) => {
-            buffered += data.toString("latin1");
-            const head = buffered.indexOf("\r\n\r\n");
-            if (head < 0) return;
-            const length = Number(/content-length: (\d+)/i.exec(buffered)?.[1]);
-            if (buffered.length < head + 4 + length) return;
+          socket.on("close", () => {
+            if (performance.now() < until) failures++;
+            resolve();
+          });
+          socket.on("data", (data: Buffer) => {
+            if (missing >= 0) missing -= data.length;
+            else {
+              head = head === null ? data : Buffer.concat([head, data]);
+              const end = head.indexOf(HEAD_END);
+              if (end < 0) return;
+              const text = head.toString("latin1", 0, end);
+              const length = Number(/content-length: *(\d+)/i.exec(text)?.[1]);
+              if (!text.startsWith("HTTP/1.1 200")) failures++;
+              bytes += length;
+              missing = end + 4 + length - head.length;
+            }
+            if (missing > 0) return;
             latencies.push(performance.now() - sent);
-            if (!buffered.startsWith("HTTP/1.1 200")) failures++;
-            buffered = "";
             if (performance.now() < until) return send();
             socket.end();
             resolve();
@@ -68,5 +86,6 @@ export async function httpLoad(
     p50: quantile(0.5),
     p95: quantile(0.95),
     p99: quantile(0.99),
+    bytes: bytes / latencies.length,
   };
 }

@@ -10,6 +10,7 @@ const names = [
   "history-ingest",
   "online-read",
   "point-in-time",
+  "feast-online",
 ] as const;
 const name = process.argv[2];
 if (!names.includes(name as (typeof names)[number])) {
