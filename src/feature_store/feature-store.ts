@@ -9,6 +9,7 @@ import type { RowTransform } from "../feature_engineering/transforms/compile-row
 import type { FittedState } from "../feature_engineering/transforms/fitted-state.ts";
 import { fitRows, type TrainingRowTransform } from "../feature_engineering/transforms/fitter.ts";
 import type { FeatureStatus } from "../feature_engineering/windows/read-features.ts";
+import type { EntityReading } from "./cached-reader.ts";
 import { ONLINE_READ_CHANNEL, type OnlineReadEvent } from "./channels.ts";
 import { createFeatureLists } from "./feature-list.ts";
 import { type HistoricalInputs, type Knowledge, readHistory } from "./historical-reader.ts";
@@ -45,8 +46,8 @@ export interface OnlineFeatures extends FeatureRows {
   readonly asOf: number;
   /** Per row: an event at or after t was applied, so the value may hold more than the window. */
   readonly headOverlap: readonly boolean[];
-  /** Per row and lookup of the service, row by row: the largest event time applied, epoch ms; −Infinity: not found. */
-  readonly eventTimes: Float64Array;
+  /** Per row and lookup of the service, row by row. */
+  readonly readings: readonly EntityReading[];
 }
 
 /** One row to be looked up in the past. */
@@ -206,7 +207,7 @@ export function createFeatureStore(options: FeatureStoreOptions): FeatureStore {
       const asOf = request.asOf ?? (await now(runtime));
       const started = reads.hasSubscribers ? performance.now() : 0;
       const read = await reader.read(runtime, lookups, asOf, request.exact ?? false, await expired(runtime));
-      const rows = read.inputs.map(make);
+      const rows = runtime.isPlain ? read.inputs : read.inputs.map(make);
       if (reads.hasSubscribers) {
         reads.publish({
           service: name,
@@ -223,10 +224,10 @@ export function createFeatureStore(options: FeatureStoreOptions): FeatureStore {
         service: name,
         columns: runtime.row.columns,
         rows,
-        statuses: rows.map((row, i) => statusesOf(runtime, row, read.statuses[i]!)),
+        statuses: runtime.isPlain ? read.statuses : rows.map((row, i) => statusesOf(runtime, row, read.statuses[i]!)),
         asOf,
         headOverlap: read.headOverlap,
-        eventTimes: read.eventTimes,
+        readings: read.readings,
       };
     },
     async getHistoricalFeatures(name, request) {

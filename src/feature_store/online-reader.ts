@@ -3,29 +3,21 @@ import type { Value } from "../definitions/value.ts";
 import { createByteWriter } from "../feature_engineering/encoding/byte-writer.ts";
 import { encodeEntityKey } from "../feature_engineering/encoding/entity-key.ts";
 import type { ValueKey } from "../feature_engineering/engine/feature-sink.ts";
-import {
-  createFeatureReader,
-  createViewReading,
-  type FeatureReader,
-  type FeatureStatus,
-  type ViewReading,
-} from "../feature_engineering/windows/read-features.ts";
+import type { FeatureStatus } from "../feature_engineering/windows/read-features.ts";
+import { type CachedReader, createCachedReader, createReadingBudget, type EntityReading } from "./cached-reader.ts";
 import type { OnlineStore } from "./online/online-store.ts";
 import type { ServiceRuntime } from "./service-runtime.ts";
 
 /** The inputs of rows, before transforms, as read from the hot store at one moment. */
 export interface OnlineInputs {
-  /** Per row, one value per input slot. */
-  readonly inputs: Value[][];
-  /** Per row, one status per input slot. */
-  readonly statuses: FeatureStatus[][];
+  /** Per row, one value per input slot. Not to be changed: they may be those of a reading. */
+  readonly inputs: readonly (readonly Value[])[];
+  /** Per row, one status per input slot. Not to be changed. */
+  readonly statuses: readonly (readonly FeatureStatus[])[];
   /** Per row: an event at or after t was applied already, so the newest tile may hold more than the window. */
   readonly headOverlap: boolean[];
-  /**
-   * Per row and lookup of the service, row by row: the largest event time applied of the entity, epoch milliseconds;
-   * −Infinity where the entity was not found.
-   */
-  readonly eventTimes: Float64Array;
+  /** Per row and lookup of the service, row by row. */
+  readonly readings: readonly EntityReading[];
   readonly hits: number;
   readonly misses: number;
 }
@@ -45,14 +37,12 @@ export interface OnlineReader {
   ): Promise<OnlineInputs>;
 }
 
-interface LookupReader {
-  readonly reader: FeatureReader;
-  readonly reading: ViewReading;
-}
+const NOTHING: unknown[] = [];
 
 export function createOnlineReader(store: OnlineStore): OnlineReader {
   const out = createByteWriter(256);
-  const readers = new WeakMap<ServiceRuntime, LookupReader[]>();
+  const budget = createReadingBudget();
+  const readers = new WeakMap<ServiceRuntime, CachedReader[]>();
 
   /** The keys of all rows and lookups that have one, and per row and lookup where its key is; −1 for a null key. */
   function keysOf(
@@ -75,16 +65,13 @@ export function createOnlineReader(store: OnlineStore): OnlineReader {
     return { keys, places };
   }
 
-  function readersOf(service: ServiceRuntime): LookupReader[] {
+  function readersOf(service: ServiceRuntime): CachedReader[] {
     let found = readers.get(service);
     if (found === undefined) {
-      found = service.lookups.map(({ runtime: { layout }, reads }) => ({
-        reader: createFeatureReader(
-          layout,
-          reads.map((read) => read.feature),
-        ),
-        reading: createViewReading(layout),
-      }));
+      found = service.lookups.map(({ runtime: { layout }, reads }) => {
+        const wanted = reads.map((read) => read.feature);
+        return createCachedReader(layout, wanted, budget);
+      });
       readers.set(service, found);
     }
     return found;
@@ -94,33 +81,46 @@ export function createOnlineReader(store: OnlineStore): OnlineReader {
     async read(service, lookups, time, exact, expiredBefore) {
       const { keys, places } = keysOf(service, lookups);
       const stored = store.readSync === undefined ? await store.read(keys) : store.readSync(keys);
-      const scratch = readersOf(service);
+      const cached = readersOf(service);
+      const absent = new Array<EntityReading | null>(cached.length).fill(null);
+      const readings = new Array<EntityReading>(places.length);
       const inputs: Value[][] = [];
       const statuses: FeatureStatus[][] = [];
       const headOverlap: boolean[] = [];
-      const eventTimes = new Float64Array(places.length).fill(Number.NEGATIVE_INFINITY);
       let hits = 0;
       for (let row = 0; row < lookups.length; row++) {
-        const values = new Array<Value>(service.inputCount);
-        const status = new Array<FeatureStatus>(service.inputCount);
+        let values = NOTHING as Value[];
+        let status = NOTHING as FeatureStatus[];
+        if (!service.isWholeView) {
+          values = new Array<Value>(service.inputCount);
+          status = new Array<FeatureStatus>(service.inputCount);
+        }
         let overlap = false;
         for (let l = 0; l < service.lookups.length; l++) {
           const { runtime, reads } = service.lookups[l]!;
-          const at = places[row * service.lookups.length + l]!;
+          const place = row * service.lookups.length + l;
+          const at = places[place]!;
           const value = at < 0 ? null : (stored[at] ?? null);
-          const { reader, reading } = scratch[l]!;
-          if (value === null) reader.fromState(null, time, reading, expiredBefore(runtime.keyspace));
-          else reader.fromBytes(value.bytes, time, reading);
+          let reading: EntityReading;
+          if (value !== null) reading = cached[l]!.read(keys[at]!.key, value, time);
+          else {
+            absent[l] ??= cached[l]!.absent(time, expiredBefore(runtime.keyspace));
+            reading = absent[l]!;
+          }
+          readings[place] = reading;
           if (reading.tooOld) throw tooOld(runtime.layout.view.name, time);
           if (reading.headOverlap) {
             if (exact) throw tooEarly(runtime.layout.view.name, time);
             overlap = true;
           }
-          if (reading.found) {
-            hits++;
-            eventTimes[row * service.lookups.length + l] = reading.maxEventTime;
+          if (reading.found) hits++;
+          if (service.isWholeView) {
+            values = reading.values;
+            status = reading.statuses;
+            continue;
           }
-          for (const { feature, slot } of reads) {
+          for (let i = 0; i < reads.length; i++) {
+            const { feature, slot } = reads[i]!;
             values[slot] = reading.values[feature]!;
             status[slot] = reading.statuses[feature]!;
           }
@@ -133,7 +133,7 @@ export function createOnlineReader(store: OnlineStore): OnlineReader {
         statuses.push(status);
         headOverlap.push(overlap);
       }
-      return { inputs, statuses, headOverlap, eventTimes, hits, misses: places.length - hits };
+      return { inputs, statuses, headOverlap, readings, hits, misses: places.length - hits };
     },
   };
 }

@@ -28,6 +28,12 @@ export interface ServiceRuntime {
   readonly inputCount: number;
   /** Per output column, the input slot whose status it has; −1 if it is computed from several. */
   readonly statusSlots: readonly number[];
+  /** Per output column the lookup and the feature of its view that it is, unchanged; null if it is computed or a request column. */
+  readonly columnReads: readonly ({ readonly lookup: number; readonly feature: number } | null)[];
+  /** The rows are the inputs as they are: every column is a view's feature, in the order of the slots. */
+  readonly isPlain: boolean;
+  /** The inputs are all the features of one view, in its order. */
+  readonly isWholeView: boolean;
   readonly sources: readonly SourceMeta[];
 }
 
@@ -53,6 +59,14 @@ export function createServiceRuntime(
     lookup.reads.push({ feature: input.view.features.findIndex((f) => f.name === input.feature), slot: input.slot });
   }
   const requests = row.requestInputs.map((input) => ({ index: indexOf.get(input.name)!, slot: input.slot }));
+  const slots = statusSlots(row);
+  const reads = [...lookups.values()].flatMap((one, lookup) =>
+    one.reads.map(({ feature, slot }) => ({ lookup, feature, slot })),
+  );
+  const columnReads = row.columns.map((column, index) => {
+    const direct = service.features.find((one) => one.name === column.feature)?.expression.op === "feature";
+    return direct ? (reads.find(({ slot }) => slot === slots[index]) ?? null) : null;
+  });
   return {
     service,
     hash: serviceHash(service),
@@ -62,7 +76,14 @@ export function createServiceRuntime(
     requests,
     inputViews: inputViews(row),
     inputCount: row.featureInputs.length + row.requestInputs.length,
-    statusSlots: statusSlots(row),
+    statusSlots: slots,
+    columnReads,
+    isWholeView:
+      lookups.size === 1 &&
+      requests.length === 0 &&
+      reads.length === row.featureInputs[0]!.view.features.length &&
+      reads.every(({ feature, slot }) => feature === slot),
+    isPlain: requests.length === 0 && columnReads.every((read, index) => read?.slot === index),
     sources: [...new Map(service.views.map((view) => [view.source.name, view.source])).values()],
   };
 }

@@ -1,4 +1,6 @@
+import type { Value } from "../../definitions/value.ts";
 import type { FeatureStatus } from "../../feature_engineering/windows/read-features.ts";
+import type { EntityReading } from "../../feature_store/cached-reader.ts";
 import type { OnlineFeatures } from "../../feature_store/feature-store.ts";
 import type { ServiceRuntime } from "../../feature_store/service-runtime.ts";
 import { apiError } from "../api-errors.ts";
@@ -21,7 +23,12 @@ interface AnswerColumn {
   readonly write: FeastValueWriter;
   /** The lookup whose events the value comes from; −1: of several, or none. */
   readonly lookup: number;
+  /** Where its text stands among the texts of the lookup's readings; −1 if it is computed. */
+  readonly text: number;
 }
+
+/** The features of a lookup's readings that the answer takes unchanged. */
+type TakenFeatures = readonly { readonly feature: number; readonly write: FeastValueWriter }[];
 
 /**
  * Compiles the answer of a service or of a list of features. `fullNames`: `view__feature` instead of `feature`; a
@@ -32,15 +39,19 @@ export function compileFeastAnswer(service: ServiceRuntime, isList: boolean, ful
   const lookupOf = new Map<number, number>();
   for (const [index, lookup] of service.lookups.entries())
     for (const { slot } of lookup.reads) lookupOf.set(slot, index);
+  const taken = service.lookups.map(() => [] as TakenFeatures[number][]);
   const columns = service.row.columns.map((column, i): AnswerColumn => {
     const slot = service.statusSlots[i]!;
     const [first, second] = isList ? column.name.split(":") : [];
     const view = first ?? service.inputViews[slot] ?? service.service.name;
     const name = second ?? column.name;
+    const write = feastValueWriter(column.type);
+    const read = service.columnReads[i]!;
     return {
       name: fullNames ? `${view}__${name}` : name,
-      write: feastValueWriter(column.type),
+      write,
       lookup: lookupOf.get(slot) ?? -1,
+      text: read === null ? -1 : taken[read.lookup]!.push({ feature: read.feature, write }) - 1,
     };
   });
   const names = columns.map(({ name }) => name);
@@ -57,7 +68,10 @@ export function compileFeastAnswer(service: ServiceRuntime, isList: boolean, ful
   const versions = JSON.stringify(service.service.views.map(({ name }) => ({ name, version: 0 })));
 
   return (read, entities, rows, withVersions) => {
-    const times = Array.from({ length: lookups }, (_, lookup) => lookupTimes(read.eventTimes, lookup, lookups, rows));
+    const { readings } = read;
+    const times = Array.from({ length: lookups }, (_, lookup) => lookupTimes(readings, lookup, lookups, rows));
+    const texts = readings.map((reading, place) => textsOf(reading, taken[place % lookups]!));
+    const list = new Array<string>(rows);
     let mixed = "";
     let named = "";
     let results = "";
@@ -67,16 +81,13 @@ export function compileFeastAnswer(service: ServiceRuntime, isList: boolean, ful
       results += `{"values":[${values.map(feastEcho).join(",")}],"statuses":${repeated(PRESENT, rows)},"event_timestamps":${repeated(EPOCH, rows)}},`;
     }
     for (let c = 0; c < columns.length; c++) {
-      const { write, lookup } = columns[c]!;
-      let values = "";
-      for (let r = 0; r < rows; r++) {
-        const value = read.rows[r]![c]!;
-        values += (r === 0 ? "" : ",") + (value === null ? "null" : write(value));
-      }
-      if (lookup < 0 && mixed === "") mixed = latestTimes(read.eventTimes, lookups, rows);
+      const { write, lookup, text } = columns[c]!;
+      if (text >= 0) for (let r = 0; r < rows; r++) list[r] = texts[r * lookups + lookup]![text]!;
+      else for (let r = 0; r < rows; r++) list[r] = writeOrNull(read.rows[r]![c]!, write);
+      if (lookup < 0 && mixed === "") mixed = latestTimes(readings, lookups, rows);
       results +=
         (c === 0 ? '{"values":[' : ',{"values":[') +
-        values +
+        list.join(",") +
         '],"statuses":' +
         statusesJson(read.statuses, c, rows) +
         ',"event_timestamps":' +
@@ -89,6 +100,7 @@ export function compileFeastAnswer(service: ServiceRuntime, isList: boolean, ful
   };
 }
 
+const MAX_MADE = 4;
 const PRESENT = '"PRESENT"';
 /** Lists of one text over and over, by text and length. */
 const lists = new Map<string, Map<number, string>>();
@@ -116,15 +128,35 @@ function statusesJson(statuses: readonly (readonly FeatureStatus[])[], column: n
   return `[${json}]`;
 }
 
-function lookupTimes(eventTimes: Float64Array, lookup: number, lookups: number, rows: number): string {
-  let json = "";
-  for (let row = 0; row < rows; row++) json += (row === 0 ? "" : ",") + feastTime(eventTimes[row * lookups + lookup]!);
-  return `[${json}]`;
+/** The texts are kept with the reading: most numbers of a hot entity are written once and sent many times. */
+function textsOf(reading: EntityReading, taken: TakenFeatures): readonly string[] {
+  let texts = reading.made.get(taken);
+  if (texts === undefined) {
+    texts = taken.map(({ feature, write }) => writeOrNull(reading.values[feature]!, write));
+    // Callers choose what they ask for: a reading does not keep the texts of all that was ever asked.
+    if (reading.made.size >= MAX_MADE) reading.made.clear();
+    reading.made.set(taken, texts);
+  }
+  return texts;
 }
 
-function latestTimes(eventTimes: Float64Array, lookups: number, rows: number): string {
+function writeOrNull(value: Value, write: FeastValueWriter): string {
+  return value === null ? "null" : write(value);
+}
+
+function foundTime({ found, maxEventTime }: EntityReading): number {
+  return found ? maxEventTime : Number.NEGATIVE_INFINITY;
+}
+
+function lookupTimes(readings: readonly EntityReading[], lookup: number, lookups: number, rows: number): string {
+  const times = new Array<string>(rows);
+  for (let row = 0; row < rows; row++) times[row] = feastTime(foundTime(readings[row * lookups + lookup]!));
+  return `[${times.join(",")}]`;
+}
+
+function latestTimes(readings: readonly EntityReading[], lookups: number, rows: number): string {
   const latest = Array.from({ length: rows }, (_, row) =>
-    feastTime(Math.max(...eventTimes.subarray(row * lookups, (row + 1) * lookups))),
+    feastTime(Math.max(...readings.slice(row * lookups, (row + 1) * lookups).map(foundTime))),
   );
   return `[${latest.join(",")}]`;
 }

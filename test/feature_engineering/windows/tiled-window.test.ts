@@ -42,6 +42,7 @@ import {
   createViewReading,
   readFeatures,
 } from "../../../src/feature_engineering/windows/read-features.ts";
+import { readingSpan } from "../../../src/feature_engineering/windows/reading-span.ts";
 import { compileViewLayout, type RowEvaluator } from "../../../src/feature_engineering/windows/view-layout.ts";
 
 const events = streamSource("events", {
@@ -214,6 +215,34 @@ describe.each([view, windowsOnly])("a tiled window of $name", (meta) => {
       }),
       { numRuns: 500 },
     );
+  });
+
+  it("reads the same at any moment of the span that is told for a reading", () => {
+    let within = 0;
+    fc.assert(
+      fc.property(
+        fc.array(event, { minLength: 1, maxLength: 10 }),
+        fc.integer({ min: 0, max: 4_500_000 }),
+        fc.array(fc.oneof(fc.integer({ min: -3_000, max: 3_000 }), fc.integer({ min: -600_000, max: 600_000 }))),
+        (all, time, steps) => {
+          const state = fold(all, new Set(), () => Number.NEGATIVE_INFINITY);
+          const read = (at: number): unknown => {
+            const reading = createViewReading(layout);
+            readFeatures(layout, state, at, reading);
+            return reading;
+          };
+          const { after, until } = readingSpan(layout, state, time);
+          expect(after < time && time <= until).toBe(true);
+          const moments = [...steps.map((step) => time + step), after + 1, until];
+          for (const at of moments.filter((one) => Number.isFinite(one) && after < one && one <= until)) {
+            within++;
+            expect(read(at)).toEqual(read(time));
+          }
+        },
+      ),
+      { numRuns: 500 },
+    );
+    expect(within).toBeGreaterThan(500);
   });
 
   it("encodes equal sets of events to equal bytes", () => {

@@ -1,0 +1,112 @@
+import type { StoredValue } from "../feature_engineering/engine/feature-sink.ts";
+import { decodeEntityState } from "../feature_engineering/windows/entity-state.ts";
+import {
+  createFeatureReader,
+  createViewReading,
+  type ViewReading,
+} from "../feature_engineering/windows/read-features.ts";
+import { readingSpan } from "../feature_engineering/windows/reading-span.ts";
+import type { ViewLayout } from "../feature_engineering/windows/view-layout.ts";
+
+/** What was read of one entity; one and the same object as long as it is the same. Not to be changed. */
+export interface EntityReading extends Readonly<ViewReading> {
+  /** What others made of the reading, by maker: it need not be made again while the reading is the same. */
+  readonly made: Map<object, readonly string[]>;
+}
+
+/** Reads features of one view, and does not read a value again that gives the same. Never stale. */
+export interface CachedReader {
+  /** Of a value that was just fetched. `time`: epoch milliseconds. */
+  read(key: Uint8Array, value: StoredValue, time: number): EntityReading;
+  /** Of an entity without a value. Its `tooOld` is of this call, until the next. */
+  absent(time: number, expiredBefore: number): EntityReading;
+}
+
+/** How many values all readers of a store remember together. */
+export interface ReadingBudget {
+  /** Entries left until everything is forgotten. */
+  left: number;
+  /** Counts how often that happened. */
+  epoch: number;
+}
+
+interface KeptReading extends ViewReading {
+  readonly made: Map<object, readonly string[]>;
+}
+
+interface Entry {
+  revision: number;
+  /** Null until the same revision is met again: what changes all the time is not worth keeping. */
+  reading: KeptReading | null;
+  /** The reading holds for `after < t <= until`. */
+  after: number;
+  until: number;
+}
+
+const CAPACITY = 20_000;
+/** Of any bytes, one character each. */
+const latin1: (this: Uint8Array, from: number, to: number) => string = Buffer.prototype.latin1Slice;
+
+export function createReadingBudget(): ReadingBudget {
+  return { left: CAPACITY, epoch: 0 };
+}
+
+/** Makes a reader of those features whose indexes in `view.features` are `wanted`. */
+export function createCachedReader(layout: ViewLayout, wanted: readonly number[], budget: ReadingBudget): CachedReader {
+  const reader = createFeatureReader(layout, wanted);
+  const missing = newReading(layout);
+  let entries = new Map<string, Entry>();
+  let { epoch } = budget;
+
+  function entryOf(id: string, revision: number): Entry {
+    if (--budget.left < 0) {
+      budget.left = CAPACITY;
+      budget.epoch++;
+    }
+    if (epoch !== budget.epoch) {
+      entries = new Map();
+      epoch = budget.epoch;
+    }
+    const entry: Entry = { revision, reading: null, after: 0, until: 0 };
+    entries.set(id, entry);
+    return entry;
+  }
+
+  function readNow(value: StoredValue, time: number): KeptReading {
+    const reading = newReading(layout);
+    reader.fromBytes(value.bytes, time, reading);
+    return reading;
+  }
+
+  return {
+    read(key, value, time) {
+      const id = latin1.call(key, 0, key.length);
+      const known = entries.get(id);
+      if (known === undefined || known.revision !== value.revision) {
+        if (known === undefined) entryOf(id, value.revision);
+        else {
+          known.revision = value.revision;
+          known.reading = null;
+        }
+        return readNow(value, time);
+      }
+      if (known.reading !== null && known.after < time && time <= known.until) return known.reading;
+      const reading = readNow(value, time);
+      // A span is told in whole milliseconds.
+      if (!Number.isInteger(time)) return reading;
+      const { after, until } = readingSpan(layout, decodeEntityState(layout, value.bytes), time);
+      known.reading = reading;
+      known.after = after;
+      known.until = until;
+      return reading;
+    },
+    absent(time, expiredBefore) {
+      reader.fromState(null, time, missing, expiredBefore);
+      return missing;
+    },
+  };
+}
+
+function newReading(layout: ViewLayout): KeptReading {
+  return { ...createViewReading(layout), made: new Map() };
+}
