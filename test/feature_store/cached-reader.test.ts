@@ -25,8 +25,13 @@ const wanted = [0, 1, 2, 3];
 /** Values of one entity that grows event by event, and reads at moments, in turns. */
 const steps = fc.array(
   fc.oneof(
-    fc.record({ at: fc.integer({ min: 0, max: 120_000 }), x: fc.integer({ min: 0, max: 9 }) }),
-    fc.record({ read: fc.array(fc.integer({ min: 0, max: 130_000 }), { minLength: 1, maxLength: 5 }) }),
+    fc.record({ at: fc.integer({ min: 0, max: 125_000 }), x: fc.integer({ min: 0, max: 9 }) }),
+    fc
+      .record({
+        around: fc.integer({ min: 0, max: 130_000 }),
+        apart: fc.array(fc.integer({ min: -300, max: 300 }), { minLength: 1, maxLength: 5 }),
+      })
+      .map(({ around, apart }) => ({ read: apart.map((ms) => around + ms), apart })),
   ),
   { maxLength: 40 },
 );
@@ -51,7 +56,10 @@ describe("a cached reader", () => {
             continue;
           }
           const value = { revision, bytes: encodeEntityState(layout, state) };
-          for (const time of [...step.read, ...step.read]) {
+          // Around the newest event, too.
+          const newest = Math.max(0, state.maxEventTime);
+          const times = [...step.read, ...step.apart.map((ms) => newest + ms)];
+          for (const time of [...times, ...times]) {
             const fresh = createViewReading(layout);
             plain.fromBytes(value.bytes, time, fresh);
             const first = cached.read(new Uint8Array([1]), value, time);
