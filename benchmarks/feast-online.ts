@@ -9,13 +9,14 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { FEAST } from "../integration/services/feast-version.ts";
 import { pythonEnvironment } from "../integration/services/python-environment.ts";
+import { startRedis } from "../integration/services/redis-server.ts";
 import { httpLoad, type LoadResult } from "./http-load.ts";
 
 const ENTITIES = 10_000;
 const FEATURES = 20;
 const CONNECTIONS = [1, 16, 64];
 /** Seconds of a measurement, how many of each, and of warming up before the first. */
-const SECONDS = 2;
+const SECONDS = 3;
 const RUNS = 3;
 const WARM_UP = 3;
 
@@ -40,15 +41,12 @@ const here = (file: string): string => fileURLToPath(new URL(`feast_online/${fil
 export async function run(args: readonly string[]): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "millrace-feast-online-"));
   const children: ChildProcess[] = [];
+  const server = await startRedis();
   const wanted = (name: string): boolean => args.length === 0 || args.some((arg) => name.startsWith(arg));
   try {
     const rows = data();
     await writeFile(join(folder, "data.json"), JSON.stringify(rows));
-    const redisPort = await freePort();
-    children.push(
-      spawn("redis-server", ["--port", String(redisPort), "--save", "", "--dir", folder], { stdio: "ignore" }),
-    );
-    const redis = `127.0.0.1:${redisPort}`;
+    const redis = `127.0.0.1:${server.port}`;
     const feastFigures = new Map<string, Measured>();
     if (wanted("feast")) {
       const bin = pythonEnvironment([FEAST]);
@@ -66,7 +64,7 @@ export async function run(args: readonly string[]): Promise<void> {
     }
     for (const store of ["lmdb", "redis"]) {
       if (!wanted(`millrace-${store}`)) continue;
-      const contestant = await startMillrace(folder, store, store === "lmdb" ? "lmdb" : `redis://${redis}/1`, children);
+      const contestant = await startMillrace(folder, store, store === "lmdb" ? "lmdb" : String(server.port), children);
       await fill(contestant.url, rows);
       const figures = await measure(contestant);
       await stop(children.pop()!);
@@ -83,6 +81,7 @@ export async function run(args: readonly string[]): Promise<void> {
     }
   } finally {
     await Promise.all(children.reverse().map(stop));
+    await server.remove();
     await rm(folder, { recursive: true, force: true });
   }
 }

@@ -206,7 +206,7 @@ export function createFeatureStore(options: FeatureStoreOptions): FeatureStore {
       const lookups = request.rows.map(runtime.readLookup);
       const asOf = request.asOf ?? (await now(runtime));
       const started = reads.hasSubscribers ? performance.now() : 0;
-      const read = await reader.read(runtime, lookups, asOf, request.exact ?? false, await expired(runtime));
+      const read = await reader.read(runtime, lookups, asOf, request.exact ?? false, () => expired(runtime));
       const rows = runtime.isPlain ? read.inputs : read.inputs.map(make);
       if (reads.hasSubscribers) {
         reads.publish({

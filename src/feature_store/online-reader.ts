@@ -25,7 +25,8 @@ export interface OnlineInputs {
 export interface OnlineReader {
   /**
    * Reads every view of the service for all lookup rows in one round trip, at `time` (epoch milliseconds).
-   * `expiredBefore` gives per key space the moment up to which whole values were dropped.
+   * `expired` gives per key space the moment up to which whole values were dropped; it is asked only if one is missing,
+   * and after the values were read, so that no value can have been dropped in between.
    * @throws `AS_OF_TOO_OLD` if a needed tile was dropped; `AS_OF_TOO_EARLY` if `exact` and an event at or after `time` was applied.
    */
   read(
@@ -33,11 +34,12 @@ export interface OnlineReader {
     lookups: readonly (readonly Value[])[],
     time: number,
     exact: boolean,
-    expiredBefore: (keyspace: string) => number,
+    expired: () => Promise<(keyspace: string) => number>,
   ): Promise<OnlineInputs>;
 }
 
 const NOTHING: unknown[] = [];
+const noneExpired = (): number => Number.NEGATIVE_INFINITY;
 
 export function createOnlineReader(store: OnlineStore): OnlineReader {
   const out = createByteWriter(256);
@@ -78,9 +80,11 @@ export function createOnlineReader(store: OnlineStore): OnlineReader {
   }
 
   return {
-    async read(service, lookups, time, exact, expiredBefore) {
+    async read(service, lookups, time, exact, expired) {
       const { keys, places } = keysOf(service, lookups);
       const stored = store.readSync === undefined ? await store.read(keys) : store.readSync(keys);
+      const isMissing = keys.length < places.length || stored.includes(null);
+      const expiredBefore = isMissing ? await expired() : noneExpired;
       const cached = readersOf(service);
       const absent = new Array<EntityReading | null>(cached.length).fill(null);
       const readings = new Array<EntityReading>(places.length);
