@@ -1,5 +1,6 @@
-import { type EntityState, tileStates } from "./entity-state.ts";
+import type { EntityState } from "./entity-state.ts";
 import { floorTo } from "./hop.ts";
+import { tileStates, unpackTiles } from "./packed-tiles.ts";
 import type { ViewLayout } from "./view-layout.ts";
 
 /** The moments, in whole epoch milliseconds, at which a state reads the same: `after < t <= until`. */
@@ -10,7 +11,7 @@ export interface ReadingSpan {
 
 /**
  * The span around `time` within which `readFeatures` gives the same values, statuses and flags: no window takes in or
- * leaves out a tile, no ttl runs out, and the entity's largest event time stays on the same side.
+ * leaves out a tile, no ttl runs out, and the entity's largest event time stays on the same side. Unpacks the tiles.
  */
 export function readingSpan(layout: ViewLayout, state: EntityState, time: number): ReadingSpan {
   let after = Number.NEGATIVE_INFINITY;
@@ -31,7 +32,7 @@ export function readingSpan(layout: ViewLayout, state: EntityState, time: number
       until = Math.min(until, from + family.hopMs + windowMs - 1);
     } else if (ttlMs !== null) {
       change(state.maxEventTime + 2 * ttlMs);
-      const tile = state.families[feature.family]!.tiles[0];
+      const tile = unpackTiles(family, state.families[feature.family]!)[0];
       if (tile === undefined) continue;
       const at = feature.eventTimeOf!(tileStates(family, tile)[feature.slot]);
       if (at === null) continue;
@@ -42,7 +43,7 @@ export function readingSpan(layout: ViewLayout, state: EntityState, time: number
   for (const [index, family] of layout.families.entries()) {
     // The lifetime tile is read at any time.
     if (family.hopMs === 0) continue;
-    const { tiles } = state.families[index]!;
+    const tiles = unpackTiles(family, state.families[index]!);
     for (let i = tiles.length - 1; i >= 0; i--) {
       change(tiles[i]!.start);
       if (tiles[i]!.start < time) break;
