@@ -2,6 +2,7 @@ import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createModelHost } from "../src/api/models/model-host.ts";
 import { type ApiServer, createApiServer } from "../src/api/server.ts";
+import { millraceError } from "../src/definitions/errors.ts";
 import {
   count,
   entity,
@@ -230,6 +231,9 @@ export function describeStatuses(name: string, openStores: () => Promise<StatusS
         models: createModelHost({ models: [], features: store, pollSeconds: 3_600, cacheBytes: 1, log, now }),
         backend: pipeline as unknown as Parameters<typeof createApiServer>[0]["backend"],
         declarations,
+        takeOver: async () => {
+          throw millraceError("PLAN_BREAKING", "Nothing is taken over here.");
+        },
         readiness: () => ({ ready: true, reasons: [] }),
         metrics: async () => ({ contentType: "text/plain", body: "" }),
         limits: { bodyLimitBytes: 1e6, maxRows: 1_000 },

@@ -7,6 +7,7 @@ import pino from "pino";
 import { createModelHost } from "../../src/api/models/model-host.ts";
 import { createApiServer } from "../../src/api/server.ts";
 import { resolveConfig } from "../../src/config.ts";
+import { millraceError } from "../../src/definitions/errors.ts";
 import { collectDeclarations } from "../../src/feature_engineering/plan/collect-declarations.ts";
 import { createFeatureStore } from "../../src/feature_store/feature-store.ts";
 import { memoryOfflineStore } from "../../src/feature_store/offline/memory-offline-store.ts";
@@ -58,6 +59,9 @@ async function onRedis(port: number): Promise<Running> {
     declarations,
     // Only pushes are asked of it here.
     backend: { push: pipeline.push } as Parameters<typeof createApiServer>[0]["backend"],
+    takeOver: async () => {
+      throw millraceError("PLAN_BREAKING", "Nothing is taken over here.");
+    },
     readiness: () => ({ ready: true, reasons: [] }),
     metrics: (accept) => metrics.render(accept),
     limits: { bodyLimitBytes: 2 ** 25, maxRows: 100_000 },

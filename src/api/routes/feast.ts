@@ -26,7 +26,7 @@ export function feastRoutes(app: FastifyInstance, api: ApiContext): void {
   void app.register(async (feast) => {
     feast.setErrorHandler(sendFeastError);
     const answers = new WeakMap<ServiceRuntime, Map<boolean, FeastAnswer>>();
-    const decoders = new Map<string, JsonMessageDecoder>();
+    const decoders = new WeakMap<SourceMeta, JsonMessageDecoder>();
 
     feast.post("/get-online-features", { schema: feastSchemas.read }, async (request, reply) => {
       const body = readBody(request.body);
@@ -98,10 +98,10 @@ export function feastRoutes(app: FastifyInstance, api: ApiContext): void {
 
     /** All or nothing: events are checked before any is taken. Resolves when they are durable and readable. */
     async function take(source: SourceMeta, events: FeastEvents, request: FastifyRequest): Promise<void> {
-      let decoder = decoders.get(source.name);
+      let decoder = decoders.get(source);
       if (decoder === undefined) {
         decoder = compileMessageDecoder(source.columns, { eventTime: source.eventTime });
-        decoders.set(source.name, decoder);
+        decoders.set(source, decoder);
       }
       const arrival = Date.now();
       const bound = source.clock === "stream" ? null : source.futureBoundMs;
