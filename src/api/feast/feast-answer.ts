@@ -4,6 +4,7 @@ import type { EntityReading } from "../../feature_store/cached-reader.ts";
 import type { OnlineFeatures } from "../../feature_store/feature-store.ts";
 import type { ServiceRuntime } from "../../feature_store/service-runtime.ts";
 import { apiError } from "../api-errors.ts";
+import { madeTexts } from "../made-texts.ts";
 import { EPOCH, type FeastValueWriter, feastEcho, feastTime, feastValueWriter } from "./feast-value.ts";
 
 /** Values by the name of an entity's key or a request column, as they came, of equal length. */
@@ -64,13 +65,19 @@ export function compileFeastAnswer(service: ServiceRuntime, isList: boolean, ful
     );
   }
   const lookups = service.lookups.length;
+  const makers = taken.map((features) => ({
+    make: ({ values }: EntityReading) => features.map(({ feature, write }) => writeOrNull(values[feature]!, write)),
+  }));
 
   const versions = JSON.stringify(service.service.views.map(({ name }) => ({ name, version: 0 })));
 
   return (read, entities, rows, withVersions) => {
     const { readings } = read;
     const times = Array.from({ length: lookups }, (_, lookup) => lookupTimes(readings, lookup, lookups, rows));
-    const texts = readings.map((reading, place) => textsOf(reading, taken[place % lookups]!));
+    const texts = readings.map((reading, place) => {
+      const maker = makers[place % lookups]!;
+      return madeTexts(reading, maker, maker.make);
+    });
     const list = new Array<string>(rows);
     let mixed = "";
     let named = "";
@@ -100,7 +107,6 @@ export function compileFeastAnswer(service: ServiceRuntime, isList: boolean, ful
   };
 }
 
-const MAX_MADE = 4;
 const PRESENT = '"PRESENT"';
 /** Lists of one text over and over, by text and length. */
 const lists = new Map<string, Map<number, string>>();
@@ -126,18 +132,6 @@ function statusesJson(statuses: readonly (readonly FeatureStatus[])[], column: n
   let json = "";
   for (let row = 0; row < rows; row++) json += `${row === 0 ? "" : ","}"${statuses[row]![column]!}"`;
   return `[${json}]`;
-}
-
-/** The texts are kept with the reading: most numbers of a hot entity are written once and sent many times. */
-function textsOf(reading: EntityReading, taken: TakenFeatures): readonly string[] {
-  let texts = reading.made.get(taken);
-  if (texts === undefined) {
-    texts = taken.map(({ feature, write }) => writeOrNull(reading.values[feature]!, write));
-    // Callers choose what they ask for: a reading does not keep the texts of all that was ever asked.
-    if (reading.made.size >= MAX_MADE) reading.made.clear();
-    reading.made.set(taken, texts);
-  }
-  return texts;
 }
 
 function writeOrNull(value: Value, write: FeastValueWriter): string {

@@ -12,7 +12,8 @@ const values: JsonSchema = listOf({ type: "array", items: {} }, "Per row, one va
 export const onlineSchema: RouteSchema = {
   tags: ["features"],
   summary: "Read features, now",
-  description: "The rows of a feature service from the hot store. A service with fitted transforms needs `model`.",
+  description:
+    "The rows of a feature service from the hot store. A service with fitted transforms needs `model`. With `Accept: application/vnd.apache.arrow.stream` the answer is an Arrow IPC stream: a column per feature, `feature:status` per feature, `:head_overlap`; `millrace.service` and `millrace.as_of` in the schema's metadata.",
   body: objectOf({ service: text, rows: lookupRows, as_of: asOf, exact, model }, ["as_of", "exact", "model"]),
   response: answers(
     200,
