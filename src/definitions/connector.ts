@@ -1,7 +1,13 @@
 import { type Duration, durationMs } from "./duration.ts";
 
 /** Where a source's events come from, as data; the ingestion layer turns it into a connection. */
-export type StreamConnector = FileReplayConnector | HttpPushConnector | MemoryConnector;
+export type StreamConnector =
+  | FileReplayConnector
+  | HttpPushConnector
+  | MemoryConnector
+  | KafkaConnector
+  | KinesisConnector
+  | PubsubConnector;
 
 export interface FileReplayConnector {
   readonly connector: "file_replay";
@@ -17,6 +23,32 @@ export interface HttpPushConnector {
 export interface MemoryConnector {
   readonly connector: "memory";
 }
+
+export interface KafkaConnector {
+  readonly connector: "kafka";
+  /** Which of the configuration's clusters. */
+  readonly cluster: string;
+  readonly topics: readonly string[];
+  /** Null: the configuration's. */
+  readonly group: string | null;
+  /** Epoch milliseconds, or where a topic begins or ends. */
+  readonly start: "earliest" | "latest" | number;
+}
+export interface KinesisConnector {
+  readonly connector: "kinesis";
+  /** A name, or an ARN. */
+  readonly stream: string;
+  readonly start: "earliest" | "latest" | number;
+}
+export interface PubsubConnector {
+  readonly connector: "pubsub";
+  readonly subscription: string;
+  /** How long the ids of committed messages are remembered, in milliseconds. */
+  readonly idempotencyWindowMs: number;
+}
+
+/** Where a stream begins of which nothing is stored yet. */
+type Start = "earliest" | "latest" | Date;
 
 export interface FileReplayOptions {
   /** One file or several, CSV or JSONL, plain or gzip; relative paths are relative to the working directory. */
@@ -45,4 +77,49 @@ export function httpPush(options: { readonly idempotencyWindow?: Duration } = {}
 /** Takes events from the same process; for tests and embedding. */
 export function memory(): MemoryConnector {
   return Object.freeze({ connector: "memory" });
+}
+
+/**
+ * Reads topics of a Kafka cluster as a member of a consumer group. Brokers and secrets are in the configuration, not
+ * here: the declarations are kept in the registry. `cluster` (default `"default"`) names one of several, `group` (default:
+ * the configuration's) the consumer group. `start` (default `"earliest"`) is where a topic begins of which nothing is
+ * stored yet; later the stored position counts.
+ */
+export function kafka(options: {
+  readonly topic: string | readonly string[];
+  readonly cluster?: string;
+  readonly group?: string;
+  readonly start?: Start;
+}): KafkaConnector {
+  return Object.freeze({
+    connector: "kafka",
+    cluster: options.cluster ?? "default",
+    topics: typeof options.topic === "string" ? [options.topic] : [...options.topic],
+    group: options.group ?? null,
+    start: startOf(options.start),
+  });
+}
+
+/** Reads all shards of an AWS Kinesis stream (a name or an ARN); the region and credentials are in the configuration. */
+export function kinesis(options: { readonly stream: string; readonly start?: Start }): KinesisConnector {
+  return Object.freeze({ connector: "kinesis", stream: options.stream, start: startOf(options.start) });
+}
+
+/**
+ * Pulls a GCP Pub/Sub subscription (`projects/P/subscriptions/S`, or S with the configuration's project). The ids of
+ * committed messages are remembered for `idempotencyWindow` (default `"8d"`, longer than Pub/Sub retains messages).
+ */
+export function pubsub(options: {
+  readonly subscription: string;
+  readonly idempotencyWindow?: Duration;
+}): PubsubConnector {
+  return Object.freeze({
+    connector: "pubsub",
+    subscription: options.subscription,
+    idempotencyWindowMs: durationMs(options.idempotencyWindow ?? "8d"),
+  });
+}
+
+function startOf(start: Start | undefined): KafkaConnector["start"] {
+  return start instanceof Date ? start.getTime() : (start ?? "earliest");
 }

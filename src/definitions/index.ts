@@ -21,7 +21,7 @@ export {
 } from "./aggregate.ts";
 export { CategoricalTransform } from "./categorical-transform.ts";
 export { type ColumnType, type InferColumn, type InferSchema, type Schema, t } from "./column-type.ts";
-export { fileReplay, httpPush, memory, type StreamConnector } from "./connector.ts";
+export { fileReplay, httpPush, kafka, kinesis, memory, pubsub, type StreamConnector } from "./connector.ts";
 export { derive } from "./derive.ts";
 export type { Duration } from "./duration.ts";
 export { type Entity, entity } from "./entity.ts";
@@ -29,6 +29,7 @@ export { isMillraceError, MillraceError, millraceError } from "./errors.ts";
 export type { Expr } from "./expression.ts";
 export { type FeatureService, featureService, type InferLookup, type InferRow } from "./feature-service.ts";
 export { type FeatureView, featureView } from "./feature-view.ts";
+export { avro, decodeWith, type EncodedMessage, type EventFormat, json, protobuf } from "./format.ts";
 export { type Label, label } from "./label.ts";
 export { type Model, model, modelFolder } from "./model.ts";
 export { NumericTransform } from "./numeric-transform.ts";

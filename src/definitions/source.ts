@@ -3,6 +3,7 @@ import type { StreamConnector } from "./connector.ts";
 import { type CheckedDuration, type Duration, durationMs } from "./duration.ts";
 import { millraceError } from "./errors.ts";
 import { type Expr, expr } from "./expression.ts";
+import { type EventFormat, json } from "./format.ts";
 import { Meta } from "./meta.ts";
 import { checkName } from "./names.ts";
 import type { ColumnTypeSpec } from "./value.ts";
@@ -17,6 +18,7 @@ export interface SourceMeta {
   readonly kind: "stream_source" | "table_source";
   readonly name: string;
   readonly connector: StreamConnector;
+  readonly format: EventFormat;
   readonly columns: readonly SourceColumn[];
   readonly eventTime: string;
   /** Column names, or null where not declared. */
@@ -60,6 +62,8 @@ interface SourceOptions<C extends Schema> {
    * event time applied.
    */
   readonly clock?: "wall" | "stream";
+  /** How messages are encoded: `json()` (default), `avro()`, `protobuf()`, `decodeWith()`. Files and pushes are not. */
+  readonly format?: EventFormat;
   readonly description?: string;
   readonly owner?: string;
   readonly tags?: Readonly<Record<string, string>>;
@@ -128,6 +132,7 @@ function source<N extends string, C extends Schema>(
     kind,
     name,
     connector,
+    format: options.format ?? json(),
     columns,
     eventTime: options.eventTime,
     version: options.version ?? null,

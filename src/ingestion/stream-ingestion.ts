@@ -24,6 +24,8 @@ export interface StreamIngestionOptions extends Omit<BatchDecoding, "now"> {
    * batch after an operational error: whoever commits drops what lies at or below the committed offset.
    */
   readonly handler: (batch: MessageBatch) => Promise<void>;
+  /** Called before a batch is decoded: brings what its decoding needs, such as schemas. Tried again as a fetch is. */
+  readonly prepare?: (messages: RawBatch["messages"]) => Promise<void>;
   /** Messages per batch. Default 2,000. */
   readonly maxBatch?: number;
   /** Batches fetched and not yet handled: 1 turns pipelining off. Default 2. */
@@ -205,6 +207,17 @@ export function streamIngestion(options: StreamIngestionOptions): StreamIngestio
     }
   };
 
+  /** False if it was stopped meanwhile: the batch comes again in the next run. */
+  const prepared = async (raw: RawBatch): Promise<boolean> => {
+    try {
+      await retried(() => options.prepare!(raw.messages), readerMayRecover, stop.signal);
+      return true;
+    } catch (error) {
+      if (stop.signal.aborted) return false;
+      throw error;
+    }
+  };
+
   const decode = (raw: RawBatch): MessageBatch => {
     let exceeded = false;
     const batch = decodeBatch(raw, decoding, (bad) => {
@@ -236,6 +249,7 @@ export function streamIngestion(options: StreamIngestionOptions): StreamIngestio
           lastTurn = performance.now();
         }
         if (raw.messages.length === 0 && raw.lastOffset === undefined) continue;
+        if (options.prepare !== undefined && !(await prepared(raw))) break;
         const started = performance.now();
         const batch = decode(raw);
         const decodeMs = performance.now() - started;

@@ -23,6 +23,7 @@ export function planSource(source: SourceMeta): PlanEntry {
     name: source.name,
     kind: source.kind,
     connector: planValue(source.connector),
+    format: planValue(source.format),
     columns: columns(source.columns),
     event_time: source.eventTime,
     id: source.id,
