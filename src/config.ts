@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { dirname, isAbsolute, join, resolve } from "node:path";
+import { CONNECTION_VARIABLES, type ConnectionsConfig, resolveConnections } from "./connections.ts";
 import { millraceError } from "./definitions/errors.ts";
 import { importModule } from "./module-loader.ts";
 
@@ -31,6 +32,8 @@ export interface MillraceConfig {
     /** The most memory that loaded models may take. Default 1 GiB. `MILLRACE_MODEL_CACHE_BYTES` */
     readonly cacheBytes?: number;
   };
+  /** How Kafka, Kinesis, Pub/Sub and a schema registry are reached. `MILLRACE_KAFKA_BROKERS`, … */
+  readonly connections?: ConnectionsConfig;
   /** `silent`, `error`, `warn`, `info`, `debug`. Default `info`. `MILLRACE_LOG_LEVEL` */
   readonly logLevel?: LogLevel;
 }
@@ -48,6 +51,7 @@ export interface ResolvedConfig {
   };
   readonly replay: { readonly speed: number | "max"; readonly hold: boolean };
   readonly models: { readonly pollSeconds: number; readonly cacheBytes: number };
+  readonly connections: ConnectionsConfig;
   readonly logLevel: LogLevel;
 }
 
@@ -62,6 +66,7 @@ const KNOWN: Readonly<Record<string, readonly string[] | null>> = {
   server: ["host", "port", "bodyLimitBytes", "maxRows"],
   replay: ["speed", "hold"],
   models: ["pollSeconds", "cacheBytes"],
+  connections: ["kafka", "kinesis", "pubsub", "schemaRegistry"],
   logLevel: null,
 };
 const LEVELS: readonly LogLevel[] = ["silent", "error", "warn", "info", "debug"];
@@ -75,6 +80,7 @@ const VARIABLES = [
   "MILLRACE_MODEL_POLL_SECONDS",
   "MILLRACE_MODEL_CACHE_BYTES",
   "MILLRACE_LOG_LEVEL",
+  ...CONNECTION_VARIABLES,
 ];
 
 /**
@@ -195,6 +201,7 @@ export function resolveConfig(
         2 ** 40,
       ),
     },
+    connections: resolveConnections(config.connections, env),
     logLevel,
   };
 }

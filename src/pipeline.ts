@@ -1,3 +1,4 @@
+import type { ConnectionsConfig } from "./connections.ts";
 import { millraceError } from "./definitions/errors.ts";
 import type { FeatureViewMeta } from "./definitions/feature-view.ts";
 import type { SourceMeta } from "./definitions/source.ts";
@@ -22,6 +23,8 @@ export interface PipelineOptions {
   readonly views: readonly FeatureViewMeta[];
   readonly online: OnlineStore;
   readonly offline: OfflineStore;
+  /** How brokers are reached. Default: none is. */
+  readonly connections?: ConnectionsConfig;
   /** How files are replayed. Default: flat out. */
   readonly replay?: { readonly speed?: number | "max"; readonly hold?: boolean };
   /** The most messages per batch: only a backlog fills it. Default 16,000. */
@@ -91,6 +94,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
       online,
       offline,
       clock,
+      connections: options.connections ?? {},
       maxBatch: options.maxBatch ?? 16_000,
       now: options.now ?? Date.now,
       ...(cacheCapacity === undefined ? {} : { cacheCapacity }),

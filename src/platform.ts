@@ -76,7 +76,13 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
     const metrics = createMetrics({ thread: "main", pipelineUp: () => isPipelineUp });
     undo.push(async () => metrics.close());
     const thread = await startPipelineThread(
-      { declarations: config.declarations, data: config.data, replay: config.replay, ingest: options.ingest ?? true },
+      {
+        declarations: config.declarations,
+        data: config.data,
+        replay: config.replay,
+        connections: config.connections,
+        ingest: options.ingest ?? true,
+      },
       log,
     );
     undo.push(() => thread.close());

@@ -1,4 +1,4 @@
-import { millraceError } from "./definitions/errors.ts";
+import type { ConnectionsConfig } from "./connections.ts";
 import type { FeatureViewMeta } from "./definitions/feature-view.ts";
 import type { SourceMeta } from "./definitions/source.ts";
 import { createFoldEngine, type FoldEngine } from "./feature_engineering/engine/fold-engine.ts";
@@ -6,14 +6,21 @@ import { metaNames } from "./feature_engineering/engine/meta-names.ts";
 import type { OfflineStore, SourceTable } from "./feature_store/offline/offline-store.ts";
 import type { OnlineStore } from "./feature_store/online/online-store.ts";
 import { createViewRuntime, type ViewRuntime } from "./feature_store/view-runtime.ts";
+import { compileFormat, type FormatDecoder } from "./ingestion/decoders/compile-format.ts";
 import { compileMessageDecoder } from "./ingestion/decoders/message-decoder.ts";
+import { schemaRegistry } from "./ingestion/decoders/schema-registry.ts";
 import type { IdempotencyLog } from "./ingestion/idempotency-log.ts";
 import type { MessageSource } from "./ingestion/message-source.ts";
-import { fileReplay } from "./ingestion/sources/file-replay.ts";
 import { type HttpPushSource, httpPush } from "./ingestion/sources/http-push.ts";
 import { type MemorySource, memorySource } from "./ingestion/sources/memory-source.ts";
 import type { ReplayClock } from "./ingestion/sources/replay-clock.ts";
-import { type IngestionStatus, type StreamIngestion, streamIngestion } from "./ingestion/stream-ingestion.ts";
+import {
+  type IngestionStatus,
+  type StreamIngestion,
+  type StreamIngestionOptions,
+  streamIngestion,
+} from "./ingestion/stream-ingestion.ts";
+import { sourceReader } from "./source-reader.ts";
 
 export interface SourcePipelineOptions {
   readonly source: SourceMeta;
@@ -22,6 +29,8 @@ export interface SourcePipelineOptions {
   readonly online: OnlineStore;
   readonly offline: OfflineStore;
   readonly clock: ReplayClock;
+  /** How brokers are reached. */
+  readonly connections: ConnectionsConfig;
   readonly maxBatch: number;
   readonly cacheCapacity?: number;
   readonly onFunctionFailure?: (where: string) => void;
@@ -62,28 +71,25 @@ export function createSourcePipeline(options: SourcePipelineOptions): SourcePipe
     return handled;
   };
   const decoder = compileMessageDecoder(source.columns, { eventTime: source.eventTime });
+  const eventTimeIndex = source.columns.findIndex((column) => column.name === source.eventTime);
   const futureBoundMs = source.clock === "stream" ? null : source.futureBoundMs;
-  const loop = (reader: MessageSource): StreamIngestion =>
+  const loop = (reader: MessageSource, decoding: Pick<StreamIngestionOptions, "decode" | "prepare">): StreamIngestion =>
     streamIngestion({
       source: source.name,
       reader,
-      decode: decoder.decode,
-      eventTimeIndex: source.columns.findIndex((column) => column.name === source.eventTime),
+      ...decoding,
+      eventTimeIndex,
       futureBoundMs,
       resume: (partition, how) => engine.resumeAfter(partition, how),
       handler,
       now,
       maxBatch: options.maxBatch,
     });
-  const push = httpPush({
-    decoder,
-    futureBoundMs,
-    partition: "http:0",
-    idempotencyLog: idempotencyLog(source, offline, now),
-    now,
-  });
+  const known = idempotencyLog(source, offline, now);
+  const push = httpPush({ decoder, futureBoundMs, partition: "http:0", idempotencyLog: known, now });
   const memory = source.connector.connector === "memory" ? memorySource() : null;
-  const reader = source.connector.connector === "file_replay" ? replayOf(source, options.clock) : memory;
+  const { clock, connections } = options;
+  const reader = sourceReader({ source, connections, clock, idempotencyLog: known }) ?? memory;
   const opened = Promise.withResolvers<void>();
   const opening: MessageSource = {
     ...push,
@@ -92,8 +98,8 @@ export function createSourcePipeline(options: SourcePipelineOptions): SourcePipe
       opened.resolve();
     },
   };
-  const main = reader === null ? null : loop(reader);
-  const pushed = loop(opening);
+  const main = reader === null ? null : loop(reader, formatOf(source, connections));
+  const pushed = loop(opening, { decode: decoder.decode });
   let reading: Promise<void> | null = null;
   let taking: Promise<void> | null = null;
 
@@ -175,24 +181,29 @@ function engineOf(options: SourcePipelineOptions, views: readonly ViewRuntime[])
   });
 }
 
-function replayOf(source: SourceMeta, clock: ReplayClock): MessageSource {
-  const { connector } = source;
-  if (connector.connector !== "file_replay") throw millraceError("BUG", "Not a replay.", { kind: "bug" });
-  const arrival = source.columns.find((column) => column.name === source.ingestedAt);
-  return fileReplay({
-    paths: connector.paths,
-    columns: source.columns,
-    eventTime: source.eventTime,
-    nulls: connector.nullTexts,
-    clock,
-    name: source.name,
-    ...(connector.format === null ? {} : { format: connector.format }),
-    ...(arrival === undefined ? {} : { ingestedAt: arrival }),
-  });
+/** How the messages of a source's transport are decoded; compiled when the first come. */
+function formatOf(
+  source: SourceMeta,
+  { schemaRegistry: registry }: ConnectionsConfig,
+): Pick<StreamIngestionOptions, "decode" | "prepare"> {
+  let compiled: FormatDecoder | null = null;
+  return {
+    async prepare(messages) {
+      compiled ??= await compileFormat({
+        columns: source.columns,
+        eventTime: source.eventTime,
+        format: source.format,
+        registry: registry === undefined ? null : schemaRegistry(registry),
+      });
+      await compiled.prepare(messages);
+    },
+    decode: (message) => compiled!.decode(message),
+  };
 }
 
 function idempotencyLog(source: SourceMeta, offline: OfflineStore, now: () => number): IdempotencyLog {
-  const windowMs = source.connector.connector === "http_push" ? source.connector.idempotencyWindowMs : 86_400_000;
+  const { connector } = source;
+  const windowMs = "idempotencyWindowMs" in connector ? connector.idempotencyWindowMs : 86_400_000;
   return {
     seen: (keys) => offline.seenPushes(source.name, keys, now() - windowMs),
     // The cold store records them in the transaction that commits their batch.

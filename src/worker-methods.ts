@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { LifecycleBackend } from "./api/lifecycle-backend.ts";
+import type { ConnectionsConfig } from "./connections.ts";
 import { millraceError } from "./definitions/errors.ts";
 import type { ColumnTypeSpec } from "./definitions/value.ts";
 import type { Declarations } from "./feature_engineering/plan/collect-declarations.ts";
@@ -35,6 +36,8 @@ export interface WorkerOptions {
   /** The folder of the embedded stores. */
   readonly data: string;
   readonly replay: { readonly speed: number | "max"; readonly hold: boolean };
+  /** How brokers are reached. Left out: no source needs one. */
+  readonly connections?: ConnectionsConfig;
   /** False: no source is read; pushed events are taken all the same. */
   readonly ingest: boolean;
 }
@@ -104,6 +107,7 @@ export async function createWorkerMethods(
         online,
         offline,
         replay: options.replay,
+        ...(options.connections === undefined ? {} : { connections: options.connections }),
         onFunctionFailure,
         onFailure: (source, error) =>
           tell("source-failed", { source, message: error instanceof Error ? error.message : String(error) }),

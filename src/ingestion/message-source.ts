@@ -36,6 +36,8 @@ export interface ResumePoint {
   readonly offset: number;
   /** The cursor that came with it; null if the source gave none. */
   readonly cursor: string | null;
+  /** Of the ownership that was taken: what is fetched under it counts under it alone. */
+  readonly epoch?: number;
 }
 
 /** Takes a partition over and says where it goes on; with `look` only says so, whoever owns it. */
@@ -58,6 +60,11 @@ export interface MessageSource {
   fetch(maxMessages: number, signal: AbortSignal): Promise<RawBatch | null>;
   /** Everything up to `offset` is handled for good: lets the transport forget it. Never moves backwards. */
   checkpoint(partition: string, offset: number): Promise<void>;
+  /**
+   * Another process has taken the partition over: what was fetched of it and not handed on is dropped. If it is still
+   * this source's, it is resumed anew. Left out by sources that are alone.
+   */
+  lost?(partition: string): void;
   /** The lag of every partition that this process reads, idle ones too. */
   lag(): Promise<readonly PartitionLag[]>;
   /** Idempotent. What was fetched and not checkpointed is delivered again after the next `open`. */

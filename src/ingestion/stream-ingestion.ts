@@ -86,7 +86,7 @@ function messageOf(error: unknown): string {
 
 /** The handler's errors are retried only if they say that they are the operator's or a dependency's. */
 function handlerMayRecover(error: unknown): boolean {
-  return isMillraceError(error) && error.kind === "operational";
+  return isMillraceError(error) && error.kind === "operational" && error.code !== "PARTITION_FENCED";
 }
 
 /** A client library's errors carry no kind: a broken connection is the likely one. */
@@ -123,6 +123,8 @@ export function streamIngestion(options: StreamIngestionOptions): StreamIngestio
   let lastEventTime: number | null = null;
   let lastError: string | null = null;
   let lastTurn = 0;
+  /** By partition, the ownership under which it is read now. */
+  const epochs = new Map<string, number>();
   /** A batch could not be handed on: neither may those behind it. */
   let broken = false;
   let finalLag: readonly PartitionStatus[] = [];
@@ -193,6 +195,11 @@ export function streamIngestion(options: StreamIngestionOptions): StreamIngestio
       batches++;
       if (batchChannel.hasSubscribers) publish(batch, newest, decodeMs, handleMs);
     } catch (error) {
+      if (reader.lost !== undefined && isMillraceError(error) && error.code === "PARTITION_FENCED") {
+        // Its new owner has these messages too; this process goes on with its other partitions.
+        reader.lost(batch.partition);
+        return;
+      }
       broken = true;
       fail(error);
     }
@@ -218,6 +225,12 @@ export function streamIngestion(options: StreamIngestionOptions): StreamIngestio
     }
   };
 
+  const resume: ResumePosition = async (partition, how) => {
+    const point = await options.resume(partition, how);
+    if (how !== "look" && point.epoch !== undefined) epochs.set(partition, point.epoch);
+    return point;
+  };
+
   const decode = (raw: RawBatch): MessageBatch => {
     let exceeded = false;
     const batch = decodeBatch(raw, decoding, (bad) => {
@@ -239,10 +252,11 @@ export function streamIngestion(options: StreamIngestionOptions): StreamIngestio
     const inFlight = new Set<Promise<void>>();
     let tail: Promise<void> = Promise.resolve();
     try {
-      await retried(() => reader.open(options.resume), readerMayRecover, stop.signal);
+      await retried(() => reader.open(resume), readerMayRecover, stop.signal);
       while (!stop.signal.aborted) {
         const raw = await fetch();
         if (raw === null) break;
+        const epoch = epochs.get(raw.partition);
         if (performance.now() - lastTurn > TURN_MS) {
           // Sources and handlers that never wait for I/O would keep timers and signals from running.
           await nextTurn();
@@ -251,7 +265,8 @@ export function streamIngestion(options: StreamIngestionOptions): StreamIngestio
         if (raw.messages.length === 0 && raw.lastOffset === undefined) continue;
         if (options.prepare !== undefined && !(await prepared(raw))) break;
         const started = performance.now();
-        const batch = decode(raw);
+        const decoded = decode(raw);
+        const batch = epoch === undefined ? decoded : { ...decoded, epoch };
         const decodeMs = performance.now() - started;
         tail = tail.then(() => deliver(batch, decodeMs));
         const delivery = tail;

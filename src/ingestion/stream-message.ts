@@ -98,4 +98,6 @@ export interface MessageBatch {
   readonly pushes?: readonly AcceptedPush[];
   /** The transport's own position after the batch: to be recorded with `lastOffset`. */
   readonly cursor?: string;
+  /** Of the ownership under which it was fetched: under a later one it does not count. */
+  readonly epoch?: number;
 }

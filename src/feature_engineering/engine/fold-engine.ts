@@ -32,6 +32,16 @@ export interface FoldEngineOptions {
   readonly writeBatch?: number;
 }
 
+/** Where a partition goes on. */
+export interface TakenOver {
+  /** The last committed offset; −1 if none is. */
+  readonly offset: number;
+  /** The transport's own position that came with it. */
+  readonly cursor: string | null;
+  /** Of the ownership, for batches that are read under it; left out if it was only looked at. */
+  readonly epoch?: number;
+}
+
 /** The embedded stream engine of one source: the four steps by which nothing is lost and nothing counted twice. */
 export interface FoldEngine {
   /**
@@ -40,7 +50,7 @@ export interface FoldEngine {
    */
   recover(): Promise<void>;
   /** Where a partition resumes: after the last committed offset (−1 if none). Takes the partition over, unless `look`. */
-  resumeAfter(partition: string, how?: "look"): Promise<{ readonly offset: number; readonly cursor: string | null }>;
+  resumeAfter(partition: string, how?: "look"): Promise<TakenOver>;
   /**
    * Commits a batch to the log, then folds what is new and writes the hot store. Resolves when it is committed and the
    * batch before it is readable: so decoding, committing and folding overlap. One call at a time.
@@ -219,8 +229,10 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
 
   async function commit(batch: MessageBatch): Promise<LogCommitResult> {
     const partition = await own(batch.partition);
+    // Under a later ownership, what was fetched before it may leave a gap.
+    const fenced = batch.epoch !== undefined && batch.epoch !== partition.ownerEpoch;
     return log.commit({
-      partition,
+      partition: fenced ? { ...partition, ownerEpoch: batch.epoch! } : partition,
       events: batch.messages.map((message) => toLogged(message, partition.partitionId)),
       deadLetters: batch.deadLetters,
       lastOffset: batch.lastOffset,
@@ -371,8 +383,9 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
         const known = (await log.partitions(source.name)).find((p) => p.partition === partition);
         return { offset: known?.committed ?? -1, cursor: known?.cursor ?? null };
       }
-      const { committed, cursor } = await own(partition);
-      return { offset: committed, cursor };
+      owned.delete(partition);
+      const { committed, cursor, ownerEpoch } = await own(partition);
+      return { offset: committed, cursor, epoch: ownerEpoch };
     },
     handle,
     tend,

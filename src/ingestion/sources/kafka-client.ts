@@ -1,7 +1,8 @@
+import { readFile } from "node:fs/promises";
 import type { ClusterMetadata, Connection, Consumer, MessagesStream } from "@platformatic/kafka";
 import { ingestionError } from "../ingestion-error.ts";
 import { kafkaError } from "./kafka-errors.ts";
-import type { KafkaConnectionOptions, KafkaSourceOptions } from "./kafka-options.ts";
+import type { KafkaConnectionOptions, KafkaSasl, KafkaSourceOptions } from "./kafka-options.ts";
 
 type Client = typeof import("@platformatic/kafka");
 type FetchApi = Client["fetchV17"]["api"];
@@ -59,8 +60,14 @@ function connectionOptions(options: KafkaConnectionOptions): object {
     connectTimeout: 5_000,
     ...(tls === undefined || tls === false ? {} : { tls: tls === true ? {} : tlsOptions(tls) }),
     ...(typeof tls === "object" && tls.serverName !== undefined ? { tlsServerName: tls.serverName } : {}),
-    ...(sasl === undefined ? {} : { sasl }),
+    ...(sasl === undefined ? {} : { sasl: saslOptions(sasl) }),
   };
+}
+
+function saslOptions(sasl: KafkaSasl): object {
+  if (!("tokenFile" in sasl)) return sasl;
+  const { mechanism, tokenFile } = sasl;
+  return { mechanism, token: async () => (await readFile(tokenFile, "utf8")).trim() };
 }
 
 function tlsOptions({

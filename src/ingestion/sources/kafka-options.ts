@@ -27,7 +27,9 @@ export type KafkaSasl =
       readonly username: string;
       readonly password: string;
     }
-  | { readonly mechanism: "OAUTHBEARER"; readonly token: string | (() => Promise<string>) };
+  /** The token itself, or a file that something keeps a fresh one in: read at each authentication. */
+  | { readonly mechanism: "OAUTHBEARER"; readonly token: string }
+  | { readonly mechanism: "OAUTHBEARER"; readonly tokenFile: string };
 
 export interface KafkaSourceOptions extends KafkaConnectionOptions {
   readonly topics: readonly string[];

@@ -248,6 +248,14 @@ export function kafkaSource(options: KafkaSourceOptions): MessageSource {
       const partition = partitions.get(name);
       if (partition !== undefined) noteHandled(partition, offset);
     },
+    lost(name) {
+      const partition = partitions.get(name);
+      if (partition === undefined) return;
+      partitions.delete(name);
+      turns = turns.filter((other) => other !== partition);
+      // If the group still gives it to this member, it is resumed from where the cold store is.
+      assigned = null;
+    },
     async lag() {
       return [...partitions.values()].map(({ name, handled, end, lastTaken }): PartitionLag => {
         const messages = Math.max(0, end - handled);

@@ -273,6 +273,9 @@ export function kinesisSource(options: KinesisSourceOptions): MessageSource {
       // Its children may be read now.
       if (reading?.ended === true && offset >= reading.offset) balanceAt = 0;
     },
+    lost(shard) {
+      if (readings.delete(shard)) balanceAt = 0;
+    },
     async lag() {
       return [...readings.values()].map(({ shard, behindMs }) => ({
         partition: shard.id,

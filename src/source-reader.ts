@@ -1,0 +1,71 @@
+import type { ConnectionsConfig } from "./connections.ts";
+import { millraceError } from "./definitions/errors.ts";
+import type { SourceMeta } from "./definitions/source.ts";
+import type { IdempotencyLog } from "./ingestion/idempotency-log.ts";
+import type { MessageSource } from "./ingestion/message-source.ts";
+import type { PartitionLeases } from "./ingestion/partition-leases.ts";
+import { fileReplay } from "./ingestion/sources/file-replay.ts";
+import { kafkaSource } from "./ingestion/sources/kafka-source.ts";
+import { kinesisSource } from "./ingestion/sources/kinesis-source.ts";
+import { pubsubSource } from "./ingestion/sources/pubsub-source.ts";
+import type { ReplayClock } from "./ingestion/sources/replay-clock.ts";
+
+export interface SourceReaderOptions {
+  readonly source: SourceMeta;
+  readonly connections: ConnectionsConfig;
+  readonly clock: ReplayClock;
+  /** Remembers ids of messages, for transports that bring some again. */
+  readonly idempotencyLog: IdempotencyLog;
+  /** Who reads which partition, for transports that do not share them out themselves; left out: this process all. */
+  readonly leases?: PartitionLeases;
+}
+
+/** The reading end of a source's connector; null for those that are only pushed to, and for memory sources. */
+export function sourceReader(options: SourceReaderOptions): MessageSource | null {
+  const { source, connections } = options;
+  const { connector } = source;
+  switch (connector.connector) {
+    case "file_replay": {
+      const arrival = source.columns.find((column) => column.name === source.ingestedAt);
+      return fileReplay({
+        paths: connector.paths,
+        columns: source.columns,
+        eventTime: source.eventTime,
+        nulls: connector.nullTexts,
+        clock: options.clock,
+        name: source.name,
+        ...(connector.format === null ? {} : { format: connector.format }),
+        ...(arrival === undefined ? {} : { ingestedAt: arrival }),
+      });
+    }
+    case "kafka": {
+      const cluster = connections.kafka?.[connector.cluster];
+      if (cluster === undefined) {
+        throw millraceError(
+          "CONFIG_INVALID",
+          `Source '${source.name}' reads the Kafka cluster '${connector.cluster}', which is not configured: set connections.kafka.${connector.cluster}.brokers${connector.cluster === "default" ? ", or MILLRACE_KAFKA_BROKERS" : ""}.`,
+        );
+      }
+      const { groupId = "millrace", ...connection } = cluster;
+      // Each source has a group of its own: members of one group read the same topics.
+      const group = connector.group ?? `${groupId}-${source.name}`;
+      return kafkaSource({ ...connection, topics: connector.topics, groupId: group, start: connector.start });
+    }
+    case "kinesis":
+      return kinesisSource({
+        ...connections.kinesis,
+        stream: connector.stream,
+        start: connector.start,
+        ...(options.leases === undefined ? {} : { leases: options.leases }),
+      });
+    case "pubsub":
+      return pubsubSource({
+        ...connections.pubsub,
+        subscription: connector.subscription,
+        idempotencyLog: options.idempotencyLog,
+      });
+    case "http_push":
+    case "memory":
+      return null;
+  }
+}
