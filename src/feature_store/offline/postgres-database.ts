@@ -101,6 +101,8 @@ export async function openPostgres(options: PostgresOfflineStoreOptions): Promis
   });
   // An idle connection that the server ends; the next call makes another.
   pool.on("error", () => {});
+  // One in use that is lost between two statements: the next statement fails and tells.
+  pool.on("connect", (client) => client.on("error", () => {}));
   const database = postgresDatabase(api, pool, place, schema, partitionBy, options);
   try {
     await database.repeatable((client) => migratePostgres(client, schema, place));

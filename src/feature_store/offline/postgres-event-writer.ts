@@ -12,6 +12,7 @@ import type { PostgresDatabase } from "./postgres-database.ts";
 import type { PostgresErasure } from "./postgres-erasure.ts";
 import { codeOf, isCollision } from "./postgres-error.ts";
 import { sortByKnownIds } from "./postgres-known-events.ts";
+import { withoutLongKeys } from "./postgres-long-keys.ts";
 import type { PostgresRecords } from "./postgres-records.ts";
 import type { PostgresSource, PostgresSources } from "./postgres-sources.ts";
 import { fromStoredText, textLiteral, toStoredText } from "./postgres-text.ts";
@@ -51,6 +52,8 @@ const LOOK_FIRST = 20;
 const ATTEMPTS = 20;
 /** No table has this event's time. */
 const NO_TIME_PARTITION = "23514";
+/** An entry is too long for its index. */
+const TOO_LONG = "54000";
 
 export function postgresEventWriter(
   database: PostgresDatabase,
@@ -103,8 +106,11 @@ export function postgresEventWriter(
       } catch (cause) {
         const lost = codeOf((cause as Error).cause) === NO_TIME_PARTITION;
         if (lost) source.parts.forget();
-        if ((!lost && !isCollision((cause as Error).cause)) || attempt === ATTEMPTS) throw cause;
-        if (!lost) source.lookFirst = LOOK_FIRST;
+        const isTooLong = codeOf((cause as Error).cause) === TOO_LONG && !source.measures;
+        if (isTooLong) source.measures = true;
+        const collides = isCollision((cause as Error).cause);
+        if (collides) source.lookFirst = LOOK_FIRST;
+        if ((!lost && !isTooLong && !collides) || attempt === ATTEMPTS) throw cause;
       }
     }
   }
@@ -129,8 +135,13 @@ export function postgresEventWriter(
       return settled ?? { inserted: [], duplicates: 0, conflicts: 0, ...erasures };
     }
     const sent = request.events.every(isNew) ? request.events : request.events.filter(isNew);
-    const events = filter.events(table.declaration, sent);
     const letters = request.deadLetters.filter(isNew);
+    let events = filter.events(table.declaration, sent);
+    if (source.measures) {
+      const measured = await withoutLongKeys(client, table, owned, events);
+      events = measured.events;
+      letters.push(...measured.letters);
+    }
     const looks = table.declaration.hasId && source.lookFirst > 0;
     if (looks) source.lookFirst--;
     const { inserted, duplicates, conflicts } = looks

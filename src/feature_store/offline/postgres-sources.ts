@@ -14,6 +14,8 @@ export interface PostgresSource {
   readonly parts: TimePartitions;
   /** How many more commits look for known ids before they insert: those after one that met some. */
   lookFirst: number;
+  /** Whether commits measure keys, as one was too long once. */
+  measures: boolean;
 }
 
 /** The declared sources and their tables. */
@@ -40,6 +42,7 @@ export function postgresSources(database: PostgresDatabase): PostgresSources {
       table: postgresEventTable(schema, declaration, stored.table_name),
       parts: timePartitions(database, stored.table_name, stored.partition_by),
       lookFirst: 0,
+      measures: false,
     };
     sources.set(declaration.source, made);
     return made;
