@@ -36,7 +36,7 @@ export async function run(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({
     args: [...args],
     options: {
-      rows: { type: "string", default: "960000" },
+      rows: { type: "string", default: "480000" },
       batch: { type: "string", default: "16000" },
       rounds: { type: "string", default: "3" },
       only: { type: "string" },
@@ -57,14 +57,22 @@ export async function run(args: readonly string[]): Promise<void> {
   const measure = async (name: string, round: (place: number) => Promise<number>): Promise<void> => {
     if (!wanted(name)) return;
     const rates: number[] = [];
+    const costs: [number, number][] = [];
     for (let n = 0; n < Number(values.rounds); n++) {
       server.sql("CHECKPOINT");
-      rates.push(rows / (await round(++places)));
+      const cpu = process.cpuUsage();
+      const backends = await server.backendSeconds();
+      const seconds = await round(++places);
+      rates.push(rows / seconds);
+      const { user, system } = process.cpuUsage(cpu);
+      costs.push([(user + system) / rows, (((await server.backendSeconds()) - backends) * 1e6) / rows]);
     }
     rates.sort((a, b) => a - b);
     const text = (rate: number): string => Math.round(rate).toLocaleString("en");
     console.log(
-      `${name}: ${text(rates[Math.floor(rates.length / 2)]!)} rows/s (${text(rates[0]!)} to ${text(rates.at(-1)!)})`,
+      `${name}: ${text(rates[Math.floor(rates.length / 2)]!)} rows/s (${text(rates[0]!)} to ${text(rates.at(-1)!)}); ` +
+        `CPU per row ${costs.map(([mine]) => mine.toFixed(1)).join(", ")} µs here with making the rows, ` +
+        `${costs.map(([, theirs]) => theirs.toFixed(1)).join(", ")} µs in the server`,
     );
   };
   const postgres = (place: number): Promise<OfflineStore> =>

@@ -4,11 +4,17 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { finished } from "node:stream/promises";
+import { parseArgs } from "node:util";
+import { type PostgresServer, startPostgres } from "../integration/services/postgres-server.ts";
+import { type RedisServer, startRedis } from "../integration/services/redis-server.ts";
 import { Meta } from "../src/definitions/meta.ts";
 import { ENGINE_BATCH_CHANNEL, type EngineBatchEvent } from "../src/feature_engineering/engine/channels.ts";
 import { collectDeclarations } from "../src/feature_engineering/plan/collect-declarations.ts";
 import { duckdbOfflineStore } from "../src/feature_store/offline/duckdb-offline-store.ts";
+import { postgresOfflineStore } from "../src/feature_store/offline/postgres-offline-store.ts";
 import { lmdbOnlineStore } from "../src/feature_store/online/lmdb-online-store.ts";
+import { memoryOnlineStore } from "../src/feature_store/online/memory-online-store.ts";
+import { redisOnlineStore } from "../src/feature_store/online/redis-online-store.ts";
 import { fileReplay, streamSource } from "../src/index.ts";
 import { createPipeline } from "../src/pipeline.ts";
 import { cardView, deviceView, merchantView, paymentRows, schema } from "./payments.ts";
@@ -16,14 +22,41 @@ import { cardView, deviceView, merchantView, paymentRows, schema } from "./payme
 const EVENTS = 500_000;
 
 /**
- * End to end on the embedded stores: JSON lines of about 200 bytes from a file, decoded and validated, committed to
- * DuckDB, folded into three views of four aggregations and three windows, written to LMDB. One thread of ours.
+ * End to end: JSON lines of about 200 bytes from a file, decoded and validated, committed to the cold store, folded into
+ * three views of four aggregations and three windows, written to the hot store. One thread of ours.
+ *
+ * `[--cold duckdb|postgres] [--hot lmdb|memory|redis] [entities…]`; default the embedded stores.
  */
 export async function run(args: readonly string[]): Promise<void> {
-  for (const entities of args.length > 0 ? args.map(Number) : [1_000, 10_000, 100_000]) await measure(entities);
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: { cold: { type: "string", default: "duckdb" }, hot: { type: "string", default: "lmdb" } },
+  });
+  process.stdout.write(`cold store ${values.cold}, hot store ${values.hot}\n`);
+  const servers = {
+    postgres:
+      values.cold === "postgres"
+        ? await startPostgres({ settings: { shared_buffers: "1GB", max_wal_size: "8GB" } })
+        : null,
+    redis: values.hot === "redis" ? await startRedis() : null,
+  };
+  try {
+    for (const entities of positionals.length > 0 ? positionals.map(Number) : [1_000, 10_000, 100_000]) {
+      await measure(entities, servers, values.hot);
+    }
+  } finally {
+    await servers.postgres?.remove();
+    await servers.redis?.remove();
+  }
 }
 
-async function measure(entities: number): Promise<void> {
+interface Servers {
+  readonly postgres: PostgresServer | null;
+  readonly redis: RedisServer | null;
+}
+
+async function measure(entities: number, { postgres, redis }: Servers, hot: string): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "millrace-bench-"));
   try {
     const path = join(folder, "payments.jsonl");
@@ -37,8 +70,16 @@ async function measure(entities: number): Promise<void> {
     });
     const views = [cardView, merchantView, deviceView].map((view) => view[Meta]);
     const declarations = collectDeclarations({ replayed });
-    const online = await lmdbOnlineStore({ path: join(folder, "hot") });
-    const offline = await duckdbOfflineStore({ path: join(folder, "cold.duckdb") });
+    const embedded = (): ReturnType<typeof lmdbOnlineStore> =>
+      hot === "memory" ? Promise.resolve(memoryOnlineStore()) : lmdbOnlineStore({ path: join(folder, "hot") });
+    const online =
+      redis === null
+        ? await embedded()
+        : await redisOnlineStore({ url: `redis://${redis.host}:${redis.port}`, keyPrefix: `bench-${entities}:` });
+    const offline =
+      postgres === null
+        ? await duckdbOfflineStore({ path: join(folder, "cold.duckdb") })
+        : await postgresOfflineStore({ url: postgres.url(), schema: `bench_${entities}` });
     const pipeline = createPipeline({
       sources: declarations.sources,
       views,

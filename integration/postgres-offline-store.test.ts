@@ -1,4 +1,8 @@
+import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import {
   all,
@@ -310,6 +314,46 @@ describe("tables", () => {
       ["KEY_TOO_LONG", 1],
     ]);
   });
+});
+
+const canMount = process.getuid?.() === 0 && spawnSync("/bin/mount", ["--version"]).status === 0;
+
+// Only root may mount a small disk.
+test.runIf(canMount)("a full disk is told, and once there is room the same commit goes through", async () => {
+  const disk = await mkdtemp(join(tmpdir(), "millrace-small-disk-"));
+  spawnSync("/bin/mount", ["-t", "tmpfs", "-o", "size=8m,mode=777", "tmpfs", disk]);
+  spawnSync("/bin/chown", ["postgres", disk]);
+  server.sql(`CREATE TABLESPACE small LOCATION '${disk}'`);
+  const url = `${server.url()}?options=${encodeURIComponent("-c default_tablespace=small")}`;
+  try {
+    const store = await openNew({ url });
+    const owned = await store.own("orders", "0");
+    const batch = (from: number): LoggedEvent[] =>
+      Array.from({ length: 5_000 }, (_, index) =>
+        logged(orders, owned, from + index, { id: `${from + index}` }, [`user ${"x".repeat(200)}`, index]),
+      );
+    let offset = 0;
+    let refusal: unknown = null;
+    while (refusal === null && offset < 1_000_000) {
+      try {
+        expect((await commit(store, owned, batch(offset), offset + 4_999)).inserted.length).toBe(5_000);
+        offset += 5_000;
+      } catch (error) {
+        refusal = error;
+      }
+    }
+    expect(refusal).toEqual(refused("OFFLINE_STORE_UNAVAILABLE", /disk is full/));
+    expect((await store.partitions("orders"))[0]!.committed).toBe(offset - 1);
+    spawnSync("/bin/mount", ["-o", "remount,size=200m", disk]);
+    expect((await commit(store, owned, batch(offset), offset + 4_999)).inserted.length).toBe(5_000);
+    expect((await all(store.read("orders", owned.partitionId, -1, 1e9))).length).toBe(offset + 5_000);
+    await store.close();
+    server.sql(`DROP SCHEMA s_${schema} CASCADE`);
+    server.sql("DROP TABLESPACE small");
+  } finally {
+    spawnSync("/bin/umount", ["-l", disk]);
+    await rm(disk, { recursive: true, force: true });
+  }
 });
 
 describe("a server that goes away", () => {

@@ -36,6 +36,8 @@ export interface PostgresServer {
   stop(): Promise<void>;
   /** `kill -9` of the server and of all its children. */
   kill(): Promise<void>;
+  /** CPU time of all connections that have ended. Linux only. */
+  backendSeconds(): Promise<number>;
   /** Runs SQL by psql and returns its output, without headings. */
   sql(text: string, database?: string): string;
   /** Stops it and removes its data. */
@@ -43,6 +45,8 @@ export interface PostgresServer {
 }
 
 const PACKAGES = "/usr/lib/postgresql";
+/** Per second, on Linux. */
+const CLOCK_TICKS = 100;
 const START_MS = 60_000;
 const PASSWORD = "p@ss/w:rd 'quoted'";
 
@@ -155,6 +159,17 @@ export async function startPostgres(options: PostgresServerOptions = {}): Promis
     start,
     stop: () => end("SIGINT"),
     kill: () => end("SIGKILL"),
+    async backendSeconds() {
+      // Ended connections count as soon as the server has seen it.
+      await wait(100);
+      const stat = await readFile(`/proc/${child?.pid}/stat`, "utf8");
+      const [user, system] = stat
+        .slice(stat.lastIndexOf(")") + 2)
+        .split(" ")
+        .slice(13, 15)
+        .map(Number);
+      return (user! + system!) / CLOCK_TICKS;
+    },
     sql,
     async remove() {
       await end("SIGINT");
