@@ -1,6 +1,8 @@
 import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
@@ -392,6 +394,47 @@ describe("a server that goes away", () => {
     const place = (event: LoggedEvent): string => `${event.partitionId}:${event.offset}`;
     expect(new Set(stored.map(place)).size).toBe(sent);
     expect(told.map(place).sort()).toEqual(stored.map(place).sort());
+  });
+
+  test.each([
+    ["and took effect", true],
+    ["and did not", false],
+  ])("after a commit was sent %s leaves no doubt: what it inserted is told once", async (_, arrives) => {
+    let isArmed = false;
+    const proxy = createServer((near) => {
+      const far = connect(server.port, "127.0.0.1");
+      for (const socket of [near, far]) socket.on("error", () => {});
+      far.pipe(near);
+      near.on("close", () => far.end());
+      near.on("data", (bytes) => {
+        if (!isArmed || !bytes.includes("; COMMIT")) return void far.write(bytes);
+        isArmed = false;
+        far.unpipe(near);
+        if (!arrives) {
+          far.destroy();
+          near.destroy();
+          return;
+        }
+        // The server has done it when it answers, and nobody hears the answer.
+        far.on("data", () => near.destroy());
+        far.write(bytes);
+      });
+    }).listen(0, "127.0.0.1");
+    await once(proxy, "listening");
+    const url = server.url().replace(`:${server.port}/`, `:${(proxy.address() as AddressInfo).port}/`);
+    try {
+      const store = await openNew({ url });
+      const owned = await store.own("orders", "0");
+      const events = [0, 1, 2].map((offset) => logged(orders, owned, offset, { id: `${offset}` }, ["ann", 1]));
+      isArmed = true;
+      expect(await commit(store, owned, events, 2)).toEqual({ inserted: events, duplicates: 0, conflicts: 0 });
+      expect(isArmed).toBe(false);
+      expect(await commit(store, owned, events, 2)).toEqual({ inserted: [], duplicates: 0, conflicts: 0 });
+      expect(await all(store.read("orders", owned.partitionId, -1, 9))).toEqual(events);
+      await store.close();
+    } finally {
+      proxy.close();
+    }
   });
 
   test("ends a reading with the reason, and the next one works", async () => {

@@ -61,6 +61,8 @@ export async function addKeyIndexes(
   try {
     await client.query("SET statement_timeout = 0");
     for (const index of missing) if (!(await isWhole(index))) await add(client, schema, table, index);
+    // What was loaded in bulk has no statistics yet, and the planner would not use the index.
+    await client.query(`ANALYZE ${table.name}`);
   } catch (cause) {
     if (codeOf(cause) !== TOO_LARGE) throw cause;
     throw storeError(

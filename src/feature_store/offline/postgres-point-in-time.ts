@@ -13,7 +13,8 @@ import {
 import { float64Column, int32Column, int64Column, type PostgresColumn, timeColumn, viewOf } from "./postgres-column.ts";
 import { copyIn, copySlices } from "./postgres-copy.ts";
 import type { PostgresDatabase } from "./postgres-database.ts";
-import { type PostgresEventTable, shortHash } from "./postgres-event-table.ts";
+import type { PostgresEventTable } from "./postgres-event-table.ts";
+import { addKeyIndexes } from "./postgres-key-indexes.ts";
 import type { PostgresRetention } from "./postgres-retention.ts";
 import type { PostgresSources } from "./postgres-sources.ts";
 import { quoted } from "./postgres-text.ts";
@@ -137,54 +138,14 @@ export function postgresPointInTime(
     return conditions.join(" AND ");
   }
 
-  /**
-   * An index of key and time on every partition, made CONCURRENTLY, so that writers go on; the parent's becomes valid
-   * when all are attached, and partitions made later get theirs from it.
-   */
+  /** The index of the key; a source that was prepared with the view's key has it. */
   function ensureIndex(table: PostgresEventTable, keyColumns: readonly string[]): Promise<void> {
-    const id = shortHash(keyColumns.join(","));
-    const name = `${table.tableName}$${id}`;
-    const known = indexed.get(name);
+    const id = `${table.tableName}:${keyColumns.join()}`;
+    const known = indexed.get(id);
     if (known !== undefined) return known;
-    const columns = `(${keyColumns.map(quoted).join(", ")}, _event_time DESC)`;
-    const made = database.use(async (client) => {
-      const valid = await client.query(
-        "SELECT i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2",
-        [database.schemaName, name],
-      );
-      if (valid.rows[0]?.indisvalid === true) return;
-      // A session's lock, as CREATE INDEX CONCURRENTLY runs in no transaction.
-      const lock = [`${database.schemaName}.${name}`];
-      await client.query("SET statement_timeout = 0");
-      await client.query("SELECT pg_advisory_lock(hashtextextended($1, 3))", lock);
-      try {
-        await client.query(`CREATE INDEX IF NOT EXISTS ${quoted(name)} ON ONLY ${table.name} ${columns}`);
-        const parent = `${database.schema}.${quoted(name)}`;
-        const parts = await client.query<{ oid: string; part: string; has: boolean; broken: string | null }>(
-          `SELECT p.oid::text, p.oid::regclass::text AS part,
-             EXISTS (SELECT FROM pg_inherits a JOIN pg_index x ON x.indexrelid = a.inhrelid
-               WHERE a.inhparent = $2::regclass AND x.indrelid = p.oid) AS has,
-             (SELECT x.indexrelid::regclass::text FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid
-               WHERE x.indrelid = p.oid AND NOT x.indisvalid AND c.relname = 'k' || p.oid || '_' || $3) AS broken
-           FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhrelid WHERE h.inhparent = $1::regclass`,
-          [table.name, parent, id],
-        );
-        for (const { oid, part, has, broken } of parts.rows) {
-          if (has) continue;
-          // Left by a process that died.
-          if (broken !== null) await client.query(`DROP INDEX ${broken}`);
-          const child = `k${oid}_${id}`;
-          await client.query(`CREATE INDEX CONCURRENTLY IF NOT EXISTS ${quoted(child)} ON ${part} ${columns}`);
-          await client.query(`ALTER INDEX ${parent} ATTACH PARTITION ${database.schema}.${quoted(child)}`);
-        }
-        await client.query(`ANALYZE ${table.name}`);
-      } finally {
-        await client.query("SELECT pg_advisory_unlock(hashtextextended($1, 3))", lock);
-        await client.query("RESET statement_timeout");
-      }
-    });
-    indexed.set(name, made);
-    made.catch(() => indexed.delete(name));
+    const made = database.use((client) => addKeyIndexes(client, database, table, [keyColumns]));
+    indexed.set(id, made);
+    made.catch(() => indexed.delete(id));
     return made;
   }
 
