@@ -112,6 +112,21 @@ describe("Feast's SDK with its remote online store at Millrace", () => {
     );
   });
 
+  it("answers Arrow on its own route, which pyarrow reads", () => {
+    expect(results.arrow.service).toBe("ride_v1");
+    expect(results.arrow.columns).toEqual({
+      rating: [4.5, null],
+      trips: [8, null],
+      spend: [12.5, 1],
+      "rating:status": ["PRESENT", "NOT_FOUND"],
+      "trips:status": ["PRESENT", "NOT_FOUND"],
+      "spend:status": ["PRESENT", "PRESENT"],
+      ":head_overlap": [false, false],
+    });
+    expect(results.arrow.types).toMatchObject({ rating: "double", trips: "int64", ":head_overlap": "bool" });
+    expect(results.arrow.types["rating:status"]).toMatch(/^dictionary<values=string/);
+  });
+
   it("raises Feast's own errors with our reason", () => {
     expect(results.unknown_view).toMatchObject({ class: "FeatureViewNotFoundException" });
     expect(results.missing_key.message).toContain("driver_id");

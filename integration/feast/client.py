@@ -5,6 +5,8 @@ import sys
 from datetime import datetime, timedelta, timezone
 
 import pandas as pd
+import pyarrow
+import pyarrow.ipc
 import requests
 from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, FileSource, PushSource, ValueType
 from feast.data_source import PushMode
@@ -108,6 +110,12 @@ frame_read = store.get_online_features(features=["card_activity:spend"], entity_
 results["frame"] = {name: frame_read[name].tolist() for name in frame_read.columns}
 many = read(["card_activity:n"], [{"card_id": f"c{i}"} for i in range(1000)])
 results["many"] = {"rows": len(many["values"]["n"]), "statuses": sorted(set(many["statuses"]["n"]))}
+
+arrow = requests.post(f"{url}/v1/features/online", headers={"accept": "application/vnd.apache.arrow.stream"},
+                      json={"service": "ride_v1", "rows": [{"driver_id": 1, "card_id": "a"}, {"driver_id": 9, "card_id": "b"}]})
+table = pyarrow.ipc.open_stream(arrow.content).read_all()
+results["arrow"] = {"columns": table.to_pydict(), "types": {f.name: str(f.type) for f in table.schema},
+                    "service": table.schema.metadata[b"millrace.service"].decode()}
 
 keys = [EntityKey(join_keys=["driver_id"], entity_values=[Value(int64_val=i)]) for i in (1, 2)]
 provider = store._get_provider()

@@ -17,7 +17,9 @@ export function onlineFeatureRoutes(app: FastifyInstance, api: ApiContext): void
   const writers = new WeakMap<ServiceRuntime, OnlineJson>();
   app.post("/v1/features/online", { schema: onlineSchema }, async (request, reply) => {
     const body = readObject(request.body, KNOWN);
-    const service = api.features.service(readName(body.service, "service"));
+    // Declarations may be taken over meanwhile: this request keeps those that it began with.
+    const { features } = api;
+    const service = features.service(readName(body.service, "service"));
     const { name } = service.service;
     const rows = readRows(body.rows, api.limits.maxRows);
     const asOf = readMoment(body.as_of, "as_of");
@@ -26,9 +28,9 @@ export function onlineFeatureRoutes(app: FastifyInstance, api: ApiContext): void
     let read: OnlineFeatures;
     try {
       const moment = asOf === undefined ? {} : { asOf };
-      read = await api.features.getOnlineFeatures(service, { rows, exact, fitted, ...moment });
+      read = await features.getOnlineFeatures(service, { rows, exact, fitted, ...moment });
     } catch (error) {
-      throw locateLookup(error, api.features, name, rows);
+      throw locateLookup(error, features, name, rows);
     }
     if (request.headers.accept?.includes(ARROW_STREAM)) {
       reply.type(ARROW_STREAM);
