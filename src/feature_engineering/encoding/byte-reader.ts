@@ -105,6 +105,7 @@ class ArrayByteReader implements ByteReader {
   }
 
   skip(length: number): void {
+    if (length < 0) throw malformedBytes(`${-length} bytes more were read than belong to one thing`, this.position);
     this.#take(length);
   }
 

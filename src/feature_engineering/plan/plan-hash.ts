@@ -7,8 +7,10 @@ import { functionSource } from "./function-source.ts";
 import { canonicalText, hashJson, type Json, type JsonObject } from "./json.ts";
 import { aggregationParameters, planValue, transformParameters } from "./plan-expression.ts";
 
-/** Changes when Millrace itself stores or computes values in another way, so that no old value is read as a new one. */
+/** Changes when Millrace itself computes rows in another way, so that no old value is read as a new one. */
 const FORMAT = 1;
+/** The same for what is stored of a view: the format of its packed values. */
+const STATE_FORMAT = 2;
 
 const viewStateHashes = new WeakMap<FeatureViewMeta, string>();
 const viewHashes = new WeakMap<FeatureViewMeta, string>();
@@ -23,7 +25,7 @@ const serviceHashes = new WeakMap<FeatureServiceMeta, string>();
 export function viewStateHash(view: FeatureViewMeta): string {
   return memo(viewStateHashes, view, () =>
     hashJson({
-      format: FORMAT,
+      format: STATE_FORMAT,
       name: view.name,
       source: sourceState(view.source),
       keys: keyState(view),

@@ -1,8 +1,8 @@
 import { markAsUntransferable } from "node:worker_threads";
 
-/** As of Node's own buffers: small arrays share memory, since making one of its own costs several times the copy. */
-const POOL_BYTES = 32_768;
-const LARGEST_POOLED = 4_096;
+/** As of Node's own buffers: arrays share memory, since making one of its own costs several times the copy. */
+const POOL_BYTES = 131_072;
+const LARGEST_POOLED = 16_384;
 
 let pool = new ArrayBuffer(0);
 let used = 0;

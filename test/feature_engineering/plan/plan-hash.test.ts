@@ -73,8 +73,8 @@ describe("the hashes of a view and a service", () => {
     const { view, service } = sampleMetas();
     expect([viewStateHash(view), viewHash(view), serviceHash(service)]).toMatchInlineSnapshot(`
       [
-        "ed32842150ab2ccc629d309fb21c869e",
-        "2cbf5c252c638d0a72fab6faa146b077",
+        "e239a90680518f5006366ad811e7a5c1",
+        "c6d791713ab016c87c86425bb941b80a",
         "dcaa467f74191949026e3f53149e155d",
       ]
     `);

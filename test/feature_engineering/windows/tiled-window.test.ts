@@ -245,6 +245,40 @@ describe.each([view, windowsOnly])("a tiled window of $name", (meta) => {
     expect(within).toBeGreaterThan(500);
   });
 
+  it("refuses a value that was cut or damaged, or reads it, and does nothing else", () => {
+    const refused = new Set(["MALFORMED_BYTES", "VALUE_CORRUPT"]);
+    const reader = createFeatureReader(layout);
+    const reading = createViewReading(layout);
+    const attempt = (read: () => void): string => {
+      try {
+        read();
+        return "read";
+      } catch (error) {
+        return refused.has((error as { code: string }).code) ? "refused" : String(error);
+      }
+    };
+    fc.assert(
+      fc.property(
+        fc.array(event, { minLength: 1, maxLength: 12 }),
+        fc.nat(),
+        fc.integer({ min: 1, max: 255 }),
+        (all, at, flip) => {
+          const bytes = encodeEntityState(
+            layout,
+            fold(all, new Set(), () => Number.NEGATIVE_INFINITY),
+          );
+          const cut = bytes.slice(0, at % bytes.length);
+          expect(attempt(() => decodeEntityState(layout, cut))).toBe("refused");
+          expect(attempt(() => reader.fromBytes(cut, 4_000_000, reading))).toBe("refused");
+          const damaged = bytes.slice();
+          damaged[at % bytes.length]! ^= flip;
+          expect(["read", "refused"]).toContain(attempt(() => reader.fromBytes(damaged, 4_000_000, reading)));
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+
   it("encodes equal sets of events to equal bytes", () => {
     fc.assert(
       fc.property(fc.array(event, { maxLength: 20 }), fc.array(fc.nat(20)), (all, cuts) => {
