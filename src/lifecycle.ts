@@ -1,4 +1,5 @@
 import type { LifecycleBackend } from "./api/lifecycle-backend.ts";
+import { createBackfills } from "./backfills.ts";
 import type { Declarations } from "./feature_engineering/plan/collect-declarations.ts";
 import { type ErasureContext, eraseEntity, extendErasures, finishErasures } from "./feature_store/erase-entity.ts";
 import type { FeatureStore } from "./feature_store/feature-store.ts";
@@ -28,6 +29,15 @@ export interface Lifecycle {
 const RETRY_MS = 30_000;
 
 export function createLifecycle({ online, offline, current, onFailure }: LifecycleOptions): Lifecycle {
+  const backfills = createBackfills({
+    online,
+    offline,
+    current: () => {
+      const { declarations, store } = current();
+      return { views: [...store.views.values()], sources: declarations.sources };
+    },
+    now: Date.now,
+  });
   let retrying: NodeJS.Timeout | null = null;
   let work: Promise<unknown> = Promise.resolve();
 
@@ -79,6 +89,9 @@ export function createLifecycle({ online, offline, current, onFailure }: Lifecyc
           pending: pendingKey !== null,
         }));
       },
+      backfill: backfills.start,
+      backfills: backfills.list,
+      stopBackfill: backfills.stop,
     },
     async beforeFill() {
       await extendErasures({ declarations: current().declarations, offline });
@@ -88,6 +101,7 @@ export function createLifecycle({ online, offline, current, onFailure }: Lifecyc
     },
     async close() {
       if (retrying !== null) clearTimeout(retrying);
+      await backfills.close();
       await work;
     },
   };

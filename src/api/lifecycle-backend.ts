@@ -9,10 +9,52 @@ export interface ErasureRecord {
   readonly pending: boolean;
 }
 
+export interface BackfillRequest {
+  readonly kind: "materialize" | "backfill";
+  /** Null: every view, or those of `source`. */
+  readonly views: readonly string[] | null;
+  /** The source that `files` belong to. */
+  readonly source: string | null;
+  /** Absolute paths, folders or patterns: loaded into the source's history first. */
+  readonly files: readonly string[];
+}
+
+export interface BackfillView {
+  readonly view: string;
+  /** Entities done, of how many; null until they are counted. */
+  readonly entities: number;
+  readonly total: number | null;
+  /** Values that differed from history's. */
+  readonly written: number;
+  readonly unchanged: number;
+  readonly done: boolean;
+}
+
+export interface BackfillJob {
+  readonly id: string;
+  readonly kind: "materialize" | "backfill";
+  readonly state: "running" | "done" | "failed" | "stopped";
+  readonly source: string | null;
+  readonly files: readonly string[];
+  /** Events that the files added to history. */
+  readonly loaded: number;
+  readonly deadLetters: number;
+  readonly views: readonly BackfillView[];
+  /** Epoch milliseconds. */
+  readonly startedAt: number;
+  readonly updatedAt: number;
+  readonly error: string | null;
+}
+
 /** What the API asks about the life of stored data. A type, not an interface: other threads are called by it too. */
 export type LifecycleBackend = {
   /** Erases one entity everywhere. Rejects with `ENTITY_UNKNOWN`, `ENTITY_KEY_INVALID`. */
   readonly erase: (entity: string, key: Readonly<Record<string, unknown>>) => Promise<EntityErasure>;
   /** Every erasure, by id. */
   readonly erasures: () => Promise<readonly ErasureRecord[]>;
+  /** Starts a job, or goes on with one. Rejects with `VIEW_UNKNOWN`, `SOURCE_UNKNOWN`. */
+  readonly backfill: (request: BackfillRequest) => Promise<BackfillJob>;
+  readonly backfills: () => Promise<readonly BackfillJob[]>;
+  /** Rejects with `BACKFILL_UNKNOWN`. */
+  readonly stopBackfill: (id: string) => Promise<BackfillJob>;
 };

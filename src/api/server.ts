@@ -15,6 +15,7 @@ import { HTTP_REQUEST_CHANNEL, type HttpRequestEvent } from "./channels.ts";
 import { describeApi } from "./openapi.ts";
 import { PROBLEM_TYPE, toProblem } from "./problem.ts";
 import { parseBody } from "./request-body.ts";
+import { backfillRoutes } from "./routes/backfills.ts";
 import { catalogRoutes } from "./routes/catalog.ts";
 import { erasureRoutes } from "./routes/erasures.ts";
 import { eventRoutes } from "./routes/events.ts";
@@ -129,6 +130,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   operationRoutes(app, options, admin);
   operatorRoutes(app, options, admin);
   erasureRoutes(app, options, admin);
+  backfillRoutes(app, options, admin);
   healthRoutes(app, options, () => isDraining);
   await app.ready();
 

@@ -87,6 +87,20 @@ program
     (await import("./commands/check-consistency.ts")).checkConsistency(view, command.optsWithGlobals()),
   );
 program
+  .command("materialize [views...]")
+  .description("bring hot values up to date from history")
+  .action(async (views: string[], _options, command: Command) =>
+    (await import("./commands/backfill.ts")).backfill("materialize", views, command.optsWithGlobals()),
+  );
+program
+  .command("backfill [views...]")
+  .description("load files into a source's history, and compute the values of its views anew; goes on after a stop")
+  .option("--source <name>", "the source that the files belong to")
+  .option("--files <paths...>", "CSV or JSON lines, plain or gzip; folders and patterns")
+  .action(async (views: string[], _options, command: Command) =>
+    (await import("./commands/backfill.ts")).backfill("backfill", views, command.optsWithGlobals()),
+  );
+program
   .command("delete <entity> [key=value...]")
   .description("erase one entity everywhere: its values, and its key in events, dead letters and logs; for good")
   .action(async (entity: string, pairs: string[], _options, command: Command) =>

@@ -139,6 +139,8 @@ describe("the API's description", () => {
       "/push",
       "/readyz",
       "/v1/apply",
+      "/v1/backfills",
+      "/v1/backfills/{id}",
       "/v1/check-consistency",
       "/v1/dead-letters",
       "/v1/erasures",
