@@ -1,10 +1,14 @@
 import type { LifecycleBackend } from "./api/lifecycle-backend.ts";
 import { createBackfills } from "./backfills.ts";
 import type { Declarations } from "./feature_engineering/plan/collect-declarations.ts";
+import { serviceHash } from "./feature_engineering/plan/plan-hash.ts";
 import { type ErasureContext, eraseEntity, extendErasures, finishErasures } from "./feature_store/erase-entity.ts";
 import type { FeatureStore } from "./feature_store/feature-store.ts";
 import type { OfflineStore } from "./feature_store/offline/offline-store.ts";
 import type { OnlineStore } from "./feature_store/online/online-store.ts";
+import { planVersions } from "./feature_store/registry/plan-versions.ts";
+import { currentPlan } from "./feature_store/registry/registry.ts";
+import { recordServedModel, servedModels } from "./feature_store/registry/served-models.ts";
 
 export interface LifecycleOptions {
   readonly online: OnlineStore;
@@ -18,7 +22,7 @@ export interface LifecycleOptions {
 /** The work on stored data that goes on beside the stream, in the pipeline's thread. */
 export interface Lifecycle {
   readonly methods: LifecycleBackend;
-  /** To be called before views are filled from the log. */
+  /** To be called once the plan is applied, before views are filled from the log. */
   beforeFill(): Promise<void>;
   /** To be called once they are: afterwards no erased entity is readable. */
   afterFill(): Promise<void>;
@@ -39,6 +43,7 @@ export function createLifecycle({ online, offline, current, onFailure }: Lifecyc
     now: Date.now,
   });
   let retrying: NodeJS.Timeout | null = null;
+  const applied = Promise.withResolvers<void>();
   let work: Promise<unknown> = Promise.resolve();
 
   function context(): ErasureContext {
@@ -92,8 +97,26 @@ export function createLifecycle({ online, offline, current, onFailure }: Lifecyc
       backfill: backfills.start,
       backfills: backfills.list,
       stopBackfill: backfills.stop,
+      planVersions: () => planVersions(offline),
+      servedModels: () => servedModels(offline),
+      async recordServed(name, version) {
+        const model = current().declarations.models.find((one) => one.name === name);
+        if (model === undefined) return;
+        // Models may be loaded before the plan is applied.
+        await applied.promise;
+        const plan = (await currentPlan(offline))?.hash ?? null;
+        await recordServedModel(offline, {
+          model: name,
+          version,
+          service: model.service.name,
+          serviceHash: serviceHash(model.service),
+          planHash: plan,
+          servedAt: Date.now(),
+        });
+      },
     },
     async beforeFill() {
+      applied.resolve();
       await extendErasures({ declarations: current().declarations, offline });
     },
     async afterFill() {

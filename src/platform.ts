@@ -1,6 +1,8 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "pino";
+import { MODEL_SWAP_CHANNEL, type ModelSwapEvent } from "./api/channels.ts";
 import type { ModelHost } from "./api/models/model-host.ts";
 import { type ApiServer, createApiServer } from "./api/server.ts";
 import type { ResolvedConfig } from "./config.ts";
@@ -184,6 +186,16 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
     const { url } = await server.listen({ host: config.server.host, port: config.server.port });
     await claim.update(url);
 
+    const noteServed = (message: unknown): void => {
+      const { model, version } = message as ModelSwapEvent;
+      rpc
+        .recordServed(model, version)
+        .catch((error: unknown) => log.warn({ err: error }, "could not note a served model"));
+    };
+    subscribe(MODEL_SWAP_CHANNEL, noteServed);
+    undo.push(async () => {
+      unsubscribe(MODEL_SWAP_CHANNEL, noteServed);
+    });
     const filled = rpc.start().then(() => waiting.delete("views are being filled"));
     const loaded = current.models.start().then(() => waiting.delete("models are being loaded"));
     const ready = Promise.all([filled, loaded]).then(

@@ -1,4 +1,6 @@
 import type { EntityErasure } from "../feature_store/erase-entity.ts";
+import type { PlanVersion } from "../feature_store/registry/plan-versions.ts";
+import type { ServedModelRecord } from "../feature_store/registry/served-models.ts";
 
 /** An erasure as it is shown: without the key. */
 export interface ErasureRecord {
@@ -55,6 +57,11 @@ export type LifecycleBackend = {
   /** Starts a job, or goes on with one. Rejects with `VIEW_UNKNOWN`, `SOURCE_UNKNOWN`. */
   readonly backfill: (request: BackfillRequest) => Promise<BackfillJob>;
   readonly backfills: () => Promise<readonly BackfillJob[]>;
+  /** Every plan that was applied, oldest first. */
+  readonly planVersions: () => Promise<readonly PlanVersion[]>;
+  readonly servedModels: () => Promise<readonly ServedModelRecord[]>;
+  /** Notes that a version of a model began to serve. */
+  readonly recordServed: (model: string, version: string) => Promise<void>;
   /** Rejects with `BACKFILL_UNKNOWN`. */
   readonly stopBackfill: (id: string) => Promise<BackfillJob>;
 };

@@ -28,6 +28,7 @@ import { operationRoutes } from "./routes/operations.ts";
 import { operatorRoutes } from "./routes/operator.ts";
 import { predictRoutes } from "./routes/predict.ts";
 import { trainingSetRoutes } from "./routes/training-sets.ts";
+import { registryRoutes } from "./routes/registry.ts";
 
 export interface ApiServerOptions extends ApiContext {
   /** A pino logger, or its options. */
@@ -131,6 +132,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   operatorRoutes(app, options, admin);
   erasureRoutes(app, options, admin);
   backfillRoutes(app, options, admin);
+  registryRoutes(app, options, admin);
   healthRoutes(app, options, () => isDraining);
   await app.ready();
 

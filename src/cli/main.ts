@@ -106,6 +106,51 @@ program
   .action(async (entity: string, pairs: string[], _options, command: Command) =>
     (await import("./commands/delete.ts")).deleteEntity(entity, pairs, command.optsWithGlobals()),
   );
+const registry = program.command("registry").description("what is declared, who reads what, and how it was before");
+registry
+  .command("list", { isDefault: true })
+  .description("everything that the applied plan declares")
+  .option("--kind <kind>", "entity, source, view, service or model")
+  .option("--owner <owner>", "of this owner only")
+  .option("--tag <tag>", "with this tag: name, or name=value")
+  .action(async (_options, command: Command) =>
+    (await import("./commands/registry.ts")).list(command.optsWithGlobals()),
+  );
+registry
+  .command("search <words...>")
+  .description("by name, owner, tag, description, column or feature")
+  .option("--kind <kind>", "entity, source, view, service or model")
+  .action(async (words: string[], _options, command: Command) =>
+    (await import("./commands/registry.ts")).search(words, command.optsWithGlobals()),
+  );
+registry
+  .command("show <name>")
+  .description("one entry, whole")
+  .option("--kind <kind>", "where several kinds have the name")
+  .option("--at <version>", "as it was in this version of the plan")
+  .action(async (name: string, _options, command: Command) =>
+    (await import("./commands/registry.ts")).show(name, command.optsWithGlobals()),
+  );
+registry
+  .command("lineage <name> [column]")
+  .description("what it reads and who reads it, down to columns")
+  .option("--kind <kind>", "where several kinds have the name")
+  .option("--at <version>", "in this version of the plan")
+  .action(async (name: string, column: string | undefined, _options, command: Command) =>
+    (await import("./commands/registry.ts")).lineage(name, column, command.optsWithGlobals()),
+  );
+registry
+  .command("history")
+  .description("every version of the plan, and the model versions that served")
+  .action(async (_options, command: Command) =>
+    (await import("./commands/registry.ts")).history(command.optsWithGlobals()),
+  );
+registry
+  .command("diff <from> [to]")
+  .description("what changed between two versions of the plan")
+  .action(async (from: string, to: string | undefined, _options, command: Command) =>
+    (await import("./commands/registry.ts")).diff(from, to, command.optsWithGlobals()),
+  );
 const letters = program.command("dead-letters").description("messages that could not be taken");
 for (const [name, description] of [
   ["list", "newest first"],

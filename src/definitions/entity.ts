@@ -9,6 +9,8 @@ export interface EntityMeta {
   readonly name: string;
   readonly keys: readonly { readonly name: string; readonly type: ColumnTypeSpec }[];
   readonly description: string;
+  readonly owner: string;
+  readonly tags: Readonly<Record<string, string>>;
 }
 
 /** What a feature describes, such as a card or an airport: a name and one or more key columns. */
@@ -23,7 +25,11 @@ const KEY_KINDS = new Set(["string", "int64", "int32", "bool", "one_of", "timest
 export function entity<const N extends string, const C extends Schema>(
   name: N,
   keys: C,
-  options: { readonly description?: string } = {},
+  options: {
+    readonly description?: string;
+    readonly owner?: string;
+    readonly tags?: Readonly<Record<string, string>>;
+  } = {},
 ): Entity<N, C> {
   checkName("an entity", name);
   const specs = Object.entries(keys).map(([key, type]) => {
@@ -39,6 +45,13 @@ export function entity<const N extends string, const C extends Schema>(
   if (specs.length === 0)
     throw millraceError("DEFINITION_INVALID", `Entity '${name}' has no key: declare at least one.`);
   return Object.freeze({
-    [Meta]: Object.freeze({ kind: "entity", name, keys: specs, description: options.description ?? "" } as const),
+    [Meta]: Object.freeze({
+      kind: "entity",
+      name,
+      keys: specs,
+      description: options.description ?? "",
+      owner: options.owner ?? "",
+      tags: options.tags ?? {},
+    } as const),
   });
 }

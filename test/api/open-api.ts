@@ -30,6 +30,7 @@ export interface TestApi {
   readonly models: ModelHost;
   readonly server: ApiServer;
   readonly pipeline: Pipeline;
+  readonly backend: ApiBackend;
   /** What was logged, as pino writes it. */
   readonly logged: readonly string[];
   /** Answers of `/readyz`; to be changed by a test. */
@@ -125,6 +126,7 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
     version: "1.2.3",
     token: options.token === undefined ? TOKEN : options.token,
   });
+  await lifecycle.beforeFill();
   await pipeline.recover();
   pipeline.start();
   await models.start();
@@ -154,6 +156,7 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
     models,
     server,
     pipeline,
+    backend,
     logged,
     state,
     request,

@@ -15,7 +15,7 @@ export interface PlanEntry extends JsonObject {
 }
 
 export function planEntity(entity: EntityMeta): PlanEntry {
-  return { name: entity.name, keys: columns(entity.keys), description: entity.description };
+  return { name: entity.name, keys: columns(entity.keys), ...about(entity) };
 }
 
 export function planSource(source: SourceMeta): PlanEntry {

@@ -4,6 +4,7 @@ import { diffPlans, type PlanDiff } from "../../feature_engineering/plan/diff-pl
 import { compilePlan, type Plan, parsePlan, planHash, planText } from "../../feature_engineering/plan/plan.ts";
 import { renderDiff } from "../../feature_engineering/plan/render-diff.ts";
 import type { OfflineStore } from "../offline/offline-store.ts";
+import { recordPlanVersion } from "./plan-versions.ts";
 
 /** A plan that was applied, as the registry keeps it: for display and diff, never to be run. */
 export interface AppliedPlan {
@@ -69,6 +70,9 @@ export async function checkPlan(store: OfflineStore, declarations: Declarations)
 export async function applyPlan(store: OfflineStore, declarations: Declarations): Promise<PlanPreview> {
   const preview = await checkPlan(store, declarations);
   const current = await currentPlan(store);
-  if (current?.hash !== preview.hash) await store.putDocument(KIND, preview.hash, planText(compilePlan(declarations)));
+  if (current?.hash !== preview.hash) {
+    await recordPlanVersion(store, preview.hash);
+    await store.putDocument(KIND, preview.hash, planText(compilePlan(declarations)));
+  }
   return preview;
 }
