@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import { createModelHost, type ModelHost } from "./api/models/model-host.ts";
+import type { PredictionLog } from "./api/models/prediction-log.ts";
 import type { ResolvedConfig } from "./config.ts";
 import type { Declarations } from "./feature_engineering/plan/collect-declarations.ts";
 import { createFeatureStore, type FeatureStore } from "./feature_store/feature-store.ts";
@@ -17,11 +18,12 @@ export interface Generation {
 export interface GenerationOptions {
   readonly declarations: Declarations;
   readonly online: OnlineStore;
+  readonly predictionLog?: PredictionLog;
   readonly models: ResolvedConfig["models"];
   readonly log: Logger;
 }
 
-export function createGeneration({ declarations, online, models, log }: GenerationOptions): Generation {
+export function createGeneration({ declarations, online, models, predictionLog, log }: GenerationOptions): Generation {
   let underWay = 0;
   let waiting: (() => void)[] = [];
   const counted =
@@ -45,7 +47,14 @@ export function createGeneration({ declarations, online, models, log }: Generati
     onFunctionFailure: (where) => log.debug({ where }, "a function failed on a row"),
   });
   const features: FeatureStore = { ...store, getOnlineFeatures: counted(store.getOnlineFeatures) };
-  const host = createModelHost({ models: declarations.models, features, ...models, log, now: Date.now });
+  const host = createModelHost({
+    models: declarations.models,
+    features,
+    ...models,
+    ...(predictionLog === undefined ? {} : { predictionLog }),
+    log,
+    now: Date.now,
+  });
   return {
     declarations,
     features,

@@ -2,6 +2,7 @@ import type { LifecycleBackend } from "./api/lifecycle-backend.ts";
 import { createBackfills } from "./backfills.ts";
 import type { Declarations } from "./feature_engineering/plan/collect-declarations.ts";
 import { serviceHash } from "./feature_engineering/plan/plan-hash.ts";
+import { checkPredictions } from "./feature_store/check-predictions.ts";
 import { type ErasureContext, eraseEntity, extendErasures, finishErasures } from "./feature_store/erase-entity.ts";
 import type { FeatureStore } from "./feature_store/feature-store.ts";
 import type { OfflineStore } from "./feature_store/offline/offline-store.ts";
@@ -31,6 +32,9 @@ export interface Lifecycle {
 
 /** How often what is left over is tried again, milliseconds. */
 const RETRY_MS = 30_000;
+/** How long logged predictions are kept, and how often older ones are looked for, milliseconds. */
+const PREDICTION_DAYS = 30;
+const TRIM_MS = 3_600_000;
 
 export function createLifecycle({ online, offline, current, onFailure }: LifecycleOptions): Lifecycle {
   const backfills = createBackfills({
@@ -43,6 +47,7 @@ export function createLifecycle({ online, offline, current, onFailure }: Lifecyc
     now: Date.now,
   });
   let retrying: NodeJS.Timeout | null = null;
+  let trimming: NodeJS.Timeout | null = null;
   const applied = Promise.withResolvers<void>();
   let work: Promise<unknown> = Promise.resolve();
 
@@ -73,6 +78,15 @@ export function createLifecycle({ online, offline, current, onFailure }: Lifecyc
     }, RETRY_MS).unref();
   }
 
+  /** Predictions are kept for a while only; looked after at each start and then now and then. */
+  function trim(): void {
+    if (trimming !== null) clearTimeout(trimming);
+    trimming = setTimeout(trim, TRIM_MS).unref();
+    const removing = offline.removePredictions(Date.now() - PREDICTION_DAYS * 86_400_000);
+    removing.catch((error: unknown) => onFailure("prediction log", error));
+    work = Promise.allSettled([work, removing]);
+  }
+
   return {
     methods: {
       async erase(entity, key) {
@@ -97,6 +111,9 @@ export function createLifecycle({ online, offline, current, onFailure }: Lifecyc
       backfill: backfills.start,
       backfills: backfills.list,
       stopBackfill: backfills.stop,
+      appendPredictions: (records) => offline.appendPredictions(records),
+      predictions: (filter) => offline.predictions(filter),
+      checkPredictions: (filter) => checkPredictions({ offline, store: current().store, filter }),
       planVersions: () => planVersions(offline),
       servedModels: () => servedModels(offline),
       async recordServed(name, version) {
@@ -120,10 +137,12 @@ export function createLifecycle({ online, offline, current, onFailure }: Lifecyc
       await extendErasures({ declarations: current().declarations, offline });
     },
     async afterFill() {
+      trim();
       if ((await inTurn(() => finishErasures(context()))) > 0) retry();
     },
     async close() {
       if (retrying !== null) clearTimeout(retrying);
+      if (trimming !== null) clearTimeout(trimming);
       await backfills.close();
       await work;
     },

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Logger } from "pino";
 import { MODEL_SWAP_CHANNEL, type ModelSwapEvent } from "./api/channels.ts";
 import type { ModelHost } from "./api/models/model-host.ts";
+import { createPredictionLog } from "./api/models/prediction-log.ts";
 import { type ApiServer, createApiServer } from "./api/server.ts";
 import type { ResolvedConfig } from "./config.ts";
 import { millraceError } from "./definitions/errors.ts";
@@ -91,8 +92,14 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
     const { rpc } = thread;
     const online = await lmdbOnlineStore({ path: join(config.data, "hot") });
     undo.push(() => online.close());
+    const predictionLog = createPredictionLog({
+      online,
+      write: (records) => rpc.appendPredictions(records),
+      onFailure: (error) => log.warn({ err: error }, "could not log predictions"),
+    });
+    undo.push(() => predictionLog.close());
     const generationOf = (of: Declarations): Generation =>
-      createGeneration({ declarations: of, online, models: config.models, log });
+      createGeneration({ declarations: of, online, models: config.models, predictionLog, log });
     let current = generationOf(declarations);
     undo.push(() => current.models.close());
 

@@ -1,4 +1,6 @@
+import type { PredictionReport } from "../feature_store/check-predictions.ts";
 import type { EntityErasure } from "../feature_store/erase-entity.ts";
+import type { PredictionFilter, PredictionRecord, StoredPrediction } from "../feature_store/offline/offline-store.ts";
 import type { PlanVersion } from "../feature_store/registry/plan-versions.ts";
 import type { ServedModelRecord } from "../feature_store/registry/served-models.ts";
 
@@ -57,6 +59,12 @@ export type LifecycleBackend = {
   /** Starts a job, or goes on with one. Rejects with `VIEW_UNKNOWN`, `SOURCE_UNKNOWN`. */
   readonly backfill: (request: BackfillRequest) => Promise<BackfillJob>;
   readonly backfills: () => Promise<readonly BackfillJob[]>;
+  /** Keeps sampled predictions, off the path of requests. */
+  readonly appendPredictions: (records: readonly PredictionRecord[]) => Promise<void>;
+  /** Newest first. */
+  readonly predictions: (filter: PredictionFilter) => Promise<readonly StoredPrediction[]>;
+  /** Computes logged predictions again from exactly the events that were applied then. Newest first. */
+  readonly checkPredictions: (filter: PredictionFilter) => Promise<PredictionReport>;
   /** Every plan that was applied, oldest first. */
   readonly planVersions: () => Promise<readonly PlanVersion[]>;
   readonly servedModels: () => Promise<readonly ServedModelRecord[]>;

@@ -27,8 +27,9 @@ import { modelRoutes } from "./routes/models.ts";
 import { operationRoutes } from "./routes/operations.ts";
 import { operatorRoutes } from "./routes/operator.ts";
 import { predictRoutes } from "./routes/predict.ts";
-import { trainingSetRoutes } from "./routes/training-sets.ts";
+import { predictionRoutes } from "./routes/predictions.ts";
 import { registryRoutes } from "./routes/registry.ts";
+import { trainingSetRoutes } from "./routes/training-sets.ts";
 
 export interface ApiServerOptions extends ApiContext {
   /** A pino logger, or its options. */
@@ -133,6 +134,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   erasureRoutes(app, options, admin);
   backfillRoutes(app, options, admin);
   registryRoutes(app, options, admin);
+  predictionRoutes(app, options, admin);
   healthRoutes(app, options, () => isDraining);
   await app.ready();
 

@@ -82,7 +82,9 @@ program
 program
   .command("check-consistency [view]")
   .description("compare the hot store with history, value for value")
-  .option("--sample <n>", "entities per view", whole, 100)
+  .option("--sample <n>", "entities per view, or logged predictions", whole, 100)
+  .option("--predictions", "compute logged predictions again from the events that were applied then")
+  .option("--model <name>", "with --predictions: of this model only")
   .action(async (view: string | undefined, _options, command: Command) =>
     (await import("./commands/check-consistency.ts")).checkConsistency(view, command.optsWithGlobals()),
   );

@@ -28,6 +28,8 @@ export interface ModelMeta {
   readonly location: ModelLocation;
   readonly timeoutMs: number | null;
   readonly fallback: Readonly<Record<string, Value>> | null;
+  /** The share of rows that the prediction log keeps, 0 to 1. */
+  readonly logSampleRate: number;
   readonly description: string;
   readonly owner: string;
   readonly tags: Readonly<Record<string, string>>;
@@ -51,6 +53,8 @@ export function model<S extends AnyFeatureService, const O extends Schema>(
     readonly timeout?: Duration;
     /** The answer when the model cannot answer in time. */
     readonly fallback?: InferSchema<O>;
+    /** Keeps this share of the rows, 0 to 1, with what was read for them, so that it can be checked. Default 0. */
+    readonly predictionLog?: { readonly sampleRate: number };
     readonly description?: string;
     readonly owner?: string;
     readonly tags?: Readonly<Record<string, string>>;
@@ -62,6 +66,10 @@ export function model<S extends AnyFeatureService, const O extends Schema>(
     return { name: column, type: type.spec };
   });
   if (output.length === 0) throw millraceError("DEFINITION_INVALID", `Model '${name}' has no output column.`);
+  const logSampleRate = options.predictionLog?.sampleRate ?? 0;
+  if (!(logSampleRate >= 0 && logSampleRate <= 1)) {
+    throw millraceError("DEFINITION_INVALID", `The sampleRate of model '${name}' must be a number from 0 to 1.`);
+  }
   return Object.freeze({
     [Meta]: Object.freeze({
       kind: "model",
@@ -71,6 +79,7 @@ export function model<S extends AnyFeatureService, const O extends Schema>(
       location: options.source,
       timeoutMs: options.timeout === undefined ? null : durationMs(options.timeout),
       fallback: (options.fallback as Readonly<Record<string, Value>> | undefined) ?? null,
+      logSampleRate,
       description: options.description ?? "",
       owner: options.owner ?? "",
       tags: options.tags ?? {},

@@ -38,12 +38,15 @@ interface Entry {
   revision: number;
   /** Null until the same revision is met again: what changes all the time is not worth keeping. */
   reading: KeptReading | null;
+  /** That the reading is of. */
+  bytes: Uint8Array;
   /** The reading holds for `after < t <= until`. */
   after: number;
   until: number;
 }
 
 const CAPACITY = 20_000;
+const NO_BYTES = new Uint8Array(0);
 /** Of any bytes, one character each. */
 const latin1: (this: Uint8Array, from: number, to: number) => string = Buffer.prototype.latin1Slice;
 
@@ -67,7 +70,7 @@ export function createCachedReader(layout: ViewLayout, wanted: readonly number[]
       entries = new Map();
       epoch = budget.epoch;
     }
-    const entry: Entry = { revision, reading: null, after: 0, until: 0 };
+    const entry: Entry = { revision, reading: null, bytes: NO_BYTES, after: 0, until: 0 };
     entries.set(id, entry);
     return entry;
   }
@@ -90,12 +93,15 @@ export function createCachedReader(layout: ViewLayout, wanted: readonly number[]
         }
         return readNow(value, time);
       }
-      if (known.reading !== null && known.after < time && time <= known.until) return known.reading;
+      const holds = known.reading !== null && known.after < time && time <= known.until;
+      // A value that was removed and made again starts at revision 1 again: the bytes tell.
+      if (holds && Buffer.compare(known.bytes, value.bytes) === 0) return known.reading!;
       const reading = readNow(value, time);
       // A span is told in whole milliseconds.
       if (!Number.isInteger(time)) return reading;
       const { after, until } = readingSpan(layout, decodeEntityState(layout, value.bytes), time);
       known.reading = reading;
+      known.bytes = value.bytes;
       known.after = after;
       known.until = until;
       return reading;

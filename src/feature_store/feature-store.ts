@@ -17,7 +17,7 @@ import type { LabelFrame } from "./label-groups.ts";
 import { checkLabels } from "./labels.ts";
 import type { OfflineStore } from "./offline/offline-store.ts";
 import type { OnlineStore } from "./online/online-store.ts";
-import { createOnlineReader } from "./online-reader.ts";
+import { createOnlineReader, type OnlineInputs } from "./online-reader.ts";
 import { createServiceRuntime, type ServiceRuntime } from "./service-runtime.ts";
 import { readSourceClock } from "./source-clock.ts";
 import { createViewRuntime, type ViewRuntime } from "./view-runtime.ts";
@@ -31,6 +31,17 @@ export interface OnlineRequest {
   readonly exact?: boolean;
   /** What the service's transforms learned; needed if any is fitted. */
   readonly fitted?: FittedState | null;
+  /** Told what was read, before transforms: for the prediction log. */
+  readonly onRead?: (read: OnlineRead) => void;
+}
+
+/** What a request read. */
+export interface OnlineRead {
+  readonly runtime: ServiceRuntime;
+  /** Per row, in the order of `service.lookup`. */
+  readonly lookups: readonly (readonly Value[])[];
+  readonly asOf: number;
+  readonly inputs: OnlineInputs;
 }
 
 export interface FeatureRows {
@@ -207,6 +218,7 @@ export function createFeatureStore(options: FeatureStoreOptions): FeatureStore {
       const asOf = request.asOf ?? (await now(runtime));
       const started = reads.hasSubscribers ? performance.now() : 0;
       const read = await reader.read(runtime, lookups, asOf, request.exact ?? false, () => expired(runtime));
+      request.onRead?.({ runtime, lookups, asOf, inputs: read });
       const rows = runtime.isPlain ? read.inputs : read.inputs.map(make);
       if (reads.hasSubscribers) {
         reads.publish({

@@ -2,7 +2,7 @@ import { millraceError } from "../definitions/errors.ts";
 import type { Value } from "../definitions/value.ts";
 import { createByteWriter } from "../feature_engineering/encoding/byte-writer.ts";
 import { encodeEntityKey } from "../feature_engineering/encoding/entity-key.ts";
-import type { ValueKey } from "../feature_engineering/engine/feature-sink.ts";
+import type { StoredValue, ValueKey } from "../feature_engineering/engine/feature-sink.ts";
 import type { FeatureStatus } from "../feature_engineering/windows/read-features.ts";
 import { type CachedReader, createCachedReader, createReadingBudget, type EntityReading } from "./cached-reader.ts";
 import type { OnlineStore } from "./online/online-store.ts";
@@ -20,6 +20,13 @@ export interface OnlineInputs {
   readonly readings: readonly EntityReading[];
   readonly hits: number;
   readonly misses: number;
+  /** Per row and lookup of the service, row by row: what was read; null where the lookup has no key. */
+  readonly reads: () => readonly (ReadValue | null)[];
+}
+
+/** What the hot store had under a key. */
+export interface ReadValue extends ValueKey {
+  readonly value: StoredValue | null;
 }
 
 export interface OnlineReader {
@@ -137,7 +144,15 @@ export function createOnlineReader(store: OnlineStore): OnlineReader {
         statuses.push(status);
         headOverlap.push(overlap);
       }
-      return { inputs, statuses, headOverlap, readings, hits, misses: places.length - hits };
+      return {
+        inputs,
+        statuses,
+        headOverlap,
+        readings,
+        hits,
+        misses: places.length - hits,
+        reads: () => places.map((at) => (at < 0 ? null : { ...keys[at]!, value: stored[at] ?? null })),
+      };
     },
   };
 }

@@ -6,6 +6,7 @@ import { pino } from "pino";
 import type { ApiBackend } from "../../src/api/backend.ts";
 import { folderModelSource } from "../../src/api/models/folder-model-source.ts";
 import { createModelHost, type ModelHost } from "../../src/api/models/model-host.ts";
+import { createPredictionLog, type PredictionLog } from "../../src/api/models/prediction-log.ts";
 import { type ApiServer, createApiServer } from "../../src/api/server.ts";
 import { millraceError } from "../../src/definitions/errors.ts";
 import { collectDeclarations, type Declarations } from "../../src/feature_engineering/plan/collect-declarations.ts";
@@ -31,6 +32,7 @@ export interface TestApi {
   readonly server: ApiServer;
   readonly pipeline: Pipeline;
   readonly backend: ApiBackend;
+  readonly predictionLog: PredictionLog;
   /** What was logged, as pino writes it. */
   readonly logged: readonly string[];
   /** Answers of `/readyz`; to be changed by a test. */
@@ -56,6 +58,8 @@ export interface TestApiOptions {
   readonly backend?: Partial<ApiBackend>;
   readonly features?: (store: FeatureStore) => FeatureStore;
   readonly maxRows?: number;
+  /** What share of the rows all models log. */
+  readonly sampleRate?: number;
   readonly token?: string | null;
   readonly host?: Partial<Parameters<typeof createModelHost>[0]>;
 }
@@ -63,7 +67,11 @@ export interface TestApiOptions {
 /** A whole server on memory stores, without a network; versions count as complete at once and are looked for by `refresh`. */
 export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi> {
   const folder = await mkdtemp(join(tmpdir(), "millrace-api-"));
-  const declarations = collectDeclarations({ ...declared, ...paymentModels(folder) });
+  const collected = collectDeclarations({ ...declared, ...paymentModels(folder) });
+  const declarations: Declarations = {
+    ...collected,
+    models: collected.models.map((model) => ({ ...model, logSampleRate: options.sampleRate ?? 0 })),
+  };
   const online = memoryOnlineStore();
   const offline = memoryOfflineStore();
   const now = (): number => NOW;
@@ -72,7 +80,13 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
   const features = options.features?.(store) ?? store;
   const logged: string[] = [];
   const log = pino({ level: "debug" }, { write: (line: string) => logged.push(line) });
+  const predictionLog = createPredictionLog({
+    online,
+    write: (records) => offline.appendPredictions(records),
+    onFailure: (error) => log.error({ err: error }),
+  });
   const models = createModelHost({
+    predictionLog,
     models: declarations.models,
     features,
     pollSeconds: 3_600,
@@ -157,6 +171,7 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
     server,
     pipeline,
     backend,
+    predictionLog,
     logged,
     state,
     request,
@@ -168,6 +183,7 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
     async close() {
       await server.close();
       await models.close();
+      await predictionLog.close();
       await lifecycle.close();
       await pipeline.close();
       await online.close();

@@ -210,6 +210,24 @@ describe("an erasure", () => {
     expect(await eraseEntity(context, "account", { account_id: "nobody" })).toMatchObject({ events: 0, values: 0 });
   });
 
+  it("is not remembered by a reader, though who comes back begins at revision 1 again", async () => {
+    const online = memoryOnlineStore();
+    const offline = memoryOfflineStore();
+    const pipeline = createPipeline({ ...declarations, online, offline });
+    await pipeline.recover();
+    await pipeline.start();
+    await pipeline.push("payments", [payment("1", "a", "b", 1_000)], { readable: true });
+    const store = storeOf(online, offline);
+    const rows = [{ from: "a", to: "a", asked: 1 }];
+    const largest = async (): Promise<unknown> =>
+      (await store.getOnlineFeatures("risk", { rows, asOf: 60_000 })).rows[0]![7];
+    for (let times = 0; times < 3; times++) expect(await largest()).toBe(1n);
+    await eraseEntity(contextOf(store, online, offline, 9_000), "account", { account_id: "a" });
+    await pipeline.push("payments", [{ ...payment("2", "a", "b", 10_000), cents: 7 }], { readable: true });
+    expect(await largest()).toBe(7n);
+    await pipeline.close();
+  });
+
   it("that a failure of the hot store cut short is finished later, whatever the moment", async () => {
     for (let fails = 0; ; fails++) {
       const online = memoryOnlineStore();

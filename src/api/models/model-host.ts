@@ -2,7 +2,7 @@ import { channel } from "node:diagnostics_channel";
 import { isMillraceError } from "../../definitions/errors.ts";
 import type { ModelMeta } from "../../definitions/model.ts";
 import type { FittedState } from "../../feature_engineering/transforms/fitted-state.ts";
-import type { FeatureStore, OnlineFeatures } from "../../feature_store/feature-store.ts";
+import type { FeatureStore, OnlineFeatures, OnlineRead } from "../../feature_store/feature-store.ts";
 import { PREDICTION_CHANNEL, PREDICTION_START_CHANNEL, type PredictionEvent } from "../channels.ts";
 import { folderModelSource } from "./folder-model-source.ts";
 import { createInferencePool } from "./inference-pool.ts";
@@ -17,6 +17,7 @@ import {
   type PredictStages,
   predictRows,
 } from "./predict-rows.ts";
+import type { PredictionLog } from "./prediction-log.ts";
 
 /** As much of a pino logger as the host uses. */
 export interface HostLog {
@@ -31,6 +32,8 @@ export interface ModelHostOptions {
   readonly pollSeconds: number;
   /** The most memory that loaded models may take; those used least recently are freed. One is always allowed. */
   readonly cacheBytes: number;
+  /** Where the rows of models with a sample rate go. */
+  readonly predictionLog?: PredictionLog;
   readonly log: HostLog;
   /** Wall clock; epoch milliseconds. */
   readonly now: () => number;
@@ -171,21 +174,28 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
     let outcome = "ok";
     let version: string | null = null;
     try {
-      const work = answer(versions, request, stages);
+      const logged = model.logSampleRate > 0 ? (options.predictionLog ?? null) : null;
+      const read: OnlineRead[] = [];
+      const work = answer(
+        versions,
+        logged === null ? request : { ...request, onRead: (part) => read.push(part) },
+        stages,
+      );
       const done = model.timeoutMs === null ? await work : await inTime(work, startedAt + model.timeoutMs);
       if (done === null) {
         outcome = "DEADLINE_EXCEEDED";
         return fallbackOf(model, request.rows.length);
       }
       version = done.version;
-      const { predictions, features: read } = done;
+      logged?.offer(model, done.version, read);
+      const { predictions, features } = done;
       return {
         model: name,
         version,
         predictions,
-        features: read,
-        asOf: read.asOf,
-        headOverlap: read.headOverlap,
+        features,
+        asOf: features.asOf,
+        headOverlap: features.headOverlap,
         fallback: false,
       };
     } catch (error) {

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Value } from "../../definitions/value.ts";
-import type { FeatureStore, OnlineFeatures } from "../../feature_store/feature-store.ts";
+import type { FeatureStore, OnlineFeatures, OnlineRead } from "../../feature_store/feature-store.ts";
 import type { InferencePool } from "./inference-pool.ts";
 import type { PredictionRow } from "./model-output.ts";
 import type { ModelAnswer } from "./model-runner.ts";
@@ -13,6 +13,7 @@ export interface PredictRequest {
   readonly asOf?: number;
   /** Refuse if an event at or after t was applied. Default false. */
   readonly exact?: boolean;
+  readonly onRead?: (read: OnlineRead) => void;
 }
 
 /** Time spent, in seconds. */

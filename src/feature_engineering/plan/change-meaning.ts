@@ -120,5 +120,7 @@ function ofEntity({ path }: JsonChange): Verdict {
 }
 
 function ofModel(top: string): Verdict {
-  return top === "timeout_ms" ? COMPATIBLE : { meaning: "new_values", reason: "the model answers otherwise" };
+  return top === "timeout_ms" || top === "log_sample_rate"
+    ? COMPATIBLE
+    : { meaning: "new_values", reason: "the model answers otherwise" };
 }

@@ -100,6 +100,7 @@ export function planModel(model: ModelMeta): PlanEntry {
     location: planValue(model.location),
     timeout_ms: model.timeoutMs,
     fallback: planValue(model.fallback),
+    ...(model.logSampleRate === 0 ? {} : { log_sample_rate: model.logSampleRate }),
     ...about(model),
   };
 }

@@ -1,0 +1,169 @@
+import type { ModelMeta } from "../../definitions/model.ts";
+import { decodeEntityState, positionOf } from "../../feature_engineering/windows/entity-state.ts";
+import type { OnlineRead } from "../../feature_store/feature-store.ts";
+import { encodeLoggedPrediction, type LoggedRead } from "../../feature_store/logged-prediction.ts";
+import { entityKeyText } from "../../feature_store/offline/entity-key-text.ts";
+import type { PredictionRecord } from "../../feature_store/offline/offline-store.ts";
+import type { OnlineStore } from "../../feature_store/online/online-store.ts";
+import type { ReadValue } from "../../feature_store/online-reader.ts";
+import type { ServiceRuntime } from "../../feature_store/service-runtime.ts";
+
+/** Keeps a sample of the rows that models answered, off the path of requests. */
+export interface PredictionLog {
+  /** Takes rows of a request by the model's sample rate; never waits. */
+  offer(model: ModelMeta, version: string, reads: readonly OnlineRead[]): void;
+  /** Rows that were not kept because too many were waiting, or because they could not be written. */
+  readonly dropped: number;
+  /** Resolves when everything that was taken is written. */
+  flush(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface PredictionLogOptions {
+  readonly online: OnlineStore;
+  readonly write: (records: readonly PredictionRecord[]) => Promise<void>;
+  readonly onFailure: (error: unknown) => void;
+  /** Rows that may wait. Default 2,000. */
+  readonly capacity?: number;
+  readonly random?: () => number;
+  readonly now?: () => number;
+}
+
+interface Waiting {
+  readonly model: ModelMeta;
+  readonly version: string;
+  readonly at: number;
+  readonly runtime: ServiceRuntime;
+  readonly asOf: number;
+  readonly lookup: OnlineRead["lookups"][number];
+  readonly inputs: OnlineRead["inputs"]["inputs"][number];
+  readonly statuses: OnlineRead["inputs"]["statuses"][number];
+  readonly reads: readonly (ReadValue | null)[];
+}
+
+/** Rows per write. */
+const BATCH = 200;
+
+/**
+ * Makes a prediction log. What a value holds is what its positions say, and for pruned ones the marks of its shard; the
+ * marks are read after the value, and count for it if the value is still the same afterwards.
+ */
+export function createPredictionLog(options: PredictionLogOptions): PredictionLog {
+  const { online, write, onFailure, capacity = 2_000, random = Math.random, now = Date.now } = options;
+  let waiting: Waiting[] = [];
+  let dropped = 0;
+  let draining: Promise<void> | null = null;
+
+  async function drain(): Promise<void> {
+    // Behind the request that woke it.
+    await new Promise((resolve) => setImmediate(resolve));
+    while (waiting.length > 0) {
+      const batch = waiting.slice(0, BATCH);
+      waiting = waiting.slice(BATCH);
+      try {
+        await write(await toRecords(batch));
+      } catch (error) {
+        dropped += batch.length;
+        onFailure(error);
+      }
+    }
+  }
+
+  async function toRecords(batch: readonly Waiting[]): Promise<PredictionRecord[]> {
+    const reads = batch.flatMap((row) => row.reads.filter((read): read is ReadValue => read !== null));
+    const marks = new Map<string, readonly ReadonlyMap<number, number>[]>();
+    for (const { keyspace } of reads) if (!marks.has(keyspace)) marks.set(keyspace, await online.marks(keyspace));
+    const after = await online.read(reads);
+    const changed = new Set(reads.filter((read, index) => !isSame(read.value, after[index] ?? null)));
+    return batch.map((row): PredictionRecord => {
+      const views = row.reads.some((read) => read !== null && changed.has(read))
+        ? null
+        : row.reads.map((read, index): LoggedRead => {
+            const { layout, keyspace } = row.runtime.lookups[index]!.runtime;
+            if (read === null) return { keyspace, positions: null };
+            const positions = new Map(marks.get(keyspace)![online.shardOf(read.key)] ?? []);
+            if (read.value !== null) {
+              const state = decodeEntityState(layout, read.value.bytes);
+              for (const partition of [state.partitionId, ...(state.others?.keys() ?? [])]) {
+                if (partition < 0) continue;
+                positions.set(partition, Math.max(positionOf(state, partition), positions.get(partition) ?? -1));
+              }
+            }
+            return { keyspace, positions: [...positions].sort((a, b) => a[0] - b[0]) };
+          });
+      const keys = row.runtime.lookups.map(({ runtime: { layout }, keyIndexes }) =>
+        entityKeyText(
+          layout.view.entity.name,
+          layout.keyTypes,
+          keyIndexes.map((index) => row.lookup[index]!),
+        ),
+      );
+      return {
+        model: row.model.name,
+        at: row.at,
+        keys: [...new Set(keys.filter((key) => key !== null))],
+        json: encodeLoggedPrediction({
+          modelVersion: row.version,
+          service: row.runtime.service.name,
+          serviceHash: row.runtime.hash,
+          asOf: row.asOf,
+          lookup: row.lookup,
+          inputs: row.inputs,
+          statuses: row.statuses,
+          views,
+        }),
+      };
+    });
+  }
+
+  function wake(): void {
+    draining ??= drain().finally(() => {
+      draining = null;
+      if (waiting.length > 0) wake();
+    });
+  }
+
+  async function flush(): Promise<void> {
+    while (draining !== null) await draining;
+  }
+
+  return {
+    get dropped() {
+      return dropped;
+    },
+    offer(model, version, reads) {
+      const at = now();
+      for (const { runtime, lookups, asOf, inputs } of reads) {
+        let all: readonly (ReadValue | null)[] | null = null;
+        for (let row = 0; row < lookups.length; row++) {
+          if (random() >= model.logSampleRate) continue;
+          if (waiting.length >= capacity) {
+            dropped++;
+            continue;
+          }
+          all ??= inputs.reads();
+          const count = runtime.lookups.length;
+          waiting.push({
+            model,
+            version,
+            at,
+            runtime,
+            asOf,
+            lookup: lookups[row]!,
+            inputs: inputs.inputs[row]!,
+            statuses: inputs.statuses[row]!,
+            reads: all.slice(row * count, (row + 1) * count),
+          });
+        }
+      }
+      if (waiting.length > 0) wake();
+    },
+    flush,
+    close: flush,
+  };
+}
+
+function isSame(a: ReadValue["value"], b: ReadValue["value"]): boolean {
+  if (a === null || b === null) return a === b;
+  return a.revision === b.revision && Buffer.compare(a.bytes, b.bytes) === 0;
+}
