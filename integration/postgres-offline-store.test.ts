@@ -416,7 +416,7 @@ describe("a server that goes away", () => {
           return;
         }
         // The server has done it when it answers, and nobody hears the answer.
-        far.on("data", () => near.destroy());
+        far.on("data", () => near.destroy()).resume();
         far.write(bytes);
       });
     }).listen(0, "127.0.0.1");

@@ -132,6 +132,7 @@ export function postgresEventWriter(
     const isNew = ({ offset }: { readonly offset: number }): boolean => offset > committed;
     if (lastOffset <= committed) {
       await client.query("COMMIT");
+      doubts.delete(owned.partitionId);
       return settled ?? { inserted: [], duplicates: 0, conflicts: 0, ...erasures };
     }
     const sent = request.events.every(isNew) ? request.events : request.events.filter(isNew);
