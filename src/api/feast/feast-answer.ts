@@ -66,7 +66,11 @@ export function compileFeastAnswer(service: ServiceRuntime, isList: boolean, ful
   }
   const lookups = service.lookups.length;
   const makers = taken.map((features) => ({
-    make: ({ values }: EntityReading) => features.map(({ feature, write }) => writeOrNull(values[feature]!, write)),
+    /** The texts of the values, and at their end `PRESENT` if all of them are. */
+    make: ({ values, statuses }: EntityReading) => [
+      ...features.map(({ feature, write }) => writeOrNull(values[feature]!, write)),
+      features.every(({ feature }) => statuses[feature] === "PRESENT") ? "PRESENT" : "",
+    ],
   }));
 
   const versions = JSON.stringify(service.service.views.map(({ name }) => ({ name, version: 0 })));
@@ -77,6 +81,11 @@ export function compileFeastAnswer(service: ServiceRuntime, isList: boolean, ful
     const texts = readings.map((reading, place) => {
       const maker = makers[place % lookups]!;
       return madeTexts(reading, maker, maker.make);
+    });
+    /** Per lookup all that follows the values of a column, if it is the same for each of them. */
+    const ends = makers.map((_, lookup) => {
+      for (let r = 0; r < rows; r++) if (texts[r * lookups + lookup]!.at(-1) !== "PRESENT") return null;
+      return `],"statuses":${repeated(PRESENT, rows)},"event_timestamps":${times[lookup]!}}`;
     });
     const list = new Array<string>(rows);
     let mixed = "";
@@ -91,6 +100,11 @@ export function compileFeastAnswer(service: ServiceRuntime, isList: boolean, ful
       const { write, lookup, text } = columns[c]!;
       if (text >= 0) for (let r = 0; r < rows; r++) list[r] = texts[r * lookups + lookup]![text]!;
       else for (let r = 0; r < rows; r++) list[r] = writeOrNull(read.rows[r]![c]!, write);
+      const end = text >= 0 ? ends[lookup]! : null;
+      if (end !== null) {
+        results += (c === 0 ? '{"values":[' : ',{"values":[') + list.join(",") + end;
+        continue;
+      }
       if (lookup < 0 && mixed === "") mixed = latestTimes(readings, lookups, rows);
       results +=
         (c === 0 ? '{"values":[' : ',{"values":[') +
