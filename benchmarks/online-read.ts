@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { FeatureServiceMeta } from "../src/definitions/feature-service.ts";
 import { Meta } from "../src/definitions/meta.ts";
 import type { Value } from "../src/definitions/value.ts";
 import { createByteReader } from "../src/feature_engineering/encoding/byte-reader.ts";
@@ -10,18 +11,19 @@ import { createMessageLogger } from "../src/feature_engineering/engine/message-l
 import { createViewFolder } from "../src/feature_engineering/engine/view-folder.ts";
 import { createFeatureStore } from "../src/feature_store/feature-store.ts";
 import { lmdbOnlineStore } from "../src/feature_store/online/lmdb-online-store.ts";
+import type { OnlineStore } from "../src/feature_store/online/online-store.ts";
 import { createViewRuntime } from "../src/feature_store/view-runtime.ts";
 import { featureService } from "../src/index.ts";
 import { cardView, deviceView, merchantView, paymentRows, payments, views } from "./payments.ts";
 
 const EVENTS = 600_000;
-const ENTITIES = 1_000;
+export const ENTITIES = 1_000;
 /** Each value is stored under so many keys, so that reads of all of them find little in any cache. */
-const COPIES = 20;
+export const COPIES = 20;
 const DAYS = 7;
 
 /** 20 features of three views: windows of an hour, a day and a week. */
-const service = featureService("read_20", {
+export const service: { readonly [Meta]: FeatureServiceMeta } = featureService("read_20", {
   features: {
     c1: cardView.n_1h,
     c2: cardView.n_24h,
@@ -99,7 +101,7 @@ function at(times: Float64Array, q: number): string {
   return times[Math.floor(q * (times.length - 1))]!.toFixed(4);
 }
 
-async function fill(online: Awaited<ReturnType<typeof lmdbOnlineStore>>): Promise<{ clock: number; bytes: number }> {
+export async function fill(online: OnlineStore): Promise<{ clock: number; bytes: number }> {
   const log = createMessageLogger(payments[Meta]);
   const step = (DAYS * 86_400_000) / EVENTS;
   const start = Date.UTC(2026, 0, 1);

@@ -9,6 +9,7 @@ const names = [
   "ingestion",
   "history-ingest",
   "online-read",
+  "online-reads",
   "point-in-time",
   "feast-online",
 ] as const;

@@ -5,7 +5,7 @@ import type { SourceMeta } from "./definitions/source.ts";
 import { viewVersion } from "./feature_engineering/plan/plan-hash.ts";
 import type { OfflineStore } from "./feature_store/offline/offline-store.ts";
 import type { OnlineStore } from "./feature_store/online/online-store.ts";
-import { dropUndeclared, sweepExpired } from "./feature_store/sweep.ts";
+import { createSweeper, dropUndeclared, type Sweeper } from "./feature_store/sweep.ts";
 import type { PushOptions, PushResult } from "./ingestion/sources/http-push.ts";
 import type { MemorySource } from "./ingestion/sources/memory-source.ts";
 import { type ReplayClock, replayClock } from "./ingestion/sources/replay-clock.ts";
@@ -72,8 +72,10 @@ export interface Pipeline {
 
 /** How often the hot store is tended and `applied` made durable, milliseconds. */
 const TEND_MS = 1_000;
-/** How often values that have left all windows are looked for, milliseconds. */
+/** How long after one look for values that have left all windows the next one begins, milliseconds. */
 const SWEEP_MS = 60_000;
+/** Values per view that are looked at each time: bounds what sweeping costs a large store. */
+const VALUES_PER_SWEEP = 10_000;
 
 export function createPipeline(options: PipelineOptions): Pipeline {
   const { offline, online } = options;
@@ -83,6 +85,8 @@ export function createPipeline(options: PipelineOptions): Pipeline {
   });
   const pipelines = new Map(options.sources.map((source) => [source.name, createSourcePipeline(optionsOf(source))]));
   let tending: NodeJS.Timeout | null = null;
+  /** Those that have not looked through everything yet, each with its source's engine. */
+  const sweeping = new Map<Sweeper, SourcePipeline["engine"]>();
   let swept = performance.now();
   let closed = false;
 
@@ -113,16 +117,23 @@ export function createPipeline(options: PipelineOptions): Pipeline {
   }
 
   async function tend(): Promise<void> {
-    const sweep = performance.now() - swept > SWEEP_MS;
-    if (sweep) swept = performance.now();
-    for (const { source, engine, views } of pipelines.values()) {
+    if (sweeping.size === 0 && performance.now() - swept > SWEEP_MS) {
+      for (const { engine, views } of pipelines.values()) {
+        for (const view of views) sweeping.set(createSweeper(online, view), engine);
+      }
+    }
+    for (const { source, engine } of pipelines.values()) {
       try {
         await engine.tend();
-        if (sweep) for (const view of views) await sweepExpired(online, view, engine.clock());
+        for (const [sweeper, own] of sweeping) {
+          if (own !== engine) continue;
+          if ((await sweeper.step(engine.clock(), VALUES_PER_SWEEP)).done) sweeping.delete(sweeper);
+        }
       } catch (error) {
         options.onFailure?.(source.name, error);
       }
     }
+    if (sweeping.size > 0) swept = performance.now();
     if (!closed) tending = setTimeout(() => void tend(), TEND_MS);
   }
 

@@ -101,7 +101,8 @@ export function createCachedReader(layout: ViewLayout, wanted: readonly number[]
       if (!Number.isInteger(time)) return reading;
       const { after, until } = readingSpan(layout, decodeEntityState(layout, value.bytes), time);
       known.reading = reading;
-      known.bytes = value.bytes;
+      // Memory of its own: what was read may be a small part of a large buffer.
+      known.bytes = value.bytes.slice();
       known.after = after;
       known.until = until;
       return reading;

@@ -11,6 +11,14 @@ export interface OnlineReadEvent {
   /** Values found and unexpired in the hot store, over all views and rows. */
   readonly hits: number;
   readonly misses: number;
+  /** Values that the hot store did not give in time, so that features are `UNAVAILABLE`. */
+  readonly unavailable: number;
+  /** Values answered from this process's memory; they are neither hits nor misses of the store. */
+  readonly cacheHits: number;
+  /** Values of views with such a cache that were not in it. */
+  readonly cacheMisses: number;
+  /** How long ago the oldest of the cached values was read from the store. */
+  readonly cacheAgeSeconds: number;
   readonly headOverlaps: number;
   readonly seconds: number;
   /** Per input the view that it is read from, null for a request column; one and the same list for one service. */

@@ -3,7 +3,6 @@ import { millraceError } from "../definitions/errors.ts";
 import type { FeatureServiceMeta } from "../definitions/feature-service.ts";
 import type { FeatureViewMeta } from "../definitions/feature-view.ts";
 import type { Value } from "../definitions/value.ts";
-import { metaNames } from "../feature_engineering/engine/meta-names.ts";
 import type { ServiceColumn } from "../feature_engineering/plan/service-columns.ts";
 import type { RowTransform } from "../feature_engineering/transforms/compile-row.ts";
 import type { FittedState } from "../feature_engineering/transforms/fitted-state.ts";
@@ -17,7 +16,7 @@ import type { LabelFrame } from "./label-groups.ts";
 import { checkLabels } from "./labels.ts";
 import type { OfflineStore } from "./offline/offline-store.ts";
 import type { OnlineStore } from "./online/online-store.ts";
-import { createOnlineReader, type OnlineInputs } from "./online-reader.ts";
+import { createOnlineReader, type OnlineInputs, type OnlineReadOptions } from "./online-reader.ts";
 import { createServiceRuntime, type ServiceRuntime } from "./service-runtime.ts";
 import { readSourceClock } from "./source-clock.ts";
 import { createViewRuntime, type ViewRuntime } from "./view-runtime.ts";
@@ -92,6 +91,8 @@ export interface FeatureStoreOptions {
   readonly offline: OfflineStore | null;
   /** The wall clock; epoch milliseconds. */
   readonly now: () => number;
+  /** Deadline, fallback and caches of reads from the hot store. Default: none. */
+  readonly reads?: OnlineReadOptions;
   /** Called when a derive or where function fails on a row. */
   readonly onFunctionFailure?: (where: string) => void;
 }
@@ -125,7 +126,7 @@ export function createFeatureStore(options: FeatureStoreOptions): FeatureStore {
   const views = new Map(options.views.map((view) => [view.name, createViewRuntime(view, failed)]));
   const runtimeOf = (name: string): ViewRuntime => views.get(name)!;
   const services = new Map(options.services.map((s) => [s.name, createServiceRuntime(s, runtimeOf, failed)]));
-  const reader = createOnlineReader(online);
+  const reader = createOnlineReader(online, options.now, options.reads);
   /** Per service and fitted state: models whose versions alternate have one each. */
   const binds = new WeakMap<ServiceRuntime, WeakMap<object, RowTransform>>();
 
@@ -150,23 +151,18 @@ export function createFeatureStore(options: FeatureStoreOptions): FeatureStore {
 
   const now = (runtime: ServiceRuntime): Promise<number> => readSourceClock(online, runtime.sources, options.now);
 
-  async function expired(runtime: ServiceRuntime): Promise<(keyspace: string) => number> {
-    const keyspaces = [...new Set(runtime.lookups.map((lookup) => lookup.runtime.keyspace))];
-    const facts = await online.readMeta(keyspaces.map(metaNames.expired));
-    if (facts.every((fact) => fact === null)) return () => Number.NEGATIVE_INFINITY;
-    const known = new Map(
-      keyspaces.map((keyspace, i) => [keyspace, facts[i] === null ? Number.NEGATIVE_INFINITY : Number(facts[i])]),
-    );
-    return (keyspace) => known.get(keyspace)!;
-  }
-
   function statusesOf(
     runtime: ServiceRuntime,
     row: readonly Value[],
     inputs: readonly FeatureStatus[],
+    allKnown = true,
   ): FeatureStatus[] {
     return runtime.statusSlots.map((slot, column) => {
       if (slot >= 0) return inputs[slot]!;
+      // What is computed from something that is not known is not known either.
+      if (!allKnown && runtime.computedFrom[column]!.some((input) => inputs[input] === "UNAVAILABLE")) {
+        return "UNAVAILABLE";
+      }
       return row[column] === null ? "NULL_VALUE" : "PRESENT";
     });
   }
@@ -215,10 +211,9 @@ export function createFeatureStore(options: FeatureStoreOptions): FeatureStore {
       const { name } = runtime.service;
       const make = bind(runtime, request.fitted ?? null);
       const lookups = request.rows.map(runtime.readLookup);
-      const asOf = request.asOf ?? (await now(runtime));
       const started = reads.hasSubscribers ? performance.now() : 0;
-      const read = await reader.read(runtime, lookups, asOf, request.exact ?? false, () => expired(runtime));
-      request.onRead?.({ runtime, lookups, asOf, inputs: read });
+      const read = await reader.read(runtime, lookups, request.asOf ?? null, request.exact ?? false);
+      request.onRead?.({ runtime, lookups, asOf: read.time, inputs: read });
       const rows = runtime.isPlain ? read.inputs : read.inputs.map(make);
       if (reads.hasSubscribers) {
         reads.publish({
@@ -226,6 +221,10 @@ export function createFeatureStore(options: FeatureStoreOptions): FeatureStore {
           rows: rows.length,
           hits: read.hits,
           misses: read.misses,
+          unavailable: read.unavailable,
+          cacheHits: read.cacheHits,
+          cacheMisses: read.cacheMisses,
+          cacheAgeSeconds: read.cacheAgeSeconds,
           headOverlaps: read.headOverlap.filter(Boolean).length,
           seconds: (performance.now() - started) / 1_000,
           inputViews: runtime.inputViews,
@@ -236,8 +235,10 @@ export function createFeatureStore(options: FeatureStoreOptions): FeatureStore {
         service: name,
         columns: runtime.row.columns,
         rows,
-        statuses: runtime.isPlain ? read.statuses : rows.map((row, i) => statusesOf(runtime, row, read.statuses[i]!)),
-        asOf,
+        statuses: runtime.isPlain
+          ? read.statuses
+          : rows.map((row, i) => statusesOf(runtime, row, read.statuses[i]!, read.unavailable === 0)),
+        asOf: read.time,
         headOverlap: read.headOverlap,
         readings: read.readings,
       };

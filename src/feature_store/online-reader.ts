@@ -3,13 +3,31 @@ import type { Value } from "../definitions/value.ts";
 import { createByteWriter } from "../feature_engineering/encoding/byte-writer.ts";
 import { encodeEntityKey } from "../feature_engineering/encoding/entity-key.ts";
 import type { StoredValue, ValueKey } from "../feature_engineering/engine/feature-sink.ts";
-import type { FeatureStatus } from "../feature_engineering/windows/read-features.ts";
+import { expiredBefore } from "../feature_engineering/windows/fold-event.ts";
+import { createViewReading, type FeatureStatus } from "../feature_engineering/windows/read-features.ts";
 import { type CachedReader, createCachedReader, createReadingBudget, type EntityReading } from "./cached-reader.ts";
-import type { OnlineStore } from "./online/online-store.ts";
+import type { FetchOptions, OnlineStore } from "./online/online-store.ts";
+import { createFactReader, type Facts } from "./online-facts.ts";
+import { createOnlineValueCache, type OnlineValueCache, type ViewCacheOptions } from "./online-value-cache.ts";
 import type { ServiceRuntime } from "./service-runtime.ts";
+
+export interface OnlineReadOptions {
+  /** How long a read of the hot store may take, milliseconds. Default: as long as the store's commands. */
+  readonly deadlineMs?: number;
+  /**
+   * What is answered where the store, or a part of it, does not answer in time or is away: `error` (default;
+   * `ONLINE_STORE_TIMEOUT`, `ONLINE_STORE_UNAVAILABLE`), or `partial`: features that could not be read are null, with
+   * the status `UNAVAILABLE`, whatever their default.
+   */
+  readonly fallback?: "error" | "partial";
+  /** By view: answer from this process's memory what was read lately. `exact` reads do not. Default: nothing. */
+  readonly cache?: Readonly<Record<string, ViewCacheOptions>>;
+}
 
 /** The inputs of rows, before transforms, as read from the hot store at one moment. */
 export interface OnlineInputs {
+  /** The moment t, epoch milliseconds. */
+  readonly time: number;
   /** Per row, one value per input slot. Not to be changed: they may be those of a reading. */
   readonly inputs: readonly (readonly Value[])[];
   /** Per row, one status per input slot. Not to be changed. */
@@ -18,8 +36,16 @@ export interface OnlineInputs {
   readonly headOverlap: boolean[];
   /** Per row and lookup of the service, row by row. */
   readonly readings: readonly EntityReading[];
+  /** Values that the store gave and that were found and unexpired, and the rest of what it was asked for. */
   readonly hits: number;
   readonly misses: number;
+  /** Values that the store did not give in time. */
+  readonly unavailable: number;
+  readonly cacheHits: number;
+  /** Of views with a cache. */
+  readonly cacheMisses: number;
+  /** How long ago the oldest answer from the cache was read. */
+  readonly cacheAgeSeconds: number;
   /** Per row and lookup of the service, row by row: what was read; null where the lookup has no key. */
   readonly reads: () => readonly (ReadValue | null)[];
 }
@@ -31,74 +57,168 @@ export interface ReadValue extends ValueKey {
 
 export interface OnlineReader {
   /**
-   * Reads every view of the service for all lookup rows in one round trip, at `time` (epoch milliseconds).
-   * `expired` gives per key space the moment up to which whole values were dropped; it is asked only if one is missing,
-   * and after the values were read, so that no value can have been dropped in between.
-   * @throws `AS_OF_TOO_OLD` if a needed tile was dropped; `AS_OF_TOO_EARLY` if `exact` and an event at or after `time` was applied.
+   * Reads every view of the service for all lookup rows in one round trip, at `asOf` (epoch milliseconds; null: at the
+   * clock of the service's sources, which comes with the same round trip).
+   * @throws `AS_OF_TOO_OLD` if a needed tile was dropped; `AS_OF_TOO_EARLY` if `exact` and an event at or after t was
+   * applied; and what the store throws.
    */
   read(
     service: ServiceRuntime,
     lookups: readonly (readonly Value[])[],
-    time: number,
+    asOf: number | null,
     exact: boolean,
-    expired: () => Promise<(keyspace: string) => number>,
   ): Promise<OnlineInputs>;
 }
 
-const NOTHING: unknown[] = [];
-const noneExpired = (): number => Number.NEGATIVE_INFINITY;
+interface LookupReader {
+  readonly reader: CachedReader;
+  readonly cache: OnlineValueCache | null;
+  /** The reading of what is not known. */
+  readonly unknown: EntityReading;
+}
 
-export function createOnlineReader(store: OnlineStore): OnlineReader {
+/** What was found, by row and lookup. */
+interface Found {
+  /** Null for a null key, which belongs to no entity. */
+  readonly keys: (ValueKey | null)[];
+  /** Null for none, undefined if it is not known. */
+  readonly values: (StoredValue | null | undefined)[];
+  readonly isCached: boolean[] | null;
+  readonly facts: Facts;
+  readonly cacheHits: number;
+  readonly cacheMisses: number;
+  /** When the oldest cached value was read; by the wall clock, milliseconds. */
+  readonly oldest: number;
+}
+
+const NOTHING: unknown[] = [];
+
+/** `now` is the wall clock, epoch milliseconds. */
+export function createOnlineReader(
+  store: OnlineStore,
+  now: () => number,
+  options: OnlineReadOptions = {},
+): OnlineReader {
   const out = createByteWriter(256);
   const budget = createReadingBudget();
-  const readers = new WeakMap<ServiceRuntime, CachedReader[]>();
+  const readers = new WeakMap<ServiceRuntime, LookupReader[]>();
+  const facts = createFactReader(now);
+  const caches = new Map(
+    Object.entries(options.cache ?? {}).map(([view, cache]) => [view, createOnlineValueCache(cache)]),
+  );
+  const fetchOptions: FetchOptions = {
+    partial: options.fallback === "partial",
+    ...(options.deadlineMs === undefined ? {} : { deadlineMs: options.deadlineMs }),
+  };
 
-  /** The keys of all rows and lookups that have one, and per row and lookup where its key is; −1 for a null key. */
-  function keysOf(
-    service: ServiceRuntime,
-    lookups: readonly (readonly Value[])[],
-  ): { keys: ValueKey[]; places: number[] } {
-    const keys: ValueKey[] = [];
-    const places: number[] = [];
-    for (const lookup of lookups) {
-      for (const { runtime, keyIndexes } of service.lookups) {
-        out.reset();
-        const whole = encodeEntityKey(
-          runtime.layout.keyTypes,
-          keyIndexes.map((index) => lookup[index]!),
-          out,
-        );
-        places.push(whole ? keys.push({ keyspace: runtime.keyspace, key: out.finish() }) - 1 : -1);
-      }
-    }
-    return { keys, places };
-  }
-
-  function readersOf(service: ServiceRuntime): CachedReader[] {
+  function readersOf(service: ServiceRuntime): LookupReader[] {
     let found = readers.get(service);
     if (found === undefined) {
       found = service.lookups.map(({ runtime: { layout }, reads }) => {
         const wanted = reads.map((read) => read.feature);
-        return createCachedReader(layout, wanted, budget);
+        const unknown = createViewReading(layout);
+        return {
+          reader: createCachedReader(layout, wanted, budget),
+          cache: caches.get(layout.view.name) ?? null,
+          unknown: { ...unknown, statuses: unknown.statuses.map(() => "UNAVAILABLE"), made: new Map() },
+        };
       });
       readers.set(service, found);
     }
     return found;
   }
 
+  async function find(
+    service: ServiceRuntime,
+    scratch: readonly LookupReader[],
+    lookups: readonly (readonly Value[])[],
+    asOf: number | null,
+    exact: boolean,
+    arrived: number,
+  ): Promise<Found> {
+    const width = scratch.length;
+    const keys = new Array<ValueKey | null>(lookups.length * width).fill(null);
+    const values = new Array<StoredValue | null | undefined>(keys.length).fill(null);
+    const isCached = caches.size === 0 ? null : new Array<boolean>(keys.length).fill(false);
+    const wanted: ValueKey[] = [];
+    /** Where each wanted value goes. */
+    const places: number[] = [];
+    let oldest = arrived;
+    let cacheHits = 0;
+    let cacheMisses = 0;
+    for (let place = 0; place < keys.length; place++) {
+      const l = place % width;
+      const row = lookups[(place - l) / width]!;
+      const { runtime, keyIndexes } = service.lookups[l]!;
+      out.reset();
+      const parts = keyIndexes.map((index) => row[index]!);
+      if (!encodeEntityKey(runtime.layout.keyTypes, parts, out)) continue;
+      const key = { keyspace: runtime.keyspace, key: out.finish() };
+      keys[place] = key;
+      const { cache } = scratch[l]!;
+      if (cache !== null) {
+        const cached = exact ? undefined : cache.get(latin1(key.key), arrived);
+        if (cached !== undefined) {
+          values[place] = cached.value;
+          isCached![place] = true;
+          oldest = Math.min(oldest, cached.readAt);
+          cacheHits++;
+          continue;
+        }
+        cacheMisses++;
+      }
+      wanted.push(key);
+      places.push(place);
+    }
+    // An answer that is wholly from caches: facts may be as old as the strictest of them allows.
+    const maxAgeMs =
+      wanted.length === 0 && cacheHits > 0 ? Math.min(...scratch.map(({ cache }) => cache?.maxStalenessMs ?? 0)) : null;
+    const names = facts.needed(service, asOf, maxAgeMs);
+    let texts: readonly (string | null | undefined)[];
+    let stored: readonly (StoredValue | null | undefined)[];
+    if (store.readSync === undefined || store.readMetaSync === undefined) {
+      ({ values: stored, facts: texts } = await store.fetch(wanted, names, fetchOptions));
+    } else {
+      stored = store.readSync(wanted);
+      // After the values, so that none can have been dropped in between.
+      texts = names.length === 0 ? [] : store.readMetaSync(names);
+    }
+    for (let i = 0; i < wanted.length; i++) {
+      const place = places[i]!;
+      const value = stored[i];
+      values[place] = value;
+      const { cache } = scratch[place % width]!;
+      if (cache !== null && value !== undefined) cache.put(latin1(wanted[i]!.key), value, arrived);
+    }
+    const taken = facts.take(service, names, texts, arrived);
+    if (asOf !== null && !taken.complete) {
+      // Nobody knows whether what is not there was dropped.
+      for (let i = 0; i < values.length; i++) if (values[i] === null && keys[i] !== null) values[i] = undefined;
+    }
+    return { keys, values, isCached, facts: taken, cacheHits, cacheMisses, oldest };
+  }
+
   return {
-    async read(service, lookups, time, exact, expired) {
-      const { keys, places } = keysOf(service, lookups);
-      const stored = store.readSync === undefined ? await store.read(keys) : store.readSync(keys);
-      const isMissing = keys.length < places.length || stored.includes(null);
-      const expiredBefore = isMissing ? await expired() : noneExpired;
-      const cached = readersOf(service);
-      const absent = new Array<EntityReading | null>(cached.length).fill(null);
-      const readings = new Array<EntityReading>(places.length);
+    async read(service, lookups, asOf, exact) {
+      const scratch = readersOf(service);
+      const arrived = now();
+      const found = await find(service, scratch, lookups, asOf, exact, arrived);
+      const { keys, values: stored, isCached, cacheHits, cacheMisses } = found;
+      const time = asOf ?? facts.clock(service, found.facts, arrived);
+      const dropped = ({ runtime: { keyspace, layout } }: ServiceRuntime["lookups"][number]): number =>
+        Math.max(
+          found.facts.expired.get(keyspace) ?? Number.NEGATIVE_INFINITY,
+          store.capabilities.expires ? expiredBefore(layout, arrived) : Number.NEGATIVE_INFINITY,
+        );
+      const width = scratch.length;
+      const absent = new Array<EntityReading | null>(width).fill(null);
+      const readings = new Array<EntityReading>(keys.length);
       const inputs: Value[][] = [];
       const statuses: FeatureStatus[][] = [];
       const headOverlap: boolean[] = [];
       let hits = 0;
+      let misses = 0;
+      let unavailable = 0;
       for (let row = 0; row < lookups.length; row++) {
         let values = NOTHING as Value[];
         let status = NOTHING as FeatureStatus[];
@@ -107,16 +227,20 @@ export function createOnlineReader(store: OnlineStore): OnlineReader {
           status = new Array<FeatureStatus>(service.inputCount);
         }
         let overlap = false;
-        for (let l = 0; l < service.lookups.length; l++) {
+        for (let l = 0; l < width; l++) {
           const { runtime, reads } = service.lookups[l]!;
-          const place = row * service.lookups.length + l;
-          const at = places[place]!;
-          const value = at < 0 ? null : (stored[at] ?? null);
+          const { reader, unknown } = scratch[l]!;
+          const place = row * width + l;
+          const value = stored[place];
           let reading: EntityReading;
-          if (value !== null) reading = cached[l]!.read(keys[at]!.key, value, time);
-          else {
-            absent[l] ??= cached[l]!.absent(time, expiredBefore(runtime.keyspace));
+          if (value === undefined) {
+            reading = unknown;
+            unavailable++;
+          } else if (value === null) {
+            absent[l] ??= reader.absent(time, dropped(service.lookups[l]!));
             reading = absent[l]!;
+          } else {
+            reading = reader.read(keys[place]!.key, value, time);
           }
           readings[place] = reading;
           if (reading.tooOld) throw tooOld(runtime.layout.view.name, time);
@@ -124,7 +248,10 @@ export function createOnlineReader(store: OnlineStore): OnlineReader {
             if (exact) throw tooEarly(runtime.layout.view.name, time);
             overlap = true;
           }
-          if (reading.found) hits++;
+          if (value !== undefined && isCached?.[place] !== true) {
+            if (reading.found) hits++;
+            else misses++;
+          }
           if (service.isWholeView) {
             values = reading.values;
             status = reading.statuses;
@@ -144,17 +271,18 @@ export function createOnlineReader(store: OnlineStore): OnlineReader {
         statuses.push(status);
         headOverlap.push(overlap);
       }
-      return {
-        inputs,
-        statuses,
-        headOverlap,
-        readings,
-        hits,
-        misses: places.length - hits,
-        reads: () => places.map((at) => (at < 0 ? null : { ...keys[at]!, value: stored[at] ?? null })),
-      };
+      const cacheAgeSeconds = (arrived - found.oldest) / 1_000;
+      const counts = { hits, misses, unavailable, cacheHits, cacheMisses, cacheAgeSeconds };
+      const whatWasRead = (): (ReadValue | null)[] =>
+        keys.map((key, place) => (key === null ? null : { ...key, value: stored[place] ?? null }));
+      return { time, inputs, statuses, headOverlap, readings, reads: whatWasRead, ...counts };
     },
   };
+}
+
+/** One character per byte: equal texts are equal keys. */
+function latin1(key: Uint8Array): string {
+  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1");
 }
 
 function tooOld(view: string, time: number): Error {

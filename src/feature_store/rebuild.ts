@@ -14,6 +14,7 @@ import {
 import {
   createEvaluatedEvent,
   evaluateEvent,
+  expiryOf,
   foldEvent,
   pruneState,
 } from "../feature_engineering/windows/fold-event.ts";
@@ -156,7 +157,9 @@ async function rebuildPage(options: RebuildOptions, keys: readonly (readonly Val
     }
     for (const [partition, offset] of committed) if (offset >= 0) setPosition(state, partition, offset);
     const value = encodeEntityState(layout, state);
-    writes.push({ key, write: { keyspace, key: bytes, expectedRevision: before?.revision ?? 0, bytes: value } });
+    const expiresAt = expiryOf(layout, state);
+    const write = { keyspace, key: bytes, expectedRevision: before?.revision ?? 0, bytes: value };
+    writes.push({ key, write: expiresAt === undefined ? write : { ...write, expiresAt } });
   };
 
   const history = offline.history({

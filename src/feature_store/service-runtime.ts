@@ -1,3 +1,4 @@
+import type { Expression } from "../definitions/expression.ts";
 import type { FeatureServiceMeta } from "../definitions/feature-service.ts";
 import type { SourceMeta } from "../definitions/source.ts";
 import { serviceHash } from "../feature_engineering/plan/plan-hash.ts";
@@ -28,6 +29,8 @@ export interface ServiceRuntime {
   readonly inputCount: number;
   /** Per output column, the input slot whose status it has; −1 if it is computed from several. */
   readonly statusSlots: readonly number[];
+  /** Per output column, all input slots that it is computed from. */
+  readonly computedFrom: readonly (readonly number[])[];
   /** Per output column the lookup and the feature of its view that it is, unchanged; null if it is computed or a request column. */
   readonly columnReads: readonly ({ readonly lookup: number; readonly feature: number } | null)[];
   /** The rows are the inputs as they are: every column is a view's feature, in the order of the slots. */
@@ -77,6 +80,10 @@ export function createServiceRuntime(
     inputViews: inputViews(row),
     inputCount: row.featureInputs.length + row.requestInputs.length,
     statusSlots: slots,
+    computedFrom: row.columns.map((column) => {
+      const feature = service.features.find((f) => f.name === column.feature);
+      return feature === undefined ? [] : slotsIn(row, feature.expression);
+    }),
     columnReads,
     isWholeView:
       lookups.size === 1 &&
@@ -100,11 +107,19 @@ function statusSlots(row: CompiledRow): number[] {
     const feature = row.service.features.find((f) => f.name === column.feature);
     let expression = feature?.expression;
     while (expression !== undefined && "input" in expression) expression = expression.input;
-    if (expression?.op !== "feature") return -1;
-    const { view, feature: name, keys } = expression;
-    return row.featureInputs.findIndex(
-      (input) =>
-        input.view === view && input.feature === name && Object.entries(keys).every(([k, v]) => input.keys[k] === v),
-    );
+    return expression?.op === "feature" ? slotOf(row, expression) : -1;
   });
+}
+
+function slotOf(row: CompiledRow, { view, feature, keys }: Extract<Expression, { op: "feature" }>): number {
+  return row.featureInputs.findIndex(
+    (input) =>
+      input.view === view && input.feature === feature && Object.entries(keys).every(([k, v]) => input.keys[k] === v),
+  );
+}
+
+function slotsIn(row: CompiledRow, expression: Expression): number[] {
+  if (expression.op === "feature") return [slotOf(row, expression)];
+  if (expression.op === "derive") return Object.values(expression.inputs).flatMap((input) => slotsIn(row, input));
+  return "input" in expression ? slotsIn(row, expression.input) : [];
 }

@@ -5,35 +5,62 @@ import { isExpired } from "../feature_engineering/windows/fold-event.ts";
 import type { OnlineStore } from "./online/online-store.ts";
 import type { ViewRuntime } from "./view-runtime.ts";
 
-/**
- * Deletes the values of entities of which no window can hold anything at or after the source's clock less its future
- * bound. First notes up to when values were dropped, so that a read as of an older moment is refused, not answered
- * wrongly. Returns how many were deleted. A value that is written meanwhile stays.
- */
-export async function sweepExpired(
-  store: OnlineStore,
-  { layout, keyspace }: ViewRuntime,
-  clock: number,
-): Promise<number> {
-  if (layout.reachMs === Number.POSITIVE_INFINITY || !Number.isFinite(clock)) return 0;
-  let deleted = 0;
-  let noted = false;
-  for await (const values of store.scan(keyspace)) {
-    const writes = values
-      .filter(({ value }) => isExpired(layout, decodeEntityState(layout, value.bytes), clock))
-      .map(({ key, value }): ValueWrite => ({ keyspace, key, expectedRevision: value.revision, bytes: null }));
-    if (writes.length === 0) continue;
-    if (!noted) {
-      noted = true;
-      const before = clock - layout.reachMs - layout.futureBoundMs;
-      const [known] = await store.readMeta([metaNames.expired(keyspace)]);
-      if (known === null || known === undefined || Number(known) < before) {
-        await store.writeMeta(new Map([[metaNames.expired(keyspace), String(before)]]));
-      }
+/** Looks through a key space for values that nobody needs any more, a part at a time. */
+export interface Sweeper {
+  /**
+   * Looks at some more values, about so many, and deletes those of entities of which no window can hold anything at or
+   * after the source's clock less its future bound. Before the first of a pass it notes up to when values were dropped,
+   * so that a read as of an older moment is refused, not answered wrongly. A value that is written meanwhile stays.
+   * `done` once the key space was looked through; the next step begins again.
+   */
+  step(clock: number, maxValues: number): Promise<{ readonly deleted: number; readonly done: boolean }>;
+}
+
+/** A store that drops values by itself is not swept, where it knows the clock. */
+export function createSweeper(store: OnlineStore, { layout, keyspace }: ViewRuntime): Sweeper {
+  const bySelf = store.capabilities.expires && layout.view.source.clock === "wall";
+  let pass: ReturnType<ReturnType<OnlineStore["scan"]>[typeof Symbol.asyncIterator]> | null = null;
+  let noted = Number.NEGATIVE_INFINITY;
+
+  async function note(clock: number): Promise<void> {
+    const before = clock - layout.reachMs - layout.futureBoundMs;
+    if (before <= noted) return;
+    const [known] = await store.readMeta([metaNames.expired(keyspace)]);
+    if (known === null || known === undefined || Number(known) < before) {
+      await store.writeMeta(new Map([[metaNames.expired(keyspace), String(before)]]));
     }
-    deleted += (await store.compareAndSet(writes)).filter(Boolean).length;
+    noted = before;
   }
-  return deleted;
+
+  return {
+    async step(clock, maxValues) {
+      if (bySelf || layout.reachMs === Number.POSITIVE_INFINITY || !Number.isFinite(clock))
+        return { deleted: 0, done: true };
+      let deleted = 0;
+      pass ??= store.scan(keyspace)[Symbol.asyncIterator]();
+      try {
+        for (let looked = 0; looked < maxValues; ) {
+          const { value: values, done } = await pass.next();
+          if (done === true) {
+            pass = null;
+            noted = Number.NEGATIVE_INFINITY;
+            return { deleted, done: true };
+          }
+          looked += values.length;
+          const writes = values
+            .filter(({ value }) => isExpired(layout, decodeEntityState(layout, value.bytes), clock))
+            .map(({ key, value }): ValueWrite => ({ keyspace, key, expectedRevision: value.revision, bytes: null }));
+          if (writes.length === 0) continue;
+          await note(clock);
+          deleted += (await store.compareAndSet(writes)).filter(Boolean).length;
+        }
+      } catch (error) {
+        pass = null;
+        throw error;
+      }
+      return { deleted, done: false };
+    },
+  };
 }
 
 /**

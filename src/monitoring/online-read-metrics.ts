@@ -10,6 +10,7 @@ interface StatusCells {
   readonly nullValue: NumberCell;
   readonly notFound: NumberCell;
   readonly outsideMaxAge: NumberCell;
+  readonly unavailable: NumberCell;
 }
 
 interface ServiceCells {
@@ -17,6 +18,10 @@ interface ServiceCells {
   readonly rows: NumberCell;
   readonly hits: NumberCell;
   readonly misses: NumberCell;
+  readonly unavailable: NumberCell;
+  readonly cacheHits: NumberCell;
+  readonly cacheMisses: NumberCell;
+  readonly cacheAge: HistogramCell;
   readonly headOverlaps: NumberCell;
   /** The event's array, by which a service that was declared anew is told. */
   readonly inputViews: OnlineReadEvent["inputViews"];
@@ -30,6 +35,10 @@ export function onlineReadMetrics(set: MetricSet): () => void {
   const rows = set.counter(families.onlineReadRows);
   const hits = set.counter(families.onlineStoreHits);
   const misses = set.counter(families.onlineStoreMisses);
+  const unavailable = set.counter(families.onlineStoreUnavailable);
+  const cacheHits = set.counter(families.onlineCacheHits);
+  const cacheMisses = set.counter(families.onlineCacheMisses);
+  const cacheAge = set.histogram(families.onlineCacheAge);
   const headOverlaps = set.counter(families.headOverlaps);
   const statuses = set.counter(families.featureStatuses);
   const services = new Map<string, ServiceCells>();
@@ -40,6 +49,10 @@ export function onlineReadMetrics(set: MetricSet): () => void {
       rows: rows.child(service),
       hits: hits.child(service),
       misses: misses.child(service),
+      unavailable: unavailable.child(service),
+      cacheHits: cacheHits.child(service),
+      cacheMisses: cacheMisses.child(service),
+      cacheAge: cacheAge.child(service),
       headOverlaps: headOverlaps.child(service),
       inputViews,
       inputs: inputViews.map((view) =>
@@ -50,6 +63,7 @@ export function onlineReadMetrics(set: MetricSet): () => void {
               nullValue: statuses.child(view, "NULL_VALUE"),
               notFound: statuses.child(view, "NOT_FOUND"),
               outsideMaxAge: statuses.child(view, "OUTSIDE_MAX_AGE"),
+              unavailable: statuses.child(view, "UNAVAILABLE"),
             },
       ),
     };
@@ -64,6 +78,10 @@ export function onlineReadMetrics(set: MetricSet): () => void {
     cells.rows.value += event.rows;
     cells.hits.value += event.hits;
     cells.misses.value += event.misses;
+    cells.unavailable.value += event.unavailable;
+    cells.cacheHits.value += event.cacheHits;
+    cells.cacheMisses.value += event.cacheMisses;
+    if (event.cacheHits > 0) observe(cells.cacheAge, event.cacheAgeSeconds);
     cells.headOverlaps.value += event.headOverlaps;
     for (const row of event.statuses()) countStatuses(cells.inputs, row);
   });
@@ -77,6 +95,7 @@ function countStatuses(inputs: ServiceCells["inputs"], row: ReturnType<OnlineRea
     if (status === "PRESENT") cells.present.value++;
     else if (status === "NULL_VALUE") cells.nullValue.value++;
     else if (status === "NOT_FOUND") cells.notFound.value++;
-    else cells.outsideMaxAge.value++;
+    else if (status === "OUTSIDE_MAX_AGE") cells.outsideMaxAge.value++;
+    else cells.unavailable.value++;
   }
 }

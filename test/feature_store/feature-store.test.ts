@@ -12,7 +12,7 @@ import type { OfflineStore } from "../../src/feature_store/offline/offline-store
 import { memoryOnlineStore } from "../../src/feature_store/online/memory-online-store.ts";
 import type { OnlineStore } from "../../src/feature_store/online/online-store.ts";
 import { rebuild } from "../../src/feature_store/rebuild.ts";
-import { sweepExpired } from "../../src/feature_store/sweep.ts";
+import { createSweeper } from "../../src/feature_store/sweep.ts";
 import { compileMessageDecoder } from "../../src/ingestion/decoders/message-decoder.ts";
 import { isDecodeFailure } from "../../src/ingestion/decoders/row-decoder.ts";
 import { createPipeline } from "../../src/pipeline.ts";
@@ -190,7 +190,9 @@ describe("the feature store", () => {
       const clock = 600 * 60_000 + 1;
       const rows = [{ from: "a", to: "b", asked: 1 }];
       const before = await world.store.getOnlineFeatures("risk", { rows, asOf: clock });
-      expect(await sweepExpired(world.online, view, clock)).toBe(1);
+      const sweeper = createSweeper(world.online, view);
+      expect(await sweeper.step(clock, 1)).toEqual({ deleted: 1, done: false });
+      expect(await sweeper.step(clock, 1)).toEqual({ deleted: 0, done: true });
       const left: unknown[] = [];
       for await (const values of world.online.scan(view.keyspace))
         left.push(...values.map(({ key }) => decodeEntityKey(createByteReader(key))));

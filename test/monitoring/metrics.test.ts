@@ -165,6 +165,10 @@ describe("metrics of online reads", () => {
       rows: 2,
       hits: 3,
       misses: 1,
+      unavailable: 1,
+      cacheHits: 4,
+      cacheMisses: 2,
+      cacheAgeSeconds: 0.25,
       headOverlaps: 1,
       seconds: 0.00002,
       inputViews,
@@ -181,22 +185,29 @@ describe("metrics of online reads", () => {
       rows: 1,
       hits: 0,
       misses: 2,
+      cacheHits: 0,
       headOverlaps: 0,
-      statuses: () => [["NOT_FOUND", "NOT_FOUND", "PRESENT", "NOT_FOUND"]],
+      statuses: () => [["NOT_FOUND", "UNAVAILABLE", "PRESENT", "NOT_FOUND"]],
     });
     const seen = await scrape(main);
     const of = (name: string) => seen.value(name, { service: "risk" });
     expect(of("millrace_online_read_rows_total")).toBe(3);
     expect(of("millrace_online_store_hits_total")).toBe(3);
     expect(of("millrace_online_store_misses_total")).toBe(3);
+    expect(of("millrace_online_store_unavailable_total")).toBe(2);
+    expect(of("millrace_online_cache_hits_total")).toBe(4);
+    expect(of("millrace_online_cache_misses_total")).toBe(4);
+    // A read that used no cache has no age.
+    expect(of("millrace_online_cache_age_seconds_count")).toBe(1);
+    expect(of("millrace_online_cache_age_seconds_sum")).toBeCloseTo(0.25, 12);
     expect(of("millrace_online_read_head_overlaps_total")).toBe(1);
     expect(of("millrace_online_read_duration_seconds_count")).toBe(2);
     expect(of("millrace_online_read_duration_seconds_sum")).toBeCloseTo(0.00004, 12);
     const status = (view: string, name: string) =>
       seen.value("millrace_feature_statuses_total", { view, status: name });
-    const names = ["PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE"];
-    expect(names.map((name) => status("sent", name))).toEqual([2, 1, 2, 1]);
-    expect(names.map((name) => status("received", name))).toEqual([0, 1, 2, 0]);
+    const names = ["PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE", "UNAVAILABLE"];
+    expect(names.map((name) => status("sent", name))).toEqual([2, 1, 2, 1, 0]);
+    expect(names.map((name) => status("received", name))).toEqual([0, 1, 1, 0, 1]);
   });
 
   it("follow a service whose views were declared anew", async () => {

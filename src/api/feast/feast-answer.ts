@@ -144,8 +144,13 @@ function statusesJson(statuses: readonly (readonly FeatureStatus[])[], column: n
   while (r < rows && statuses[r]![column] === "PRESENT") r++;
   if (r === rows) return repeated(PRESENT, rows);
   let json = "";
-  for (let row = 0; row < rows; row++) json += `${row === 0 ? "" : ","}"${statuses[row]![column]!}"`;
+  for (let row = 0; row < rows; row++) json += `${row === 0 ? "" : ","}"${feastStatus(statuses[row]![column]!)}"`;
   return `[${json}]`;
+}
+
+/** Feast has no name for what could not be read; its own is for a status that is none. */
+function feastStatus(status: FeatureStatus): string {
+  return status === "UNAVAILABLE" ? "INVALID" : status;
 }
 
 function writeOrNull(value: Value, write: FeastValueWriter): string {

@@ -65,7 +65,7 @@ export function predictAnswer(prediction: JsonSchema): JsonSchema {
 export const statusSchema: JsonSchema = {
   $id: "FeatureStatus",
   type: "string",
-  enum: ["PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE"],
+  enum: ["PRESENT", "NULL_VALUE", "NOT_FOUND", "OUTSIDE_MAX_AGE", "UNAVAILABLE"],
 };
 
 const anyRow: JsonSchema = { type: "object", additionalProperties: true };

@@ -6,8 +6,11 @@ import { floorTo } from "./hop.ts";
 import { tileStates, unpackTiles } from "./packed-tiles.ts";
 import type { ViewLayout } from "./view-layout.ts";
 
-/** What a feature's value means. The names are Feast's. */
-export type FeatureStatus = "PRESENT" | "NULL_VALUE" | "NOT_FOUND" | "OUTSIDE_MAX_AGE";
+/**
+ * What a feature's value means. The names are Feast's, but for `UNAVAILABLE`: the hot store did not answer in time, so
+ * the null says nothing about the entity.
+ */
+export type FeatureStatus = "PRESENT" | "NULL_VALUE" | "NOT_FOUND" | "OUTSIDE_MAX_AGE" | "UNAVAILABLE";
 
 /** The values of one view's features for one entity, in the order of `view.features`. */
 export interface ViewReading {

@@ -94,7 +94,10 @@ export async function redisOnlineStore(options: RedisOnlineStoreOptions): Promis
     const values = new Array<StoredValue | null>(wanted.length);
     for (let i = 0; i < groups.length; i++) {
       const { of } = groups[i]!;
-      for (let j = 0; j < of.length; j++) values[of[j]!] = readValue((replies[i] as unknown[])[j], place);
+      for (let j = 0; j < of.length; j++) {
+        // Kept for long by the engine: replies share large chunks, which one kept value would hold in memory.
+        values[of[j]!] = readValue((replies[i] as unknown[])[j], place, true);
+      }
     }
     return values;
   }

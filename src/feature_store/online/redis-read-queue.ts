@@ -47,6 +47,8 @@ interface Part {
   readonly indexes: number[];
   readonly positions: number[];
   readonly isFacts: boolean;
+  /** Several want one position: each gets bytes of its own. */
+  shared: boolean;
 }
 
 const KEYS_PER_COMMAND = 2_000;
@@ -124,7 +126,11 @@ export function createRedisReadQueue(options: RedisReadQueueOptions): RedisReadQ
           built = undefined;
         }
         if (built === undefined) {
-          built = { part: { reads: [], attempts: [], indexes: [], positions: [], isFacts: false }, names: [], shard };
+          built = {
+            part: { reads: [], attempts: [], indexes: [], positions: [], isFacts: false, shared: false },
+            names: [],
+            shard,
+          };
           building.set(shard, built);
         }
         const id = known === null ? "" : `${keyspace}:${latin1(key)}`;
@@ -132,6 +138,8 @@ export function createRedisReadQueue(options: RedisReadQueueOptions): RedisReadQ
         if (position === undefined) {
           position = built.names.push([keys.valuePrefix(keyspace, shard), key]) - 1;
           known?.set(id, position);
+        } else {
+          built.part.shared = true;
         }
         built.part.reads.push(read);
         built.part.attempts.push(read.attempt);
@@ -146,7 +154,14 @@ export function createRedisReadQueue(options: RedisReadQueueOptions): RedisReadQ
   }
 
   function factsPart(reads: readonly Read[]): Part | null {
-    const part: Omit<Part, "command"> = { reads: [], attempts: [], indexes: [], positions: [], isFacts: true };
+    const part: Omit<Part, "command"> = {
+      reads: [],
+      attempts: [],
+      indexes: [],
+      positions: [],
+      isFacts: true,
+      shared: false,
+    };
     const names = new Map<string, number>();
     for (const read of reads) {
       for (let index = 0; index < read.facts.length; index++) {
@@ -176,7 +191,7 @@ export function createRedisReadQueue(options: RedisReadQueueOptions): RedisReadQ
         read.factTexts[index] = found === null ? null : String(found);
       } else {
         try {
-          read.values[index] = readValue(found, client.place);
+          read.values[index] = readValue(found, client.place, part.shared);
         } catch (error) {
           read.finish(error as Error);
           continue;

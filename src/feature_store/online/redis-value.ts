@@ -16,8 +16,11 @@ export function valueHeader(revision: number): Uint8Array {
   return header;
 }
 
-/** Takes a value apart; its bytes are a copy. Null for none. @throws `ONLINE_STORE_CORRUPT` */
-export function readValue(framed: unknown, place: string): StoredValue | null {
+/**
+ * Takes a value apart. Null for none. Without `copy` its bytes are the reply's, which nobody else may have then.
+ * @throws `ONLINE_STORE_CORRUPT`
+ */
+export function readValue(framed: unknown, place: string, copy: boolean): StoredValue | null {
   if (framed === null) return null;
   if (!(framed instanceof Uint8Array) || framed.length < HEADER_BYTES || framed[0] !== MAGIC || framed[1] !== VERSION) {
     throw storeError(
@@ -31,8 +34,7 @@ export function readValue(framed: unknown, place: string): StoredValue | null {
     ((framed[4]! << 24) | (framed[5]! << 16) | (framed[6]! << 8) | framed[7]!) +
     (framed[4]! >= 128 ? 2 ** 32 : 0);
   const bytes = framed.subarray(HEADER_BYTES);
-  // The client's replies share large chunks, which one kept value would hold in memory.
-  return { revision, bytes: pooledCopy(bytes, bytes.length) };
+  return { revision, bytes: copy ? pooledCopy(bytes, bytes.length) : bytes };
 }
 
 function writeHeader(into: Uint8Array, revision: number): void {

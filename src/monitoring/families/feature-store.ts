@@ -1,5 +1,5 @@
 import type { CounterFamily, HistogramFamily } from "../metric-family.ts";
-import { STAGE_BUCKETS } from "./buckets.ts";
+import { COARSE_BUCKETS, STAGE_BUCKETS } from "./buckets.ts";
 
 export const onlineReadDuration: HistogramFamily<["service"]> = {
   name: "millrace_online_read_duration_seconds",
@@ -33,10 +33,42 @@ export const onlineStoreMisses: CounterFamily<["service"]> = {
   buckets: [],
 };
 
+export const onlineStoreUnavailable: CounterFamily<["service"]> = {
+  name: "millrace_online_store_unavailable_total",
+  type: "counter",
+  help: "Values that the hot store did not give within the deadline; the rows were answered without them.",
+  labels: ["service"],
+  buckets: [],
+};
+
+export const onlineCacheHits: CounterFamily<["service"]> = {
+  name: "millrace_online_cache_hits_total",
+  type: "counter",
+  help: "Values answered from this process's memory, of views that have such a cache; not counted as hits of the hot store.",
+  labels: ["service"],
+  buckets: [],
+};
+
+export const onlineCacheMisses: CounterFamily<["service"]> = {
+  name: "millrace_online_cache_misses_total",
+  type: "counter",
+  help: "Values of views that have a cache in this process that were not in it, or too old, and came from the hot store.",
+  labels: ["service"],
+  buckets: [],
+};
+
+export const onlineCacheAge: HistogramFamily<["service"]> = {
+  name: "millrace_online_cache_age_seconds",
+  type: "histogram",
+  help: "How long ago the oldest cached value of a read was read from the hot store, of reads that used the cache.",
+  labels: ["service"],
+  buckets: COARSE_BUCKETS,
+};
+
 export const featureStatuses: CounterFamily<["view", "status"]> = {
   name: "millrace_feature_statuses_total",
   type: "counter",
-  help: "Features read from the hot store by status: PRESENT, NULL_VALUE, NOT_FOUND or OUTSIDE_MAX_AGE.",
+  help: "Features read from the hot store by status: PRESENT, NULL_VALUE, NOT_FOUND, OUTSIDE_MAX_AGE or UNAVAILABLE.",
   labels: ["view", "status"],
   buckets: [],
 };
