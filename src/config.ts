@@ -3,6 +3,13 @@ import { dirname, isAbsolute, join, resolve } from "node:path";
 import { CONNECTION_VARIABLES, type ConnectionsConfig, resolveConnections } from "./connections.ts";
 import { millraceError } from "./definitions/errors.ts";
 import { importModule } from "./module-loader.ts";
+import {
+  type OfflineConfig,
+  type OnlineConfig,
+  resolveOffline,
+  resolveOnline,
+  STORE_VARIABLES,
+} from "./store-config.ts";
 
 /** What `millrace.config.ts` exports as its default. Relative paths are relative to the file. */
 export interface MillraceConfig {
@@ -10,6 +17,10 @@ export interface MillraceConfig {
   readonly declarations: string | readonly string[];
   /** The folder of the embedded stores. Default `.millrace`. `MILLRACE_DATA` */
   readonly data?: string;
+  /** The hot store: `redis({ url })`, or by default LMDB in the data folder. `MILLRACE_REDIS_URL` and others. */
+  readonly online?: OnlineConfig;
+  /** The cold store: `postgres({ url })`, or by default DuckDB in the data folder. `MILLRACE_POSTGRES_URL` and others. */
+  readonly offline?: OfflineConfig;
   readonly server?: {
     /** Default `127.0.0.1`. `MILLRACE_HOST` */
     readonly host?: string;
@@ -19,6 +30,8 @@ export interface MillraceConfig {
     readonly bodyLimitBytes?: number;
     /** The most rows of one request. Default 100,000. `MILLRACE_MAX_ROWS` */
     readonly maxRows?: number;
+    /** What admin routes ask for. Default: a new one per process, in the data folder's private file. `MILLRACE_ADMIN_TOKEN` */
+    readonly adminToken?: string;
   };
   readonly replay?: {
     /** Seconds of event time per second, or `max`. Default `max`. `MILLRACE_REPLAY_SPEED` */
@@ -43,11 +56,14 @@ export type LogLevel = "silent" | "error" | "warn" | "info" | "debug";
 export interface ResolvedConfig {
   readonly declarations: readonly string[];
   readonly data: string;
+  readonly online: OnlineConfig;
+  readonly offline: OfflineConfig;
   readonly server: {
     readonly host: string;
     readonly port: number;
     readonly bodyLimitBytes: number;
     readonly maxRows: number;
+    readonly adminToken: string | null;
   };
   readonly replay: { readonly speed: number | "max"; readonly hold: boolean };
   readonly models: { readonly pollSeconds: number; readonly cacheBytes: number };
@@ -63,7 +79,10 @@ export function defineConfig(config: MillraceConfig): MillraceConfig {
 const KNOWN: Readonly<Record<string, readonly string[] | null>> = {
   declarations: null,
   data: null,
-  server: ["host", "port", "bodyLimitBytes", "maxRows"],
+  // Their values are checked where the stores are known.
+  online: null,
+  offline: null,
+  server: ["host", "port", "bodyLimitBytes", "maxRows", "adminToken"],
   replay: ["speed", "hold"],
   models: ["pollSeconds", "cacheBytes"],
   connections: ["kafka", "kinesis", "pubsub", "schemaRegistry"],
@@ -81,6 +100,8 @@ const VARIABLES = [
   "MILLRACE_MODEL_CACHE_BYTES",
   "MILLRACE_LOG_LEVEL",
   ...CONNECTION_VARIABLES,
+  "MILLRACE_ADMIN_TOKEN",
+  ...STORE_VARIABLES,
 ];
 
 /**
@@ -166,6 +187,8 @@ export function resolveConfig(
   return {
     declarations: declarations.map(absolute),
     data: absolute(text("data", "MILLRACE_DATA", config.data, ".millrace")),
+    online: resolveOnline(config.online, env),
+    offline: resolveOffline(config.offline, env),
     server: {
       host: text("server.host", "MILLRACE_HOST", config.server?.host, "127.0.0.1"),
       port: number("server.port", "MILLRACE_PORT", config.server?.port, 8080, 0, 65_535),
@@ -178,6 +201,7 @@ export function resolveConfig(
         2 ** 31,
       ),
       maxRows: number("server.maxRows", "MILLRACE_MAX_ROWS", config.server?.maxRows, 100_000, 1, 1e7),
+      adminToken: tokenOf(config.server?.adminToken, env),
     },
     replay: {
       speed: speed === "max" ? "max" : number("replay.speed", "MILLRACE_REPLAY_SPEED", Number(speed), 1, 1e-6, 1e12),
@@ -215,6 +239,12 @@ function checkNames(config: MillraceConfig): void {
       throw millraceError("CONFIG_INVALID", `${name} must be an object.`);
     for (const key of Object.keys(value)) if (!inner.includes(key)) throw unknownName(`${name}.${key}`, inner);
   }
+}
+
+function tokenOf(given: string | undefined, env: Readonly<Record<string, string | undefined>>): string | null {
+  const token = env.MILLRACE_ADMIN_TOKEN ?? given ?? null;
+  if (token === null || (typeof token === "string" && /^\S{16,}$/.test(token))) return token;
+  throw invalid("server.adminToken", "MILLRACE_ADMIN_TOKEN", env, "a text of at least 16 characters without blanks");
 }
 
 function unknownName(name: string, known: readonly string[]): Error {

@@ -25,6 +25,8 @@ export interface PipelineOptions {
   readonly offline: OfflineStore;
   /** How brokers are reached. Default: none is. */
   readonly connections?: ConnectionsConfig;
+  /** Names this process among those that share the stores. Default: no other process writes them. */
+  readonly holder?: string | null;
   /** How files are replayed. Default: flat out. */
   readonly replay?: { readonly speed?: number | "max"; readonly hold?: boolean };
   /** The most messages per batch: only a backlog fills it. Default 16,000. */
@@ -99,6 +101,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
       offline,
       clock,
       connections: options.connections ?? {},
+      holder: options.holder ?? null,
       maxBatch: options.maxBatch ?? 16_000,
       now: options.now ?? Date.now,
       ...(cacheCapacity === undefined ? {} : { cacheCapacity }),
@@ -122,9 +125,10 @@ export function createPipeline(options: PipelineOptions): Pipeline {
         for (const view of views) sweeping.set(createSweeper(online, view), engine);
       }
     }
-    for (const { source, engine } of pipelines.values()) {
+    for (const { source, engine, follow } of pipelines.values()) {
       try {
         await engine.tend();
+        if (options.holder != null) await follow();
         for (const [sweeper, own] of sweeping) {
           if (own !== engine) continue;
           if ((await sweeper.step(engine.clock(), VALUES_PER_SWEEP)).done) sweeping.delete(sweeper);
@@ -164,8 +168,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     },
     async push(source, events, pushOptions) {
       const { push, engine } = pipelineOf(source);
-      const pushed = typeof events === "string" ? push.pushText(events, pushOptions) : push.push(events, pushOptions);
-      const result = await pushed;
+      const result = await push(events, pushOptions);
       if (pushOptions?.readable) await engine.settled();
       return result;
     },

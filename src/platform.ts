@@ -1,6 +1,5 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
 import type { Logger } from "pino";
 import { MODEL_SWAP_CHANNEL, type ModelSwapEvent } from "./api/channels.ts";
 import type { ModelHost } from "./api/models/model-host.ts";
@@ -11,17 +10,18 @@ import { millraceError } from "./definitions/errors.ts";
 import type { Declarations } from "./feature_engineering/plan/collect-declarations.ts";
 import { compilePlan, planHash } from "./feature_engineering/plan/plan.ts";
 import type { FeatureStore } from "./feature_store/feature-store.ts";
-import { lmdbOnlineStore } from "./feature_store/online/lmdb-online-store.ts";
 import type { PlanPreview } from "./feature_store/registry/registry.ts";
 import { createGeneration, type Generation } from "./generation.ts";
 import { loadDeclarations } from "./load-declarations.ts";
 import { mergeExpositions } from "./monitoring/merge-expositions.ts";
 import { createMetrics } from "./monitoring/metrics.ts";
 import { startPipelineThread } from "./pipeline-thread.ts";
-import { claimDataFolder } from "./process-file.ts";
+import { claimDataFolder, type DataFolderClaim } from "./process-file.ts";
+import { areShared } from "./store-config.ts";
+import { openOnlineStore } from "./stores.ts";
 import type { RpcClient } from "./thread-rpc.ts";
 import { VERSION } from "./version.ts";
-import type { WorkerMethods } from "./worker-methods.ts";
+import type { WorkerMethods, WorkerOptions } from "./worker-methods.ts";
 
 export interface PlatformOptions {
   readonly log: Logger;
@@ -63,34 +63,18 @@ export interface Platform {
 export async function openPlatform(config: ResolvedConfig, options: PlatformOptions): Promise<Platform> {
   const { log } = options;
   const declarations = await loadDeclarations(config.declarations);
-  await mkdir(config.data, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
-    throw millraceError(
-      "DATA_FOLDER_UNWRITABLE",
-      `The data folder ${config.data} cannot be made: ${error instanceof Error ? error.message : String(error)}`,
-      { cause: error },
-    );
-  });
-  const token = crypto.randomUUID();
-  const claim = await claimDataFolder(config.data, { pid: process.pid, url: null, token });
-  const undo: (() => Promise<void>)[] = [() => claim.release()];
+  const token = config.server.adminToken ?? crypto.randomUUID();
+  const claim = areShared(config) ? null : await claimFolder(config.data, token);
+  const undo: (() => Promise<void>)[] = claim === null ? [] : [() => claim.release()];
   try {
     let failure: unknown = null;
     let isPipelineUp = true;
     const metrics = createMetrics({ thread: "main", pipelineUp: () => isPipelineUp });
     undo.push(async () => metrics.close());
-    const thread = await startPipelineThread(
-      {
-        declarations: config.declarations,
-        data: config.data,
-        replay: config.replay,
-        connections: config.connections,
-        ingest: options.ingest ?? true,
-      },
-      log,
-    );
+    const thread = await startPipelineThread({ ...workerOptions(config), ingest: options.ingest ?? true }, log);
     undo.push(() => thread.close());
     const { rpc } = thread;
-    const online = await lmdbOnlineStore({ path: join(config.data, "hot") });
+    const online = await openOnlineStore(config);
     undo.push(() => online.close());
     const predictionLog = createPredictionLog({
       online,
@@ -191,7 +175,7 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
     });
     undo.push(() => server.close());
     const { url } = await server.listen({ host: config.server.host, port: config.server.port });
-    await claim.update(url);
+    await claim?.update(url);
 
     const noteServed = (message: unknown): void => {
       const { model, version } = message as ModelSwapEvent;
@@ -245,6 +229,29 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
     await unwind(undo, log);
     throw error;
   }
+}
+
+function workerOptions({
+  declarations,
+  data,
+  online,
+  offline,
+  replay,
+  connections,
+}: ResolvedConfig): Omit<WorkerOptions, "ingest"> {
+  return { declarations, data, online, offline, replay, connections };
+}
+
+/** Embedded stores have one owner. */
+async function claimFolder(data: string, token: string): Promise<DataFolderClaim> {
+  await mkdir(data, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+    throw millraceError(
+      "DATA_FOLDER_UNWRITABLE",
+      `The data folder ${data} cannot be made: ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error },
+    );
+  });
+  return claimDataFolder(data, { pid: process.pid, url: null, token });
 }
 
 async function unwind(undo: (() => Promise<void>)[], log: Logger): Promise<void> {

@@ -6,12 +6,13 @@ import { metaNames } from "./feature_engineering/engine/meta-names.ts";
 import type { OfflineStore, SourceTable } from "./feature_store/offline/offline-store.ts";
 import type { OnlineStore } from "./feature_store/online/online-store.ts";
 import { createViewRuntime, type ViewRuntime } from "./feature_store/view-runtime.ts";
+import { follower } from "./follow-log.ts";
 import { compileFormat, type FormatDecoder } from "./ingestion/decoders/compile-format.ts";
 import { compileMessageDecoder } from "./ingestion/decoders/message-decoder.ts";
 import { schemaRegistry } from "./ingestion/decoders/schema-registry.ts";
 import type { IdempotencyLog } from "./ingestion/idempotency-log.ts";
 import type { MessageSource } from "./ingestion/message-source.ts";
-import { type HttpPushSource, httpPush } from "./ingestion/sources/http-push.ts";
+import { httpPush, type PushOptions, type PushResult } from "./ingestion/sources/http-push.ts";
 import { type MemorySource, memorySource } from "./ingestion/sources/memory-source.ts";
 import type { ReplayClock } from "./ingestion/sources/replay-clock.ts";
 import {
@@ -20,6 +21,7 @@ import {
   type StreamIngestionOptions,
   streamIngestion,
 } from "./ingestion/stream-ingestion.ts";
+import { createPushLoop } from "./push-loop.ts";
 import { sourceReader } from "./source-reader.ts";
 
 export interface SourcePipelineOptions {
@@ -31,6 +33,8 @@ export interface SourcePipelineOptions {
   readonly clock: ReplayClock;
   /** How brokers are reached. */
   readonly connections: ConnectionsConfig;
+  /** Names this process among those that share the stores; null where no other process writes them. */
+  readonly holder: string | null;
   readonly maxBatch: number;
   readonly cacheCapacity?: number;
   readonly onFunctionFailure?: (where: string) => void;
@@ -44,7 +48,8 @@ export interface SourcePipeline {
   readonly source: SourceMeta;
   readonly views: readonly ViewRuntime[];
   readonly engine: FoldEngine;
-  readonly push: HttpPushSource;
+  /** Takes events over HTTP; see `HttpPushSource`. Rejects with `SOURCE_CLOSED` while the loop does not run. */
+  push(events: readonly unknown[] | string, options?: PushOptions): Promise<PushResult>;
   /** The feeding end of a memory source. */
   readonly memory: MemorySource | null;
   /** Starts both loops, or that of pushed events only. Resolves when pushes are taken, or their loop has failed. */
@@ -52,12 +57,14 @@ export interface SourcePipeline {
   /** Resolves when a source that ends has ended and everything is readable. */
   finished(): Promise<void>;
   status(): Promise<IngestionStatus & { readonly clock: number | null }>;
+  /** To be called now and then where processes share the stores: folds what a process left that has died. */
+  follow(): Promise<void>;
   /** Ends the loops and makes everything durable. */
   stop(how: "drain" | "close"): Promise<void>;
 }
 
 export function createSourcePipeline(options: SourcePipelineOptions): SourcePipeline {
-  const { source, offline, now } = options;
+  const { source, online, offline, now } = options;
   const views = options.views.map((view) => createViewRuntime(view, options.onFunctionFailure));
   const engine = engineOf(options, views);
   // The file's loop and the pushed events' loop take turns: the engine handles one batch at a time.
@@ -86,22 +93,19 @@ export function createSourcePipeline(options: SourcePipelineOptions): SourcePipe
       maxBatch: options.maxBatch,
     });
   const known = idempotencyLog(source, offline, now);
-  const push = httpPush({ decoder, futureBoundMs, partition: "http:0", idempotencyLog: known, now });
+  const pushes = createPushLoop({
+    source: source.name,
+    leases: offline.leases ?? null,
+    holder: options.holder,
+    make: (partition) => httpPush({ decoder, futureBoundMs, partition, idempotencyLog: known, now }),
+    loop: (pushed) => loop(pushed, { decode: decoder.decode }),
+    ...(options.onFailure === undefined ? {} : { onFailure: options.onFailure }),
+  });
   const memory = source.connector.connector === "memory" ? memorySource() : null;
   const { clock, connections } = options;
   const reader = sourceReader({ source, connections, clock, idempotencyLog: known }) ?? memory;
-  const opened = Promise.withResolvers<void>();
-  const opening: MessageSource = {
-    ...push,
-    async open(resume) {
-      await push.open(resume);
-      opened.resolve();
-    },
-  };
   const main = reader === null ? null : loop(reader, formatOf(source, connections));
-  const pushed = loop(opening, { decode: decoder.decode });
   let reading: Promise<void> | null = null;
-  let taking: Promise<void> | null = null;
 
   function run(one: StreamIngestion): Promise<void> {
     const running = one.run().catch((error: unknown) => {
@@ -116,26 +120,25 @@ export function createSourcePipeline(options: SourcePipelineOptions): SourcePipe
     source,
     views,
     engine,
-    push,
     memory,
+    push: pushes.push,
     async start(what) {
       if (what === "all" && main !== null) reading = run(main);
-      taking = run(pushed);
-      // A loop that failed at once has told `onFailure`, and takes no pushes.
-      await Promise.race([opened.promise, taking.catch(() => {})]);
+      await pushes.start();
     },
+    follow: follower({ source: source.name, views, engine, online, offline, seconds: () => performance.now() / 1_000 }),
     async finished() {
       if (reading !== null) await reading;
       await engine.settled();
     },
     async status() {
-      const status = await (reading !== null && main !== null ? main : pushed).status();
+      const status = await (reading !== null && main !== null ? main.status() : pushes.status());
       const at = engine.clock();
       return { ...status, clock: Number.isFinite(at) ? at : null };
     },
     async stop(how) {
-      await Promise.allSettled([main?.[how](), pushed[how]()]);
-      await Promise.allSettled([reading, taking]);
+      await Promise.allSettled([main?.[how](), pushes.stop(how)]);
+      await Promise.allSettled([reading]);
       await engine.settled();
       await engine.flush();
     },
@@ -177,6 +180,8 @@ function engineOf(options: SourcePipelineOptions, views: readonly ViewRuntime[])
     newInstance: () => crypto.randomUUID(),
     now,
     seconds: () => performance.now() / 1_000,
+    // Another process may still be about to fold what it committed: until it cannot be any more, positions say so.
+    keepPositionsSeconds: options.holder === null ? 0 : 60,
     ...(cacheCapacity === undefined ? {} : { cacheCapacity }),
   });
 }

@@ -8,9 +8,7 @@ import { type ConsistencyReport, checkConsistency } from "./feature_store/check-
 import { extendErasures } from "./feature_store/erase-entity.ts";
 import { createFeatureStore, type FeatureStore } from "./feature_store/feature-store.ts";
 import { encodeFrame } from "./feature_store/offline/duckdb-frame.ts";
-import { duckdbOfflineStore } from "./feature_store/offline/duckdb-offline-store.ts";
 import type { StoredDeadLetter } from "./feature_store/offline/offline-store.ts";
-import { lmdbOnlineStore } from "./feature_store/online/lmdb-online-store.ts";
 import {
   type AppliedPlan,
   applyPlan,
@@ -28,13 +26,13 @@ import { createLifecycle } from "./lifecycle.ts";
 import { loadDeclarations } from "./load-declarations.ts";
 import { createPipeline, type PipelineStatus } from "./pipeline.ts";
 import { createPipelineSwitch } from "./pipeline-switch.ts";
+import { areShared } from "./store-config.ts";
+import { openOfflineStore, openOnlineStore, type StoresConfig } from "./stores.ts";
 import { portableError } from "./thread-rpc.ts";
 
-export interface WorkerOptions {
+export interface WorkerOptions extends StoresConfig {
   /** Absolute paths of the modules with the declarations. */
   readonly declarations: readonly string[];
-  /** The folder of the embedded stores. */
-  readonly data: string;
   readonly replay: { readonly speed: number | "max"; readonly hold: boolean };
   /** How brokers are reached. Left out: no source needs one. */
   readonly connections?: ConnectionsConfig;
@@ -94,8 +92,10 @@ export async function createWorkerMethods(
 ): Promise<Omit<WorkerMethods, "metrics">> {
   const declared = await loadDeclarations(options.declarations);
   await using stack = new AsyncDisposableStack();
-  const online = stack.use(await lmdbOnlineStore({ path: join(options.data, "hot") }));
-  const offline = stack.use(await duckdbOfflineStore({ path: join(options.data, "cold.duckdb") }));
+  const online = stack.use(await openOnlineStore(options));
+  const offline = stack.use(await openOfflineStore(options));
+  const shared = areShared(options);
+  const holder = shared ? crypto.randomUUID() : null;
   const onFunctionFailure = (where: string): void => tell("function-failed", where);
   const featureStoreOf = (declarations: Declarations): FeatureStore =>
     createFeatureStore({ ...declarations, online, offline, now: Date.now, onFunctionFailure });
@@ -108,6 +108,7 @@ export async function createWorkerMethods(
         offline,
         replay: options.replay,
         ...(options.connections === undefined ? {} : { connections: options.connections }),
+        holder,
         onFunctionFailure,
         onFailure: (source, error) =>
           tell("source-failed", { source, message: error instanceof Error ? error.message : String(error) }),
@@ -132,11 +133,13 @@ export async function createWorkerMethods(
     ...lifecycle.methods,
     ...jobs,
     async start() {
-      await applyPlan(offline, declared);
+      // Where others use the stores too, a plan is recorded by an explicit act; the first one there is.
+      if (shared && (await currentPlan(offline)) !== null) await checkPlan(offline, declared);
+      else await applyPlan(offline, declared);
       await lifecycle.beforeFill();
       await runs.pipeline.recover();
       await lifecycle.afterFill();
-      await runs.pipeline.dropOthers();
+      if (!shared) await runs.pipeline.dropOthers();
       await runs.pipeline.start(options.ingest ? "all" : "pushed");
     },
     async prepare(paths, revision) {
@@ -155,7 +158,10 @@ export async function createWorkerMethods(
       prepared = null;
       await lifecycle.afterFill();
     },
-    dropOld: () => runs.use((pipeline) => pipeline.dropOthers()),
+    async dropOld() {
+      // Another process may serve them.
+      if (!shared) await runs.use((pipeline) => pipeline.dropOthers());
+    },
     push: (source, events, pushOptions) => runs.use((pipeline) => pipeline.push(source, events, pushOptions)),
     async advanceTo(time) {
       // A held replay may wait for long: it does not keep a change waiting.

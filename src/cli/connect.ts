@@ -2,6 +2,7 @@ import type { ResolvedConfig } from "../config.ts";
 import { millraceError } from "../definitions/errors.ts";
 import { openPlatform } from "../platform.ts";
 import { readOwner } from "../process-file.ts";
+import { areShared } from "../store-config.ts";
 import { loggerOf } from "./global-options.ts";
 import { httpRequest } from "./http-request.ts";
 
@@ -18,7 +19,8 @@ export interface Connection {
 
 /** With one process on the data folder talks to it over HTTP, else opens the stores itself; reads no source then. */
 export async function connect(config: ResolvedConfig): Promise<Connection> {
-  const owner = await readOwner(config.data);
+  // Where processes share the stores, each has them for itself.
+  const owner = areShared(config) ? null : await readOwner(config.data);
   if (owner !== null && owner.url === null) {
     throw millraceError(
       "DATA_FOLDER_IN_USE",

@@ -35,8 +35,10 @@ program
   .action(async (_options, command: Command) => (await import("./commands/serve.ts")).serve(command.optsWithGlobals()));
 program
   .command("ingest")
-  .description("ingest alone: needs shared stores")
-  .action(async () => (await import("./commands/serve.ts")).ingest());
+  .description("read the sources and fold, beside `serve` processes: needs stores that processes share")
+  .action(async (_options, command: Command) =>
+    (await import("./commands/serve.ts")).ingest(command.optsWithGlobals()),
+  );
 program
   .command("plan")
   .description("what applying the declarations would change")

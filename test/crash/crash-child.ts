@@ -1,17 +1,17 @@
 /**
- * Replays the flights into the stores of a folder, and dies at a chosen point: the process that the crash tests kill.
- * Arguments: folder, point, how often the point is passed before it kills, `recover` or `no-recovery`.
+ * Replays the flights into stores, and dies at a chosen point: the process that the crash tests kill. Arguments: the
+ * stores' configuration as JSON, point, how often the point is passed before it kills, `recover` or `no-recovery`.
  */
 
 import { collectDeclarations } from "../../src/feature_engineering/plan/collect-declarations.ts";
-import { duckdbOfflineStore } from "../../src/feature_store/offline/duckdb-offline-store.ts";
 import type { OfflineStore } from "../../src/feature_store/offline/offline-store.ts";
-import { lmdbOnlineStore } from "../../src/feature_store/online/lmdb-online-store.ts";
 import type { OnlineStore } from "../../src/feature_store/online/online-store.ts";
 import { createPipeline } from "../../src/pipeline.ts";
+import { areShared } from "../../src/store-config.ts";
+import { openOfflineStore, openOnlineStore, type StoresConfig } from "../../src/stores.ts";
 import * as declared from "./declarations.ts";
 
-const [folder, point, countdown, recovery] = process.argv.slice(2) as [string, string, string, string];
+const [config, point, countdown, recovery] = process.argv.slice(2) as [string, string, string, string];
 let left = Number(countdown);
 
 function pass(name: string): void {
@@ -50,9 +50,16 @@ function dyingOnline(store: OnlineStore): OnlineStore {
   };
 }
 
-const online = dyingOnline(await lmdbOnlineStore({ path: `${folder}/hot` }));
-const offline = dyingOffline(await duckdbOfflineStore({ path: `${folder}/cold.duckdb` }));
-const pipeline = createPipeline({ ...collectDeclarations(declared), online, offline, maxBatch: 500 });
+const stores = JSON.parse(config) as StoresConfig;
+const online = dyingOnline(await openOnlineStore(stores));
+const offline = dyingOffline(await openOfflineStore(stores));
+const pipeline = createPipeline({
+  ...collectDeclarations(declared),
+  online,
+  offline,
+  holder: areShared(stores) ? crypto.randomUUID() : null,
+  maxBatch: 500,
+});
 await pipeline.recover();
 await pipeline.start();
 process.stdout.write("started\n");

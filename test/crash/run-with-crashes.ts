@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { lmdbOnlineStore } from "../../src/feature_store/online/lmdb-online-store.ts";
+import { openOnlineStore, type StoresConfig } from "../../src/stores.ts";
 import { checkValues, type ValueCheck } from "./check-values.ts";
 
 /** Where a child kills itself, or after how many milliseconds from its start of replaying it is killed. */
@@ -17,18 +17,20 @@ export interface CrashRun extends ValueCheck {
 export async function runWithCrashes(
   crashes: readonly Crash[],
   recovery: "recover" | "no-recovery" = "recover",
+  stores: Omit<StoresConfig, "data"> = { online: { store: "lmdb" }, offline: { store: "duckdb" } },
 ): Promise<CrashRun> {
   const folder = await mkdtemp(join(tmpdir(), "millrace-crash-"));
   try {
+    const config: StoresConfig = { data: folder, ...stores };
     let died = 0;
     for (const crash of crashes) {
-      const { killed, finished } = await runChild(folder, crash, recovery);
+      const { killed, finished } = await runChild(config, crash, recovery);
       if (killed) died++;
       if (finished) break;
     }
-    const last = await runChild(folder, { point: "none", after: 0 }, recovery);
+    const last = await runChild(config, { point: "none", after: 0 }, recovery);
     if (!last.finished) throw new TypeError(`The last run did not finish: ${last.output}`);
-    const online = await lmdbOnlineStore({ path: join(folder, "hot") });
+    const online = await openOnlineStore(config);
     try {
       return { ...(await checkValues(online)), crashes: died };
     } finally {
@@ -40,13 +42,13 @@ export async function runWithCrashes(
 }
 
 async function runChild(
-  folder: string,
+  config: StoresConfig,
   crash: Crash,
   recovery: string,
 ): Promise<{ killed: boolean; finished: boolean; output: string }> {
   const [point, after] = "point" in crash ? [crash.point, crash.after] : ["none", 0];
   const script = new URL("crash-child.ts", import.meta.url).pathname;
-  const child = spawn(process.execPath, [script, folder, point, String(after), recovery], {
+  const child = spawn(process.execPath, [script, JSON.stringify(config), point, String(after), recovery], {
     stdio: ["ignore", "pipe", "pipe"],
   });
   let output = "";

@@ -4,10 +4,11 @@ import type { ResolvedConfig } from "../../config.ts";
 import { diffPlans, type PlanDiff } from "../../feature_engineering/plan/diff-plans.ts";
 import { compilePlan, type Plan, parsePlan, planHash } from "../../feature_engineering/plan/plan.ts";
 import { renderDiff } from "../../feature_engineering/plan/render-diff.ts";
-import { duckdbOfflineStore } from "../../feature_store/offline/duckdb-offline-store.ts";
-import { currentPlan } from "../../feature_store/registry/registry.ts";
+import { applyPlan, currentPlan } from "../../feature_store/registry/registry.ts";
 import { loadDeclarations } from "../../load-declarations.ts";
 import { readOwner } from "../../process-file.ts";
+import { areShared } from "../../store-config.ts";
+import { openOfflineStore } from "../../stores.ts";
 import { connect } from "../connect.ts";
 import { configOf, type GlobalOptions, print } from "../global-options.ts";
 
@@ -29,19 +30,25 @@ export async function apply(options: GlobalOptions): Promise<void> {
   // Opening the stores applies the plan and fills the new view versions.
   await using connection = await connect(config);
   if (connection.isRemote) await connection.ask("POST", "/v1/apply", { hash });
+  else if (areShared(config)) await recordPlan(config);
   show(options, hash, diff);
 }
 
+/** Processes that share the stores record no plan by themselves. */
+async function recordPlan(config: ResolvedConfig): Promise<void> {
+  await using offline = await openOfflineStore(config);
+  await applyPlan(offline, await loadDeclarations(config.declarations));
+}
+
 async function appliedPlan(config: ResolvedConfig): Promise<Plan | null> {
-  const owner = await readOwner(config.data);
+  const owner = areShared(config) ? null : await readOwner(config.data);
   if (owner?.url != null) {
     await using connection = await connect(config);
     const { plan } = await connection.ask<{ plan: unknown }>("GET", "/v1/plan");
     return plan === null ? null : parsePlan(JSON.stringify(plan));
   }
-  const path = join(config.data, "cold.duckdb");
-  if (!existsSync(path)) return null;
-  await using offline = await duckdbOfflineStore({ path });
+  if (config.offline.store === "duckdb" && !existsSync(join(config.data, "cold.duckdb"))) return null;
+  await using offline = await openOfflineStore(config);
   return (await currentPlan(offline))?.plan ?? null;
 }
 

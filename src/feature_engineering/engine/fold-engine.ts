@@ -30,6 +30,12 @@ export interface FoldEngineOptions {
   readonly cacheCapacity?: number;
   /** Values per write to the hot store. Default 8,000. */
   readonly writeBatch?: number;
+  /**
+   * How long a value keeps the position up to which it holds a partition's events, after that position is durable: as
+   * long as another process may still be about to fold one of these events, which it then finds folded. An engine that
+   * waited for more than a third of it looks anew at what is folded. Default 0: no other process writes.
+   */
+  readonly keepPositionsSeconds?: number;
 }
 
 /** Where a partition goes on. */
@@ -103,7 +109,16 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
 
   const clock = (): number => (source.clock === "wall" ? now() : streamClock);
   const appliedName = (folder: ViewFolder): string => `${folder.keyspace}#${instance}`;
+  const keepSeconds = options.keepPositionsSeconds ?? 0;
+  /** What was durable at least `keepSeconds` ago, and what will be when that time has passed since `agingSince`. */
+  let aged = new Map<number, number>();
+  let aging = new Map<number, number>();
+  let agingSince = Number.NEGATIVE_INFINITY;
   const durableApplied = (partitionId: number): number => durable.get(partitionId) ?? -1;
+  const prunable = (partitionId: number): number =>
+    keepSeconds === 0 ? durableApplied(partitionId) : (aged.get(partitionId) ?? -1);
+  /** Whether what was found not folded so long ago may have been folded by another process since, and say so no more. */
+  const isStale = (since: number): boolean => keepSeconds > 0 && seconds() - since > keepSeconds / 3;
 
   /** The clock at each event; a stream clock moves with them: to the first instant after the largest event time. */
   function advance(events: readonly LoggedEvent[]): Float64Array {
@@ -118,7 +133,16 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
   }
 
   async function writeClock(): Promise<void> {
-    if (source.clock === "stream" && streamClock !== Number.NEGATIVE_INFINITY) {
+    if (source.clock !== "stream") return;
+    if (keepSeconds > 0) {
+      // Of the clocks of all processes the largest counts; should two cross here, the next `tend` sets it right.
+      const [stored] = await sink.readMeta([metaNames.clock(source.name)]);
+      if (stored != null && Number(stored) >= streamClock) {
+        streamClock = Number(stored);
+        return;
+      }
+    }
+    if (streamClock !== Number.NEGATIVE_INFINITY) {
       await sink.writeMeta(new Map([[metaNames.clock(source.name), String(streamClock)]]));
     }
   }
@@ -165,13 +189,17 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
     // Positions are pruned only up to marks of this session: should the store lose such a mark, it loses the pruned
     // value too, and the session with it. See docs/adr/0005.
     durable.clear();
+    aged.clear();
+    aging.clear();
+    agingSince = seconds();
     // First of all: whatever is lost from now on is noticed.
     session = await sink.openSession();
     await loadInstance();
     await finishDrops();
     await markFilledBefore();
     const partitions = await log.partitions(source.name);
-    const held = await Promise.all(folders.map((folder) => sink.marks(folder.keyspace)));
+    let heldAt = seconds();
+    let held = await Promise.all(folders.map((folder) => sink.marks(folder.keyspace)));
     /** Up to where every shard of a view holds every event. */
     const heldUpTo = (view: number, partitionId: number): number =>
       Math.min(...held[view]!.map((shard) => shard.get(partitionId) ?? -1));
@@ -190,11 +218,16 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
     for (const { partition, from } of behind) {
       for await (const events of log.read(source.name, partition.partitionId, from, partition.committed)) {
         const clocks = advance(events);
+        if (isStale(heldAt)) {
+          heldAt = seconds();
+          held = await Promise.all(folders.map((folder) => sink.marks(folder.keyspace)));
+          for (const folder of folders) folder.reset();
+        }
         for (const [view, folder] of folders.entries()) {
           const after = heldUpTo(view, partition.partitionId);
           const first = events.findIndex((event) => event.offset > after);
           if (first >= 0) await foldSlices(folder, events.slice(first), clocks.subarray(first));
-          await folder.write(clock(), durableApplied);
+          await folder.write(clock(), prunable);
         }
         done += events.length;
         report(false);
@@ -231,13 +264,18 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
     const partition = await own(batch.partition);
     // Under a later ownership, what was fetched before it may leave a gap.
     const fenced = batch.epoch !== undefined && batch.epoch !== partition.ownerEpoch;
-    return log.commit({
+    const committed = log.commit({
       partition: fenced ? { ...partition, ownerEpoch: batch.epoch! } : partition,
       events: batch.messages.map((message) => toLogged(message, partition.partitionId)),
       deadLetters: batch.deadLetters,
       lastOffset: batch.lastOffset,
       ...(batch.pushes === undefined ? {} : { pushes: batch.pushes }),
       ...(batch.cursor === undefined ? {} : { cursor: batch.cursor }),
+    });
+    return committed.catch((error: unknown) => {
+      // Should it come back to this process, it is taken over again.
+      if (codeOf(error) === "PARTITION_FENCED") owned.delete(batch.partition);
+      throw error;
     });
   }
 
@@ -261,7 +299,7 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
         const from = seconds();
         await foldSlices(folder, events, clocks);
         foldSeconds += seconds() - from;
-        writes += await folder.write(clock(), durableApplied);
+        writes += await folder.write(clock(), prunable);
       }
       if (events.length > 0) await writeClock();
     } catch (error) {
@@ -313,6 +351,11 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
       ),
     );
     for (const [partitionId, offset] of upTo) durable.set(partitionId, Math.max(offset, durableApplied(partitionId)));
+    if (keepSeconds > 0 && seconds() - agingSince >= keepSeconds) {
+      aged = aging;
+      aging = new Map(durable);
+      agingSince = seconds();
+    }
   }
 
   async function flush(): Promise<void> {
@@ -334,6 +377,7 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
       erasuresSeen = erasures;
       for (const folder of folders) folder.reset();
     }
+    if (isStale(started)) await repair();
     folding = foldAndPublish(batch, result, commitSeconds);
     // After a failure the next `handle`, `settled` or `tend` repairs from the log, and rejects if it cannot.
     folding.catch(() => {});
@@ -372,6 +416,7 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
       if (!isRolledBack(error)) throw error;
       await repair();
     }
+    if (keepSeconds > 0) await writeClock();
     const behind = [...written].some(([partitionId, offset]) => offset > durableApplied(partitionId));
     if (behind && flushing === null && seconds() - flushedAt >= FLUSH_SECONDS) startFlush();
   }
