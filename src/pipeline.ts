@@ -1,7 +1,8 @@
 import type { ConnectionsConfig } from "./connections.ts";
-import { millraceError } from "./definitions/errors.ts";
+import { isMillraceError, millraceError } from "./definitions/errors.ts";
 import type { FeatureViewMeta } from "./definitions/feature-view.ts";
 import type { SourceMeta } from "./definitions/source.ts";
+import type { FoldEngine } from "./feature_engineering/engine/fold-engine.ts";
 import { viewVersion } from "./feature_engineering/plan/plan-hash.ts";
 import type { OfflineStore } from "./feature_store/offline/offline-store.ts";
 import type { OnlineStore } from "./feature_store/online/online-store.ts";
@@ -150,7 +151,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
   return {
     async recover() {
       for (const source of options.sources) await offline.prepareSource(sourceTable(source, optionsOf(source).views));
-      for (const { engine } of pipelines.values()) await engine.recover();
+      for (const { engine } of pipelines.values()) await recovered(engine);
     },
     async fill(versions) {
       for (const source of options.sources) {
@@ -192,4 +193,15 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     drain: () => stop("drain"),
     close: () => stop("close"),
   };
+}
+
+/** Processes that start at one moment on an empty hot store open it one over the other: then once more. */
+async function recovered(engine: FoldEngine): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await engine.recover();
+    } catch (error) {
+      if (attempt === 10 || !isMillraceError(error) || error.code !== "ONLINE_STORE_ROLLED_BACK") throw error;
+    }
+  }
 }
