@@ -33,7 +33,8 @@ export function readValue(framed: unknown, place: string, copy: boolean): Stored
     (framed[2]! * 256 + framed[3]!) * 2 ** 32 +
     ((framed[4]! << 24) | (framed[5]! << 16) | (framed[6]! << 8) | framed[7]!) +
     (framed[4]! >= 128 ? 2 ** 32 : 0);
-  const bytes = framed.subarray(HEADER_BYTES);
+  // Not `subarray`, which would give a Buffer.
+  const bytes = new Uint8Array(framed.buffer, framed.byteOffset + HEADER_BYTES, framed.length - HEADER_BYTES);
   return { revision, bytes: copy ? pooledCopy(bytes, bytes.length) : bytes };
 }
 
