@@ -33,6 +33,8 @@ export interface PipelineOptions {
   /** The most messages per batch: only a backlog fills it. Default 16,000. */
   readonly maxBatch?: number;
   readonly cacheCapacity?: number;
+  /** Where copies of files from elsewhere are kept. Default: the system's folder for temporary files. */
+  readonly filesFolder?: string;
   readonly onFunctionFailure?: (where: string) => void;
   /** Told when a source's loop ended with an error. */
   readonly onFailure?: (source: string, error: unknown) => void;
@@ -97,6 +99,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     const { onFunctionFailure, onFailure, cacheCapacity } = options;
     return {
       source,
+      ...(options.filesFolder === undefined ? {} : { filesFolder: options.filesFolder }),
       views: options.views.filter((view) => view.source.name === source.name),
       online,
       offline,

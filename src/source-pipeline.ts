@@ -41,6 +41,8 @@ export interface SourcePipelineOptions {
   /** Told when a loop ended with an error. */
   readonly onFailure?: (source: string, error: unknown) => void;
   readonly now: () => number;
+  /** Where copies of files from elsewhere are kept. Default: the system's folder for temporary files. */
+  readonly filesFolder?: string;
 }
 
 /** Ingestion and engine of one source: a loop that reads it, and one for events that are pushed over HTTP. */
@@ -103,7 +105,14 @@ export function createSourcePipeline(options: SourcePipelineOptions): SourcePipe
   });
   const memory = source.connector.connector === "memory" ? memorySource() : null;
   const { clock, connections } = options;
-  const reader = sourceReader({ source, connections, clock, idempotencyLog: known }) ?? memory;
+  const reader =
+    sourceReader({
+      source,
+      connections,
+      clock,
+      idempotencyLog: known,
+      ...(options.filesFolder === undefined ? {} : { filesFolder: options.filesFolder }),
+    }) ?? memory;
   const main = reader === null ? null : loop(reader, formatOf(source, connections));
   let reading: Promise<void> | null = null;
 

@@ -1,12 +1,17 @@
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { ConnectionsConfig } from "./connections.ts";
+import type { FileReplayConnector } from "./definitions/connector.ts";
 import { millraceError } from "./definitions/errors.ts";
 import type { SourceMeta } from "./definitions/source.ts";
+import { stageTableFiles } from "./feature_store/offline/duckdb-table-files.ts";
 import type { IdempotencyLog } from "./ingestion/idempotency-log.ts";
 import type { MessageSource } from "./ingestion/message-source.ts";
 import type { PartitionLeases } from "./ingestion/partition-leases.ts";
 import { fileReplay } from "./ingestion/sources/file-replay.ts";
 import { kafkaSource } from "./ingestion/sources/kafka-source.ts";
 import { kinesisSource } from "./ingestion/sources/kinesis-source.ts";
+import { lateSource } from "./ingestion/sources/late-source.ts";
 import { pubsubSource } from "./ingestion/sources/pubsub-source.ts";
 import type { ReplayClock } from "./ingestion/sources/replay-clock.ts";
 
@@ -18,6 +23,8 @@ export interface SourceReaderOptions {
   readonly idempotencyLog: IdempotencyLog;
   /** Who reads which partition, for transports that do not share them out themselves; left out: this process all. */
   readonly leases?: PartitionLeases;
+  /** Where copies of files from elsewhere are kept. Default: in the system's folder for temporary files. */
+  readonly filesFolder?: string;
 }
 
 /** The reading end of a source's connector; null for those that are only pushed to, and for memory sources. */
@@ -25,17 +32,13 @@ export function sourceReader(options: SourceReaderOptions): MessageSource | null
   const { source, connections } = options;
   const { connector } = source;
   switch (connector.connector) {
-    case "file_replay": {
-      const arrival = source.columns.find((column) => column.name === source.ingestedAt);
-      return fileReplay({
-        paths: connector.paths,
-        columns: source.columns,
-        eventTime: source.eventTime,
-        nulls: connector.nullTexts,
-        clock: options.clock,
-        name: source.name,
-        ...(connector.format === null ? {} : { format: connector.format }),
-        ...(arrival === undefined ? {} : { ingestedAt: arrival }),
+    case "file_replay":
+      return replayOf(source, options.clock, connector);
+    case "table_files": {
+      const { filesFolder = join(tmpdir(), "millrace-files"), clock } = options;
+      return lateSource({ monotonePositions: true, endless: false }, async () => {
+        const path = await stageTableFiles(source, connector, filesFolder);
+        return replayOf(source, clock, { paths: [path], format: null, nullTexts: [] });
       });
     }
     case "kafka": {
@@ -68,4 +71,22 @@ export function sourceReader(options: SourceReaderOptions): MessageSource | null
     case "memory":
       return null;
   }
+}
+
+function replayOf(
+  source: SourceMeta,
+  clock: ReplayClock,
+  connector: Pick<FileReplayConnector, "paths" | "format" | "nullTexts">,
+): MessageSource {
+  const arrival = source.columns.find((column) => column.name === source.ingestedAt);
+  return fileReplay({
+    paths: connector.paths,
+    columns: source.columns,
+    eventTime: source.eventTime,
+    nulls: connector.nullTexts,
+    clock,
+    name: source.name,
+    ...(connector.format === null ? {} : { format: connector.format }),
+    ...(arrival === undefined ? {} : { ingestedAt: arrival }),
+  });
 }

@@ -109,6 +109,7 @@ export async function createWorkerMethods(
         replay: options.replay,
         ...(options.connections === undefined ? {} : { connections: options.connections }),
         holder,
+        filesFolder: join(options.data, "files"),
         onFunctionFailure,
         onFailure: (source, error) =>
           tell("source-failed", { source, message: error instanceof Error ? error.message : String(error) }),

@@ -1,4 +1,5 @@
 import { type Duration, durationMs } from "./duration.ts";
+import type { TableFilesConnector } from "./table-files.ts";
 
 /** Where a source's events come from, as data; the ingestion layer turns it into a connection. */
 export type StreamConnector =
@@ -7,7 +8,8 @@ export type StreamConnector =
   | MemoryConnector
   | KafkaConnector
   | KinesisConnector
-  | PubsubConnector;
+  | PubsubConnector
+  | TableFilesConnector;
 
 export interface FileReplayConnector {
   readonly connector: "file_replay";

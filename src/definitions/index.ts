@@ -35,3 +35,4 @@ export { type Model, model, modelFolder } from "./model.ts";
 export { NumericTransform } from "./numeric-transform.ts";
 export { type RequestSource, requestSource } from "./request-source.ts";
 export { type Source, streamSource, tableSource } from "./source.ts";
+export { csv, parquet } from "./table-files.ts";
