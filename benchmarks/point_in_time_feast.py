@@ -33,6 +33,7 @@ else:
         "db_schema": "public",
         "user": user,
         "password": password,
+        "sslmode": "disable",
     }
 
 
