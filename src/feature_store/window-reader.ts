@@ -71,8 +71,9 @@ export async function readWindows(
   }
   // Entities without any event.
   const none = createFold(layout, emptyShare, [], [], groups);
+  const nothing = new Int32Array(0);
   for (let entity = 0; entity < seen.length; entity++) {
-    if (seen[entity] === 0) none(labels, entity, new Int32Array(0), new Float64Array(0));
+    if (seen[entity] === 0) none(labels, entity, nothing, emptyShare.times, 0, 0);
   }
 }
 
@@ -124,27 +125,39 @@ function readShare(
   const next = ends.slice(0, labels.keys.length);
   const positions = new Int32Array(count);
   for (let event = 0; event < count; event++) positions[next[entities[event]!]!++] = event;
+  const sorted = new Float64Array(count);
+  for (let i = 0; i < count; i++) sorted[i] = times[positions[i]!]!;
   const fold = createFold(layout, share, inputs, wheres, groups);
   for (let entity = 0; entity < labels.keys.length; entity++) {
     const from = ends[entity]!;
     const to = ends[entity + 1]!;
     if (from === to) continue;
     seen[entity] = 1;
-    const mine = positions.subarray(from, to);
-    if (!ascends(mine, times)) mine.sort((a, b) => times[a]! - times[b]!);
-    const sorted = new Float64Array(mine.length);
-    for (let i = 0; i < mine.length; i++) sorted[i] = times[mine[i]!]!;
-    fold(labels, entity, mine, sorted);
+    if (!ascends(sorted, from, to)) {
+      positions.subarray(from, to).sort((a, b) => times[a]! - times[b]!);
+      for (let i = from; i < to; i++) sorted[i] = times[positions[i]!]!;
+    }
+    fold(labels, entity, positions, sorted, from, to);
   }
 }
 
-function ascends(positions: Int32Array, times: Float64Array): boolean {
-  for (let i = 1; i < positions.length; i++) if (times[positions[i]!]! < times[positions[i - 1]!]!) return false;
+function ascends(times: Float64Array, from: number, to: number): boolean {
+  for (let i = from + 1; i < to; i++) if (times[i]! < times[i - 1]!) return false;
   return true;
 }
 
-/** Reads all labels of an entity from its events, which are given by their positions in the share, by time. */
-type Fold = (labels: LabelGroups, entity: number, positions: Int32Array, times: Float64Array) => void;
+/**
+ * Reads all labels of an entity from its events: those at places [from, to), by time, of which `positions` tells where
+ * they are in the share.
+ */
+type Fold = (
+  labels: LabelGroups,
+  entity: number,
+  positions: Int32Array,
+  times: Float64Array,
+  from: number,
+  to: number,
+) => void;
 
 function createFold(
   layout: ViewLayout,
@@ -227,35 +240,52 @@ function createFold(
     return blocks[block];
   }
 
-  return (labels, entity, positions, times) => {
+  /** All windows of the groups, the shortest first, and where each begins at the label at hand. */
+  const windows = new Map<number, number>();
+  for (const group of groups)
+    for (const { windowMs, hopMs } of group.windows) if (windowMs !== null) windows.set(windowMs, hopMs);
+  const bounds = [...windows].sort(([a], [b]) => a - b);
+  const begins = new Int32Array(bounds.length);
+  const places = groups.map((group) =>
+    group.windows.map(({ windowMs }) => bounds.findIndex(([window]) => window === windowMs)),
+  );
+  const always: unknown[] = [];
+
+  return (labels, entity, positions, times, from, to) => {
     const first = labels.starts[entity]!;
     const last = labels.starts[entity + 1]!;
-    for (const group of groups) {
-      const { aggregation, windows } = group;
-      group.blocks.length = 0;
-      let always = aggregation.create();
-      let folded = 0;
-      let end = 0;
-      for (let label = first; label < last; label++) {
-        const time = labels.times[label]!;
-        const row = labels.rows[label]!;
-        end = firstFrom(times, end, times.length, time);
-        const newest = end === 0 ? Number.NEGATIVE_INFINITY : times[end - 1]!;
-        const found = end > 0 && newest >= foundSince(time);
+    for (let g = 0; g < groups.length; g++) {
+      groups[g]!.blocks.length = 0;
+      always[g] = null;
+    }
+    let folded = from;
+    let end = from;
+    for (let label = first; label < last; label++) {
+      const time = labels.times[label]!;
+      const row = labels.rows[label]!;
+      end = firstFrom(times, end, to, time);
+      const found = end > from && times[end - 1]! >= foundSince(time);
+      let begin = end;
+      for (let w = 0; w < bounds.length; w++) {
+        const [windowMs, hopMs] = bounds[w]!;
+        begin = firstFrom(times, from, begin, floorTo(time - windowMs, hopMs));
+        begins[w] = begin;
+      }
+      for (let g = 0; g < groups.length; g++) {
+        const group = groups[g]!;
         let state: unknown = null;
-        let begin = end;
-        for (let w = 0; w < windows.length; w++) {
-          const { windowMs, hopMs, reads } = windows[w]!;
+        let done = end;
+        for (let w = 0; w < group.windows.length; w++) {
+          const { windowMs, reads } = group.windows[w]!;
           if (windowMs === null) {
-            always = addItems(group, always, positions, 0, folded, end);
-            folded = end;
-            for (const read of reads) readAlways(read, aggregation, always, time, row, found);
+            always[g] = addItems(group, always[g] ?? group.aggregation.create(), positions, 0, folded, end);
+            for (const read of reads) readAlways(read, group.aggregation, always[g], time, row, found);
             continue;
           }
-          const from = firstFrom(times, 0, begin, floorTo(time - windowMs, hopMs));
-          state ??= aggregation.create();
-          if (from < begin) state = addItems(group, state, positions, 0, from, begin);
-          begin = from;
+          const begun = begins[places[g]![w]!]!;
+          state ??= group.aggregation.create();
+          if (begun < done) state = addItems(group, state, positions, 0, begun, done);
+          done = begun;
           for (let r = 0; r < reads.length; r++) {
             const { feature, values, statuses } = reads[r]!;
             const value = feature.aggregation.finish(state);
@@ -264,6 +294,7 @@ function createFold(
           }
         }
       }
+      folded = end;
     }
   };
 }
