@@ -1,7 +1,11 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Meta } from "../src/definitions/meta.ts";
 import { readHistory } from "../src/feature_store/historical-reader.ts";
+import { readFrame } from "../src/feature_store/offline/duckdb-frame.ts";
 import { openPostgres } from "../src/feature_store/offline/postgres-database.ts";
 import { postgresOfflineStore } from "../src/feature_store/offline/postgres-offline-store.ts";
 import { postgresPointInTime } from "../src/feature_store/offline/postgres-point-in-time.ts";
@@ -61,4 +65,35 @@ describe("reading history from PostgreSQL", () => {
       { numRuns: 25, interruptAfterTimeLimit: 90_000 },
     );
   }, 180_000);
+
+  it("gives the rows of one SELECT and nothing else, within its time", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "millrace-sql-"));
+    try {
+      await using store = await postgresOfflineStore({ url: server.url(), schema: "queries" });
+      const source = stream[Meta];
+      await store.prepareSource({ source: source.name, columns: source.columns, hasId: false });
+      const path = join(folder, "rows.parquet");
+      const run = (sql: string, timeoutMs = 60_000): Promise<void> => store.exportQuery!(sql, path, timeoutMs);
+      await run(
+        "SELECT 9007199254740993::bigint AS a, 1.5::numeric AS b, NULL::text AS c, timestamptz '2026-01-01 00:00:00.25+00' AS d, true AS e, count(*)::int AS f FROM events_sales -- all",
+      );
+      expect((await readFrame(path)).rows).toEqual([
+        { a: 9007199254740993n, b: 1.5, c: null, d: Date.UTC(2026, 0, 1) + 250, e: true, f: 0 },
+      ]);
+      for (const sql of [
+        "DELETE FROM events_sales",
+        "WITH gone AS (DELETE FROM events_sales RETURNING *) SELECT * FROM gone",
+        "SELECT 1 AS a) q; DROP TABLE events_sales; --",
+        "SELECT 1 AS a) q; COMMIT; DROP TABLE events_sales; SELECT (1",
+        "SELECT nothing FROM events_sales",
+      ]) {
+        await expect(run(sql), sql).rejects.toMatchObject({ code: "SQL_INVALID" });
+      }
+      await expect(run("SELECT pg_sleep(30)::text AS a", 200)).rejects.toMatchObject({ code: "SQL_TIMEOUT" });
+      await run("SELECT count(*)::int AS n FROM events_sales");
+      expect((await readFrame(path)).rows).toEqual([{ n: 0 }]);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  }, 60_000);
 });

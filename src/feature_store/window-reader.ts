@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import type { Value } from "../definitions/value.ts";
 import type { Aggregation } from "../feature_engineering/aggregations/aggregation.ts";
 import type { OrderedValue } from "../feature_engineering/aggregations/ordered-value.ts";
@@ -15,6 +16,9 @@ import { viewColumns } from "./view-columns.ts";
 const ORDER_FREE = new Set(["count", "sum", "mean", "variance", "stddev", "min", "max", "count_distinct"]);
 /** Events of a block whose partial aggregate is kept, and blocks of the next larger one. */
 const BLOCK = 32;
+/** The thread may have a stream to serve: others get a turn so often. */
+const YIELD_MS = 20;
+const YIELD_ENTITIES = 64;
 
 /** The features that share a state: they aggregate the same values and differ in window or in how they finish. */
 interface Group {
@@ -67,7 +71,7 @@ export async function readWindows(
   for await (const share of shares) {
     const inputs = columns.inputsOf(share.columns, share.count);
     const wheres = columns.wheresOf(share.columns, share.count);
-    readShare(layout, share, inputs, wheres, groups, labels, seen);
+    await readShare(layout, share, inputs, wheres, groups, labels, seen);
   }
   // Entities without any event.
   const none = createFold(layout, emptyShare, [], [], groups);
@@ -109,7 +113,7 @@ function groupsOf({ runtime: { layout }, reads }: ServiceLookup, into: Historica
   return [...groups.values()];
 }
 
-function readShare(
+async function readShare(
   layout: ViewLayout,
   share: EventShare,
   inputs: readonly (ColumnValues | null)[],
@@ -117,7 +121,7 @@ function readShare(
   groups: readonly Group[],
   labels: LabelGroups,
   seen: Uint8Array,
-): void {
+): Promise<void> {
   const { count, entities, times } = share;
   const ends = new Int32Array(labels.keys.length + 1);
   for (let event = 0; event < count; event++) ends[entities[event]! + 1]!++;
@@ -128,6 +132,7 @@ function readShare(
   const sorted = new Float64Array(count);
   for (let i = 0; i < count; i++) sorted[i] = times[positions[i]!]!;
   const fold = createFold(layout, share, inputs, wheres, groups);
+  let since = performance.now();
   for (let entity = 0; entity < labels.keys.length; entity++) {
     const from = ends[entity]!;
     const to = ends[entity + 1]!;
@@ -138,6 +143,10 @@ function readShare(
       for (let i = from; i < to; i++) sorted[i] = times[positions[i]!]!;
     }
     fold(labels, entity, positions, sorted, from, to);
+    if (entity % YIELD_ENTITIES === 0 && performance.now() - since > YIELD_MS) {
+      await setImmediate();
+      since = performance.now();
+    }
   }
 }
 

@@ -1,4 +1,5 @@
 import { dirname } from "node:path";
+import type { QueryArrayConfig } from "pg";
 import type { ColumnKind, Value } from "../../definitions/value.ts";
 import { duckdbFrameFiles } from "./duckdb-frame-files.ts";
 import type { FrameBatch } from "./frame-file.ts";
@@ -34,12 +35,12 @@ export function postgresExportQuery(database: PostgresDatabase): NonNullable<Off
       await client.query(
         `BEGIN READ ONLY; SET LOCAL statement_timeout = ${Math.ceil(timeoutMs)}; SET LOCAL search_path = ${database.schema}, public`,
       );
-      // The extended protocol takes one statement; the line's end closes a comment that the query may end with.
+      // The extended protocol, which pg's types leave out, takes one statement only; the line's end closes a comment that the query may end with.
       const described = await client.query({
         text: `SELECT * FROM (${query}\n) q LIMIT 0`,
-        values: [],
         rowMode: "array",
-      });
+        queryMode: "extended",
+      } as QueryArrayConfig);
       const columns = described.fields.map(({ name, dataTypeID }) => {
         const [kind, cast] = TYPES[dataTypeID] ?? ["string" as const, (column: string) => `${column}::text`];
         return { name, type: { kind, nullable: true }, select: cast(quoted(name)) };
