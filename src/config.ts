@@ -2,7 +2,9 @@ import { existsSync } from "node:fs";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { CONNECTION_VARIABLES, type ConnectionsConfig, resolveConnections } from "./connections.ts";
 import { millraceError } from "./definitions/errors.ts";
+import type { OnlineReadOptions } from "./feature_store/online-reader.ts";
 import { importModule } from "./module-loader.ts";
+import { READ_VARIABLES, resolveReads } from "./read-config.ts";
 import {
   type OfflineConfig,
   type OnlineConfig,
@@ -21,6 +23,11 @@ export interface MillraceConfig {
   readonly online?: OnlineConfig;
   /** The cold store: `postgres({ url })`, or by default DuckDB in the data folder. `MILLRACE_POSTGRES_URL` and others. */
   readonly offline?: OfflineConfig;
+  /**
+   * How requests read the hot store: deadline, what is answered without it, caches by view. Default: no deadline but the
+   * store's own, an error, no cache. `MILLRACE_READ_DEADLINE_MS`, `MILLRACE_READ_FALLBACK`
+   */
+  readonly reads?: OnlineReadOptions;
   readonly server?: {
     /** Default `127.0.0.1`. `MILLRACE_HOST` */
     readonly host?: string;
@@ -58,6 +65,7 @@ export interface ResolvedConfig {
   readonly data: string;
   readonly online: OnlineConfig;
   readonly offline: OfflineConfig;
+  readonly reads: OnlineReadOptions;
   readonly server: {
     readonly host: string;
     readonly port: number;
@@ -82,6 +90,7 @@ const KNOWN: Readonly<Record<string, readonly string[] | null>> = {
   // Their values are checked where the stores are known.
   online: null,
   offline: null,
+  reads: ["deadlineMs", "fallback", "cache"],
   server: ["host", "port", "bodyLimitBytes", "maxRows", "adminToken"],
   replay: ["speed", "hold"],
   models: ["pollSeconds", "cacheBytes"],
@@ -102,6 +111,7 @@ const VARIABLES = [
   ...CONNECTION_VARIABLES,
   "MILLRACE_ADMIN_TOKEN",
   ...STORE_VARIABLES,
+  ...READ_VARIABLES,
 ];
 
 /**
@@ -189,6 +199,7 @@ export function resolveConfig(
     data: absolute(text("data", "MILLRACE_DATA", config.data, ".millrace")),
     online: resolveOnline(config.online, env),
     offline: resolveOffline(config.offline, env),
+    reads: resolveReads(config.reads, env),
     server: {
       host: text("server.host", "MILLRACE_HOST", config.server?.host, "127.0.0.1"),
       port: number("server.port", "MILLRACE_PORT", config.server?.port, 8080, 0, 65_535),

@@ -5,6 +5,8 @@ import type { ResolvedConfig } from "./config.ts";
 import type { Declarations } from "./feature_engineering/plan/collect-declarations.ts";
 import { createFeatureStore, type FeatureStore } from "./feature_store/feature-store.ts";
 import type { OnlineStore } from "./feature_store/online/online-store.ts";
+import type { OnlineReadOptions } from "./feature_store/online-reader.ts";
+import { checkCachedViews } from "./read-config.ts";
 
 /** What serves one set of declarations; that of changed ones follows it. */
 export interface Generation {
@@ -18,12 +20,15 @@ export interface Generation {
 export interface GenerationOptions {
   readonly declarations: Declarations;
   readonly online: OnlineStore;
+  readonly reads: OnlineReadOptions;
   readonly predictionLog?: PredictionLog;
   readonly models: ResolvedConfig["models"];
   readonly log: Logger;
 }
 
-export function createGeneration({ declarations, online, models, predictionLog, log }: GenerationOptions): Generation {
+export function createGeneration(options: GenerationOptions): Generation {
+  const { declarations, online, reads, models, predictionLog, log } = options;
+  checkCachedViews(reads, declarations.views);
   let underWay = 0;
   let waiting: (() => void)[] = [];
   const counted =
@@ -43,6 +48,7 @@ export function createGeneration({ declarations, online, models, predictionLog, 
     ...declarations,
     online,
     offline: null,
+    reads,
     now: Date.now,
     onFunctionFailure: (where) => log.debug({ where }, "a function failed on a row"),
   });

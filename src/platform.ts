@@ -83,7 +83,7 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
     });
     undo.push(() => predictionLog.close());
     const generationOf = (of: Declarations): Generation =>
-      createGeneration({ declarations: of, online, models: config.models, predictionLog, log });
+      createGeneration({ declarations: of, online, reads: config.reads, models: config.models, predictionLog, log });
     let current = generationOf(declarations);
     undo.push(() => current.models.close());
 
