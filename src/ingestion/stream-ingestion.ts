@@ -196,8 +196,9 @@ export function streamIngestion(options: StreamIngestionOptions): StreamIngestio
       if (batchChannel.hasSubscribers) publish(batch, newest, decodeMs, handleMs);
     } catch (error) {
       if (reader.lost !== undefined && isMillraceError(error) && error.code === "PARTITION_FENCED") {
-        // Its new owner has these messages too; this process goes on with its other partitions.
-        reader.lost(batch.partition);
+        // Its new owner has these messages too; this process goes on with its other partitions. What an ownership left
+        // behind that this process has renewed since says nothing about the present one.
+        if (batch.epoch === undefined || batch.epoch === epochs.get(batch.partition)) reader.lost(batch.partition);
         return;
       }
       broken = true;

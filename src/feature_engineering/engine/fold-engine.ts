@@ -214,7 +214,6 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
       recoveries.publish({ source: source.name, events: done, total, done: finished } satisfies EngineRecoveryEvent);
     };
     report(false);
-    for (const folder of folders) folder.refolding(true);
     for (const { partition, from } of behind) {
       for await (const events of log.read(source.name, partition.partitionId, from, partition.committed)) {
         const clocks = advance(events);
@@ -234,7 +233,6 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
       }
       written.set(partition.partitionId, partition.committed);
     }
-    for (const folder of folders) folder.refolding(false);
     await writeClock();
     await flushOnce().catch((error: unknown) => {
       if (!isNotDurable(error)) throw error;

@@ -48,11 +48,6 @@ export interface ViewFolder {
   fold(events: readonly LoggedEvent[], clocks: ArrayLike<number>): Promise<void>;
   /** Writes every changed value. `durableApplied(partitionId)` is the offset up to which positions need not be kept. */
   write(clock: number, durableApplied: (partitionId: number) => number): Promise<number>;
-  /**
-   * Whether values hold events that are folded again: on while the log is folded from the marks on. Whoever wrote a
-   * value may have pruned its positions up to a mark that was set before.
-   */
-  refolding(on: boolean): void;
   /** Forgets everything in memory: after an error of the hot store, what was not applied is folded again from the log. */
   reset(): void;
   /** Events skipped because a key column was null, since the start. */
@@ -70,7 +65,6 @@ export function createViewFolder(options: ViewFolderOptions): ViewFolder {
   /** What was folded since the last write: a conflict folds it again onto what another writer stored. */
   let pending: { events: readonly LoggedEvent[]; clocks: ArrayLike<number>; ids: (EntityId | null)[] }[] = [];
   let nullKeys = 0;
-  let again = false;
 
   async function load(entities: readonly CachedEntity[], clock: number): Promise<void> {
     const stored = await sink.read(entities.map((entity) => ({ keyspace, key: entity.key })));
@@ -81,15 +75,16 @@ export function createViewFolder(options: ViewFolderOptions): ViewFolder {
       if (sink.capabilities.expires) completeFrom = Math.max(completeFrom, expiredBefore(layout, clock));
     }
     // After the values: a mark that a value was pruned by was set before the value was written. If the value changed
-    // in between, its write is refused, and it is loaded again.
-    const floors = again ? await sink.marks(keyspace) : null;
+    // in between, its write is refused, and it is loaded again. Not only while the log is folded again: another process
+    // that took a partition over may have folded, marked and pruned what this one is just about to fold.
+    const floors = await sink.marks(keyspace);
     for (let i = 0; i < entities.length; i++) {
       const entity = entities[i]!;
       const value = stored[i];
       entity.revision = value?.revision ?? 0;
       entity.state = value ? decodeEntityState(layout, value.bytes) : createEntityState(layout, completeFrom);
       entity.dirty = false;
-      entity.floor = floors === null ? null : floors[sink.shardOf(entity.key)]!;
+      entity.floor = floors[sink.shardOf(entity.key)]!;
     }
   }
 
@@ -151,9 +146,6 @@ export function createViewFolder(options: ViewFolderOptions): ViewFolder {
         if (entities[i] !== null) apply(ids[i]!, entities[i]!, events[i]!, clocks[i]!);
       }
       pending.push({ events, clocks, ids });
-    },
-    refolding(on) {
-      again = on;
     },
     reset() {
       cache = createEntityCache(cacheCapacity);

@@ -45,7 +45,7 @@ export function memorySource(): MemorySource {
     const all = [...partitions];
     for (let i = 0; i < all.length; i++) {
       const [partition, state] = all[(turn + i) % all.length]!;
-      if (state.next >= state.messages.length) continue;
+      if (state.next < 0 || state.next >= state.messages.length) continue;
       turn = (turn + i + 1) % all.length;
       const messages = state.messages.slice(state.next, state.next + maxMessages);
       state.next += messages.length;
@@ -92,6 +92,8 @@ export function memorySource(): MemorySource {
         for (const [partition, state] of partitions) if (state.next < 0) await seek(partition, state, resume);
         const batch = take(maxMessages);
         if (batch !== null) return batch;
+        // Lost while another one was resumed.
+        if ([...partitions.values()].some(({ next }) => next < 0) || signal.aborted) continue;
         if (ended) return null;
         await new Promise<void>((resolve) => {
           wake = resolve;
@@ -103,6 +105,11 @@ export function memorySource(): MemorySource {
     checkpoint: async (partition, offset) => {
       const state = partitions.get(partition);
       if (state !== undefined) state.checkpointed = Math.max(state.checkpointed, offset);
+    },
+    lost: (partition) => {
+      const state = partitions.get(partition);
+      if (state !== undefined) state.next = -1;
+      changed();
     },
     lag: async () =>
       [...partitions].map(([partition, state]) => ({
