@@ -10,6 +10,11 @@ export interface KafkaClusterConfig extends KafkaConnectionOptions {
   readonly groupId?: string;
   /** `consumer` is KIP-848, of brokers from 4.0 on. Default `classic`. */
   readonly groupProtocol?: "classic" | "consumer";
+  /**
+   * How long the brokers wait for a process that fell silent before others get its partitions, milliseconds; of
+   * `classic` groups. Default 10,000.
+   */
+  readonly sessionTimeoutMs?: number;
 }
 
 /** How brokers are reached: apart from the declarations, which the registry keeps and which hold no secret. */

@@ -32,6 +32,33 @@ export function leaseTests(openWith: OpenWith): void {
       expect(taken.sort()).toEqual(holders.map((_, index) => `http:${index}`));
     });
 
+    test("by name go to one holder, who may claim them again, until they end or are given back", async ({ skip }) => {
+      const { leases } = await open(skip);
+      const shard = "shardId-000000000001";
+      const claims = await Promise.all(["a", "b", "c"].map((h) => leases.claim("payments", shard, h, 60_000)));
+      expect(claims.filter(Boolean)).toHaveLength(1);
+      const holder = "abc"[claims.indexOf(true)]!;
+      const other = holder === "a" ? "b" : "a";
+      expect(await leases.claim("payments", shard, holder, 60_000)).toBe(true);
+      expect(await leases.claim("payments", shard, other, 60_000)).toBe(false);
+      expect(await leases.claim("orders", shard, other, 60_000)).toBe(true);
+      expect(await leases.claim("payments", "short", other, 1)).toBe(true);
+      await expect
+        .poll(async () => [...(await leases.holders("payments"))], { timeout: 5_000 })
+        .toEqual([[shard, holder]]);
+      expect(await leases.claim("payments", "short", holder, 60_000)).toBe(true);
+      await leases.release("payments", shard, other);
+      expect(await leases.claim("payments", shard, other, 60_000)).toBe(false);
+      await leases.release("payments", shard, holder);
+      expect(await leases.claim("payments", shard, other, 60_000)).toBe(true);
+      expect(await leases.holders("payments")).toEqual(
+        new Map([
+          [shard, other],
+          ["short", holder],
+        ]),
+      );
+    });
+
     test("end if they are not renewed; then the next owner fences the last one", async ({ skip }) => {
       const { store, leases } = await open(skip);
       const partition = await leases.acquire("payments", "http:", "a", 200);

@@ -16,3 +16,21 @@ export interface PartitionLeases {
 export function soleLeases(): PartitionLeases {
   return { balance: async (partitions) => new Set(partitions), release: async () => {} };
 }
+
+/**
+ * The port by which a process gets one internal partition of its own, of a source whose messages have no positions
+ * (Pub/Sub): two processes that count offsets never count in the same partition.
+ */
+export interface OwnPartition {
+  /** A partition that nobody else holds. */
+  take(): Promise<string>;
+  /** To be called every few seconds: false if another process may have it now; then `take` again. */
+  keep(): Promise<boolean>;
+  /** Gives it back. */
+  release(): Promise<void>;
+}
+
+/** The partition of a process that is alone. */
+export function solePartition(name: string): OwnPartition {
+  return { take: async () => name, keep: async () => true, release: async () => {} };
+}

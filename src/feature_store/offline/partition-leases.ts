@@ -8,6 +8,10 @@ export interface PartitionLeases {
    * that has one of them gets it again. The name of a holder is one process's own.
    */
   acquire(source: string, prefix: string, holder: string, forMs: number): Promise<string>;
+  /** Takes the partition of that name, for so many milliseconds, if nobody else holds it: true if `holder` has it now. */
+  claim(source: string, partition: string, holder: string, forMs: number): Promise<boolean>;
+  /** Who holds which partition of the source now. */
+  holders(source: string): Promise<ReadonlyMap<string, string>>;
   /** False if the lease has ended: then the holder must stop writing and may acquire again. */
   renew(source: string, partition: string, holder: string, forMs: number): Promise<boolean>;
   /** Gives it back; nothing happens if another holds it. */
@@ -43,6 +47,13 @@ export function memoryLeases(checkOpen: () => void): PartitionLeases {
       held.set(partition, { holder, expiresAt: Date.now() + forMs });
       return partition;
     },
+    async claim(source, partition, holder, forMs) {
+      const held = heldOf(source);
+      if ((held.get(partition)?.holder ?? holder) !== holder) return false;
+      held.set(partition, { holder, expiresAt: Date.now() + forMs });
+      return true;
+    },
+    holders: async (source) => new Map([...heldOf(source)].map(([partition, { holder }]) => [partition, holder])),
     async renew(source, partition, holder, forMs) {
       const held = heldOf(source);
       if (held.get(partition)?.holder !== holder) return false;

@@ -21,6 +21,26 @@ export function postgresLeases(database: PostgresDatabase): PartitionLeases {
         );
         return partition;
       }),
+    async claim(source, partition, holder, forMs) {
+      const claimed = await database.repeatable((client) =>
+        client.query(
+          `INSERT INTO ${schema}.leases AS l (source, "partition", holder, expires_at) VALUES ($1, $2, $3, ${expiry})
+           ON CONFLICT (source, "partition") DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
+           WHERE l.holder = excluded.holder OR l.expires_at <= clock_timestamp()`,
+          [source, partition, holder, forMs],
+        ),
+      );
+      return claimed.rowCount === 1;
+    },
+    async holders(source) {
+      const held = await database.repeatable((client) =>
+        client.query<{ partition: string; holder: string }>(
+          `SELECT "partition", holder FROM ${schema}.leases WHERE source = $1 AND expires_at > clock_timestamp()`,
+          [source],
+        ),
+      );
+      return new Map(held.rows.map((row) => [row.partition, row.holder]));
+    },
     async renew(source, partition, holder, forMs) {
       const renewed = await database.repeatable((client) =>
         client.query(

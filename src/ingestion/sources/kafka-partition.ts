@@ -19,8 +19,8 @@ export interface KafkaPartition {
   handled: number;
   /** What the group was told; −1 before the first time. */
   told: number;
-  /** The offset that the next message will get, as far as committed transactions go. */
-  end: number;
+  /** The offset that the next message will get, as far as committed transactions go; null before the first answer. */
+  end: number | null;
   /** When the transport took the last message that was handed out; epoch milliseconds. */
   lastTaken: number | null;
 }
@@ -38,7 +38,7 @@ export function kafkaPartition(topic: string, index: number, next: number): Kafk
     handedOut: next - 1,
     handled: next,
     told: -1,
-    end: next,
+    end: null,
     lastTaken: null,
   };
 }

@@ -143,7 +143,7 @@ export function kafkaSource(options: KafkaSourceOptions): MessageSource {
         const read = readKafkaRecords(
           name,
           answer.records as readonly KafkaRecordsBatch[],
-          answer.abortedTransactions,
+          answer.abortedTransactions ?? [],
           partition.next,
         );
         partition.next = read.next;
@@ -258,7 +258,7 @@ export function kafkaSource(options: KafkaSourceOptions): MessageSource {
     },
     async lag() {
       return [...partitions.values()].map(({ name, handled, end, lastTaken }): PartitionLag => {
-        const messages = Math.max(0, end - handled);
+        const messages = end === null ? null : Math.max(0, end - handled);
         const seconds = messages === 0 ? 0 : lastTaken === null ? null : Math.max(0, (Date.now() - lastTaken) / 1_000);
         return { partition: name, messages, seconds };
       });

@@ -69,6 +69,8 @@ describe("the engine on a hot store that loses writes", () => {
           const engines = [await start(), await start()];
           const ownerOf = (partition: string): number => (partition === "p2" ? 1 : 0);
           const messages = messagesOf(events);
+          /** In the order of the commits: of two events with one id and time, the first is the event. */
+          const committed: typeof messages = [];
           let at = 0;
           for (let round = 0; at < messages.length; round++) {
             const [size, { what, shard, writes, after }] = plan[round % plan.length]!;
@@ -77,6 +79,7 @@ describe("the engine on a hot store that loses writes", () => {
             if (what === "lose during") server.before(after, () => server.lose(shard, writes));
             for (const partition of new Set(slice.map((m) => m.partition))) {
               const own = slice.filter((m) => m.partition === partition);
+              committed.push(...own);
               await attempt(() =>
                 engines[ownerOf(partition)]!.handle({
                   source: "payments",
@@ -96,7 +99,7 @@ describe("the engine on a hot store that loses writes", () => {
           // What one process finds lost, the other may have to make again too.
           for (let round = 0; round < 2; round++) for (const engine of engines) await attempt(() => engine.tend());
           for (const engine of engines) await attempt(() => engine.flush());
-          await compareWithOracle(messages, server.connect(), Math.max(...messages.map((m) => m.eventTime)) + 1);
+          await compareWithOracle(committed, server.connect(), Math.max(...messages.map((m) => m.eventTime)) + 1);
         },
       ),
       { numRuns: 1_500 },
