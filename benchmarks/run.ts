@@ -12,6 +12,8 @@ const names = [
   "online-reads",
   "point-in-time",
   "feast-online",
+  "kafka",
+  "kafka-freshness",
 ] as const;
 const name = process.argv[2];
 if (!names.includes(name as (typeof names)[number])) {

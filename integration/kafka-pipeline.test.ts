@@ -19,7 +19,15 @@ let folder: string;
 const started: ConsumerProcess[] = [];
 
 beforeAll(async () => {
-  cluster = await kafkaCluster({ properties: { "group.min.session.timeout.ms": "1000" } });
+  cluster = await kafkaCluster({
+    properties: {
+      "group.min.session.timeout.ms": "1000",
+      "group.consumer.min.session.timeout.ms": "1000",
+      "group.consumer.session.timeout.ms": "3000",
+      "group.consumer.min.heartbeat.interval.ms": "500",
+      "group.consumer.heartbeat.interval.ms": "1000",
+    },
+  });
   folder = await mkdtemp(join(tmpdir(), "millrace-kafka-pipeline-"));
 });
 afterAll(async () => {

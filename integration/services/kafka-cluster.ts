@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,12 +15,16 @@ export interface KafkaClusterOptions {
   readonly brokers?: number;
   /** Lines of every broker's configuration. */
   readonly properties?: Readonly<Record<string, string>>;
+  /** Names with their passwords: makes a second listener, of TLS and SASL with every mechanism. Default: there is none. */
+  readonly users?: Readonly<Record<string, string>>;
 }
 
 /** Real brokers, each also a controller, in processes of their own. */
 export interface KafkaCluster {
   /** `host:port` of each. */
   readonly brokers: readonly string[];
+  /** `host:port` of each broker's listener with TLS and SASL; with the authority's certificate, PEM. */
+  readonly secure: { readonly brokers: readonly string[]; readonly ca: string } | null;
   /** Stops one at once, as a crash does. */
   kill(broker: number): Promise<void>;
   /** Lets one end in good order. */
@@ -38,9 +42,10 @@ export async function kafkaCluster(options: KafkaClusterOptions = {}): Promise<K
   const java = debianProgram("java", { package: "openjdk-17-jre-headless", probe: ["-version"] });
   const classpath = join(mavenJars(ARTIFACTS), "*");
   const count = options.brokers ?? 1;
-  const ports = await freePorts(2 * count);
+  const ports = await freePorts(3 * count);
   const folder = await mkdtemp(join(tmpdir(), "millrace-kafka-"));
   const voters = Array.from({ length: count }, (_, i) => `${i}@127.0.0.1:${ports[count + i]}`).join(",");
+  const ca = options.users === undefined ? null : await makeCertificate(folder);
   const processes: (ChildProcess | null)[] = new Array<ChildProcess | null>(count).fill(null);
 
   for (let i = 0; i < count; i++) {
@@ -62,6 +67,7 @@ export async function kafkaCluster(options: KafkaClusterOptions = {}): Promise<K
       "auto.create.topics.enable": "false",
       // Events carry times of their own, which may be old.
       "log.retention.ms": "-1",
+      ...(options.users === undefined ? {} : secureListener(folder, ports, i, count, options.users)),
       ...options.properties,
     };
     await writeFile(
@@ -81,6 +87,12 @@ export async function kafkaCluster(options: KafkaClusterOptions = {}): Promise<K
         CLUSTER_ID,
         "-c",
         join(folder, `broker-${i}.properties`),
+        ...Object.entries(options.users ?? {}).flatMap(([name, password]) =>
+          ["SCRAM-SHA-256", "SCRAM-SHA-512"].flatMap((mechanism) => [
+            "--add-scram",
+            `${mechanism}=[name=${name},password=${password}]`,
+          ]),
+        ),
       ],
       { encoding: "utf8" },
     );
@@ -135,11 +147,64 @@ export async function kafkaCluster(options: KafkaClusterOptions = {}): Promise<K
   }
   return {
     brokers: Array.from({ length: count }, (_, i) => `127.0.0.1:${ports[i]}`),
+    secure:
+      ca === null
+        ? null
+        : { ca, brokers: Array.from({ length: count }, (_, i) => `127.0.0.1:${ports[2 * count + i]}`) },
     kill: (broker) => end(broker, "SIGKILL"),
     stop: (broker) => end(broker, "SIGTERM"),
     start,
     close,
   };
+}
+
+/** The listener of clients that must say who they are. */
+function secureListener(
+  folder: string,
+  ports: readonly number[],
+  broker: number,
+  count: number,
+  users: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
+  const host = "127.0.0.1";
+  const open = `PLAINTEXT://${host}:${ports[broker]}`;
+  const secure = `SECURE://${host}:${ports[2 * count + broker]}`;
+  const known = Object.entries(users).map(([name, password]) => `user_${name}="${password}"`);
+  const security = "org.apache.kafka.common.security";
+  return {
+    listeners: `${open},${secure},CONTROLLER://${host}:${ports[count + broker]}`,
+    "advertised.listeners": `${open},${secure}`,
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL",
+    "listener.name.secure.sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
+    "listener.name.secure.plain.sasl.jaas.config": `${security}.plain.PlainLoginModule required ${known.join(" ")};`,
+    "listener.name.secure.scram-sha-256.sasl.jaas.config": `${security}.scram.ScramLoginModule required;`,
+    "listener.name.secure.scram-sha-512.sasl.jaas.config": `${security}.scram.ScramLoginModule required;`,
+    // Takes tokens that nobody signed.
+    "listener.name.secure.oauthbearer.sasl.jaas.config": `${security}.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="broker";`,
+    "listener.name.secure.ssl.keystore.type": "PEM",
+    "listener.name.secure.ssl.keystore.location": join(folder, "broker.pem"),
+  };
+}
+
+/** A certificate that is its own authority, for the brokers' address. */
+async function makeCertificate(folder: string): Promise<string> {
+  const openssl = debianProgram("openssl", { probe: ["version"] });
+  const made = spawnSync(
+    openssl,
+    [
+      ...["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"],
+      ...["-addext", "subjectAltName=IP:127.0.0.1"],
+      ...["-keyout", join(folder, "key.pem"), "-out", join(folder, "certificate.pem")],
+    ],
+    { encoding: "utf8" },
+  );
+  if (made.status !== 0) throw unavailable(`its certificate cannot be made: ${made.stderr.slice(-500)}`);
+  const [key, certificate] = await Promise.all([
+    readFile(join(folder, "key.pem"), "utf8"),
+    readFile(join(folder, "certificate.pem"), "utf8"),
+  ]);
+  await writeFile(join(folder, "broker.pem"), `${key}${certificate}`);
+  return certificate;
 }
 
 function unavailable(why: string): MillraceError {

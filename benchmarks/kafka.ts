@@ -1,0 +1,95 @@
+import { execFileSync } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { FaultStores } from "../integration/kafka/fault-stores.ts";
+import { kafkaCluster } from "../integration/services/kafka-cluster.ts";
+import { startPostgres } from "../integration/services/postgres-server.ts";
+import { pythonEnvironment } from "../integration/services/python-environment.ts";
+import { startRedis } from "../integration/services/redis-server.ts";
+import type { Consumed, Consumption } from "./kafka/consume.ts";
+import { type Load, produceLoad } from "./kafka/load.ts";
+
+const PARTITIONS = 8;
+const ENTITIES = 100_000;
+const AIMS = { uniform: "50,000", zipf: "100,000" } as const;
+const here = (file: string): string => fileURLToPath(new URL(`kafka/${file}`, import.meta.url));
+
+/**
+ * Kafka to the embedded stores and to Redis + PostgreSQL: 2 million events in 8 partitions, decoded, committed, folded into
+ * three views of four aggregations and three windows over 100 thousand entities each, beside Python confluent-kafka that
+ * only consumes and parses the same topics. Arguments: `short` (100 thousand events), and to choose of it `200`, `1024`,
+ * `uniform`, `zipf`, `embedded`, `servers`, `peer`.
+ */
+export async function run(args: readonly string[]): Promise<void> {
+  const events = args.includes("short") ? 100_000 : 2_000_000;
+  const chosen = <T extends string | number>(all: readonly T[]): readonly T[] => {
+    const some = all.filter((one) => args.includes(String(one)));
+    return some.length > 0 ? some : all;
+  };
+  const cluster = await kafkaCluster();
+  const [redis, postgres] = await Promise.all([startRedis(), startPostgres()]);
+  const folder = await mkdtemp(join(tmpdir(), "millrace-bench-kafka-"));
+  try {
+    for (const bytes of chosen([200, 1024] as const)) {
+      for (const keys of chosen(["uniform", "zipf"] as const)) {
+        const load: Load = {
+          topic: `payments-${bytes}-${keys}`,
+          partitions: PARTITIONS,
+          events,
+          bytes,
+          entities: ENTITIES,
+          keys,
+        };
+        await produceLoad(cluster.brokers, load);
+        for (const contestant of chosen(["peer", "embedded", "servers"] as const)) {
+          const name = `${bytes} B, ${keys}, ${contestant}`.padEnd(26);
+          if (contestant === "peer") {
+            const python = join(pythonEnvironment(["confluent-kafka==2.11.1"]), "python");
+            report(
+              name,
+              events,
+              json(python, [here("peer.py"), cluster.brokers.join(","), load.topic, String(events)]),
+            );
+            continue;
+          }
+          const stores: FaultStores =
+            contestant === "embedded"
+              ? { folder: join(folder, load.topic) }
+              : {
+                  redis: `redis://127.0.0.1:${redis.port}`,
+                  postgres: await postgres.createDatabase(),
+                  keyPrefix: `${load.topic}:`,
+                };
+          const consumption: Consumption = { brokers: cluster.brokers, topic: load.topic, events, stores };
+          const aim = bytes === 200 && contestant === "servers" ? AIMS[keys] : null;
+          report(name, events, json(process.execPath, [here("consume.ts"), JSON.stringify(consumption)]), aim);
+          if (contestant === "servers") redis.cli("flushall");
+        }
+      }
+    }
+  } finally {
+    await Promise.all([cluster.close(), redis.remove(), postgres.remove()]);
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+type Figures = Pick<Consumed, "seconds" | "cpuSeconds" | "rssBytes"> & Partial<Consumed>;
+
+function json(program: string, args: readonly string[]): Figures {
+  const text = execFileSync(program, args, { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
+  return JSON.parse(text.trim().split("\n").at(-1)!) as Figures;
+}
+
+function report(name: string, events: number, figures: Figures, aim: string | null = null): void {
+  const { seconds, cpuSeconds, rssBytes, writes, commitSeconds = 0, foldSeconds = 0, writeSeconds = 0 } = figures;
+  const rate = Math.round(events / seconds).toLocaleString("en");
+  const own =
+    writes === undefined
+      ? ""
+      : `, ${(writes / events).toFixed(2)} hot writes per event, commit ${commitSeconds.toFixed(1)} s, fold ${foldSeconds.toFixed(1)} s, write ${writeSeconds.toFixed(1)} s of ${seconds.toFixed(1)} s`;
+  process.stdout.write(
+    `${name} ${rate} events/s${aim === null ? "" : ` (aim: ${aim})`}, ${((cpuSeconds / events) * 1e6).toFixed(1)} µs CPU per event, ${Math.round(rssBytes / 2 ** 20)} MiB${own}\n`,
+  );
+}

@@ -1,0 +1,77 @@
+/**
+ * Reads a topic of payments to its end into three views of four aggregations and three windows, in a process of its own,
+ * and prints what that took as JSON. Argument: a {@link Consumption} as JSON.
+ */
+
+import { subscribe } from "node:diagnostics_channel";
+import { type FaultStores, openFaultStores } from "../../integration/kafka/fault-stores.ts";
+import { ENGINE_BATCH_CHANNEL, type EngineBatchEvent } from "../../src/feature_engineering/engine/channels.ts";
+import { collectDeclarations } from "../../src/feature_engineering/plan/collect-declarations.ts";
+import { kafka, streamSource } from "../../src/index.ts";
+import { createPipeline } from "../../src/pipeline.ts";
+import { schema, views } from "../payments.ts";
+
+export interface Consumption {
+  readonly brokers: readonly string[];
+  readonly topic: string;
+  readonly events: number;
+  readonly stores: FaultStores;
+}
+
+export interface Consumed {
+  readonly seconds: number;
+  readonly cpuSeconds: number;
+  readonly rssBytes: number;
+  readonly writes: number;
+  readonly commitSeconds: number;
+  readonly foldSeconds: number;
+  readonly writeSeconds: number;
+}
+
+const { brokers, topic, events, stores: where } = JSON.parse(process.argv[2]!) as Consumption;
+const payments = streamSource("payments", {
+  stream: kafka({ topic }),
+  clock: "stream",
+  eventTime: "at",
+  lateness: "1m",
+  schema,
+});
+const stores = await openFaultStores(where);
+const pipeline = createPipeline({
+  sources: collectDeclarations({ payments }).sources,
+  views,
+  online: stores.online,
+  offline: stores.offline,
+  connections: { kafka: { default: { brokers } } },
+  onFailure: (_source, error) => process.stderr.write(`${String(error)}\n`),
+});
+const spent = { commitSeconds: 0, foldSeconds: 0, writeSeconds: 0, writes: 0 };
+let folded = 0;
+const all = Promise.withResolvers<void>();
+/** From the first batch on: joining the group is no part of the speed. */
+let started: { readonly at: number; readonly cpu: NodeJS.CpuUsage } | null = null;
+let most = 0;
+subscribe(ENGINE_BATCH_CHANNEL, (message) => {
+  const batch = message as EngineBatchEvent;
+  spent.commitSeconds += batch.commitSeconds;
+  spent.foldSeconds += batch.foldSeconds;
+  spent.writeSeconds += batch.writeSeconds;
+  spent.writes += batch.writes;
+  most = Math.max(most, process.memoryUsage.rss());
+  folded += batch.events;
+  if (folded >= events) all.resolve();
+});
+subscribe("millrace:ingestion:batch", () => {
+  started ??= { at: performance.now(), cpu: process.cpuUsage() };
+});
+await pipeline.recover();
+const begun = { at: performance.now(), cpu: process.cpuUsage() };
+await pipeline.start();
+await all.promise;
+const { at, cpu } = started ?? begun;
+const seconds = (performance.now() - at) / 1_000;
+const { user, system } = process.cpuUsage(cpu);
+const result: Consumed = { seconds, cpuSeconds: (user + system) / 1e6, rssBytes: most, ...spent };
+process.stdout.write(`${JSON.stringify(result)}\n`);
+await pipeline.close();
+await stores.close();
