@@ -104,13 +104,15 @@ export function createSourcePipeline(options: SourcePipelineOptions): SourcePipe
     ...(options.onFailure === undefined ? {} : { onFailure: options.onFailure }),
   });
   const memory = source.connector.connector === "memory" ? memorySource() : null;
-  const { clock, connections } = options;
+  const { clock, connections, holder } = options;
+  const { leases } = offline;
   const reader =
     sourceReader({
       source,
       connections,
       clock,
       idempotencyLog: known,
+      shared: leases === undefined || holder === null ? null : { leases, holder },
       ...(options.filesFolder === undefined ? {} : { filesFolder: options.filesFolder }),
     }) ?? memory;
   const main = reader === null ? null : loop(reader, formatOf(source, connections));

@@ -7,13 +7,13 @@ import type { SourceMeta } from "./definitions/source.ts";
 import { stageTableFiles } from "./feature_store/offline/duckdb-table-files.ts";
 import type { IdempotencyLog } from "./ingestion/idempotency-log.ts";
 import type { MessageSource } from "./ingestion/message-source.ts";
-import type { PartitionLeases } from "./ingestion/partition-leases.ts";
 import { fileReplay } from "./ingestion/sources/file-replay.ts";
 import { kafkaSource } from "./ingestion/sources/kafka-source.ts";
 import { kinesisSource } from "./ingestion/sources/kinesis-source.ts";
 import { lateSource } from "./ingestion/sources/late-source.ts";
 import { pubsubSource } from "./ingestion/sources/pubsub-source.ts";
 import type { ReplayClock } from "./ingestion/sources/replay-clock.ts";
+import { leasedPartition, type SharedLeasesOptions, sharedLeases } from "./shared-leases.ts";
 
 export interface SourceReaderOptions {
   readonly source: SourceMeta;
@@ -21,15 +21,15 @@ export interface SourceReaderOptions {
   readonly clock: ReplayClock;
   /** Remembers ids of messages, for transports that bring some again. */
   readonly idempotencyLog: IdempotencyLog;
-  /** Who reads which partition, for transports that do not share them out themselves; left out: this process all. */
-  readonly leases?: PartitionLeases;
+  /** Where processes share what a transport does not share out itself; null: this process reads all. */
+  readonly shared: Pick<SharedLeasesOptions, "leases" | "holder"> | null;
   /** Where copies of files from elsewhere are kept. Default: in the system's folder for temporary files. */
   readonly filesFolder?: string;
 }
 
 /** The reading end of a source's connector; null for those that are only pushed to, and for memory sources. */
 export function sourceReader(options: SourceReaderOptions): MessageSource | null {
-  const { source, connections } = options;
+  const { source, connections, shared } = options;
   const { connector } = source;
   switch (connector.connector) {
     case "file_replay":
@@ -59,13 +59,16 @@ export function sourceReader(options: SourceReaderOptions): MessageSource | null
         ...connections.kinesis,
         stream: connector.stream,
         start: connector.start,
-        ...(options.leases === undefined ? {} : { leases: options.leases }),
+        ...(shared === null ? {} : { leases: sharedLeases({ ...shared, source: source.name }) }),
       });
     case "pubsub":
       return pubsubSource({
         ...connections.pubsub,
         subscription: connector.subscription,
         idempotencyLog: options.idempotencyLog,
+        ...(shared === null
+          ? {}
+          : { partition: leasedPartition({ ...shared, source: source.name, prefix: "pubsub:" }) }),
       });
     case "http_push":
     case "memory":

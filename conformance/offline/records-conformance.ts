@@ -117,6 +117,28 @@ export function recordTests(openWith: OpenWith): void {
       expect(await store.seenPushes("orders", ["one"], 0)).toEqual([null]);
     });
 
+    test("of one key that two processes looked for before either sent it count once", async ({ skip }) => {
+      const store = await openWith(payments);
+      if (!store.capabilities.multiProcess) skip();
+      const owned = [await store.own("payments", "pubsub:0"), await store.own("payments", "pubsub:1")];
+      expect(await store.seenPushes("payments", ["one", "two"], 0)).toEqual([null, null]);
+      const results = await Promise.all(
+        owned.map((partition, i) =>
+          store.commit({
+            partition,
+            events: [payment(partition, 0), payment(partition, 1)],
+            deadLetters: [],
+            pushes: [push("one", 0, 1_000), push(`own ${i}`, 1, 1_000)],
+            lastOffset: 1,
+          }),
+        ),
+      );
+      expect(results.map(({ inserted }) => inserted.length).sort()).toEqual([1, 2]);
+      expect(results.map(({ duplicates }) => duplicates).sort()).toEqual([0, 1]);
+      const known = await store.seenPushes("payments", ["one", "own 0", "own 1"], 0);
+      expect(known.every((found) => found !== null)).toBe(true);
+    });
+
     test("under a key used again stay as they were first, within the window", async () => {
       const store = await openWith(payments);
       const owned = await store.own("payments", "http:0");

@@ -1,5 +1,6 @@
 import type { PoolClient } from "pg";
 import type {
+  AcceptedPush,
   AppliedPosition,
   LogCommit,
   LogCommitResult,
@@ -135,8 +136,14 @@ export function postgresEventWriter(
       doubts.delete(owned.partitionId);
       return settled ?? { inserted: [], duplicates: 0, conflicts: 0, ...erasures };
     }
-    const sent = request.events.every(isNew) ? request.events : request.events.filter(isNew);
-    const letters = request.deadLetters.filter(isNew);
+    const pushes = request.pushes ?? [];
+    // One message may have reached two processes, which both found its key unknown before they sent it here.
+    const repeated = pushes.length > 0 ? await records.knownPushes(client, owned.source, pushes) : [];
+    const counts =
+      repeated.length === 0 ? isNew : (at: { readonly offset: number }) => isNew(at) && !within(repeated, at);
+    const sent = request.events.every(counts) ? request.events : request.events.filter(counts);
+    const repetitions = repeated.length === 0 ? 0 : request.events.filter(isNew).length - sent.length;
+    const letters = request.deadLetters.filter(counts);
     let events = filter.events(table.declaration, sent);
     if (source.measures) {
       const measured = await withoutLongKeys(client, table, owned, events);
@@ -154,9 +161,14 @@ export function postgresEventWriter(
     }
     if (inserted.length > 0) await copyIn(database.api, client, table.copyIn, table.slices(inserted));
     if (letters.length > 0) await records.insertDeadLetters(client, letters);
-    const pushes = request.pushes ?? [];
-    if (pushes.length > 0) await records.insertPushes(client, owned.source, pushes);
-    const result = joined(settled, { inserted, duplicates, conflicts: conflicts.length, ...erasures });
+    const news = pushes.filter((push) => !repeated.includes(push));
+    if (news.length > 0) await records.insertPushes(client, owned.source, news);
+    const result = joined(settled, {
+      inserted,
+      duplicates: duplicates + repetitions,
+      conflicts: conflicts.length,
+      ...erasures,
+    });
     doubts.set(owned.partitionId, { ownerEpoch: owned.ownerEpoch, lastOffset, result });
     const moved = request.cursor === undefined ? "" : `, cursor = ${textLiteral(request.cursor)}`;
     await client.query(
@@ -220,6 +232,11 @@ export function postgresEventWriter(
   }
 
   return { own, commit, partitions, applied, setApplied };
+}
+
+/** Whether it lies in one of the pushes. */
+function within(pushes: readonly AcceptedPush[], { offset }: { readonly offset: number }): boolean {
+  return pushes.some(({ firstOffset, lastOffset }) => offset >= firstOffset && offset <= lastOffset);
 }
 
 function ownedPartition(source: string, partition: string, row: Omit<PartitionRow, "partition">): OwnedPartition {

@@ -11,6 +11,11 @@ export interface PostgresRecords
   /** Within a transaction. */
   insertDeadLetters(client: PoolClient, letters: readonly DeadLetter[]): Promise<void>;
   /** Within a transaction. */
+  /**
+   * Of pushes that are about to be recorded, those whose key another process has recorded meanwhile. Until the
+   * transaction ends, no other one records pushes of the source.
+   */
+  knownPushes(client: PoolClient, source: string, pushes: readonly AcceptedPush[]): Promise<readonly AcceptedPush[]>;
   insertPushes(client: PoolClient, source: string, pushes: readonly AcceptedPush[]): Promise<void>;
 }
 
@@ -39,7 +44,7 @@ interface PushRow {
 const PUSH_SWEEP_MS = 600_000;
 
 export function postgresRecords(database: PostgresDatabase): PostgresRecords {
-  const { schema } = database;
+  const { schema, schemaName } = database;
   /** Per source: the window that was asked for last, and when its past was swept. */
   const pushWindows = new Map<string, { since: number; sweptAt: number }>();
 
@@ -63,6 +68,20 @@ export function postgresRecords(database: PostgresDatabase): PostgresRecords {
           letters.map((letter) => timeText(letter.at)),
         ],
       );
+    },
+    async knownPushes(client, source, pushes) {
+      const window = pushWindows.get(source);
+      // Nobody asked for a key: then none is waited for.
+      if (window === undefined) return [];
+      await client.query("SELECT pg_advisory_xact_lock(hashtextextended($1, 6))", [`${schemaName}.${source}`]);
+      const found = await client.query<{ idempotency_key: string }>(
+        `SELECT idempotency_key FROM ${schema}.pushes
+         WHERE source = $1 AND "at" >= $2 AND idempotency_key = ANY ($3::text[])`,
+        [source, timeText(window.since), pushes.map((push) => storedText(push.idempotencyKey))],
+      );
+      if (found.rowCount === 0) return [];
+      const known = new Set(found.rows.map((row) => row.idempotency_key));
+      return pushes.filter((push) => known.has(storedText(push.idempotencyKey)));
     },
     async insertPushes(client, source, pushes) {
       await client.query(

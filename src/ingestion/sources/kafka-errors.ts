@@ -28,9 +28,14 @@ function texts(error: unknown, depth = 0): string[] {
  */
 export function kafkaError(cause: unknown, brokers: readonly string[], doing: string): MillraceError {
   const found = texts(cause);
-  const said = found.find((text) => text.length > 0) ?? String(cause);
+  const [first = String(cause), ...inner] = [...new Set(found.filter((text) => /[a-z] /.test(text)))];
+  // The client says where it failed, and within that, why.
+  const why = inner.at(-1);
+  const said = why === undefined || first.includes(why) ? first : `${first} ${why}`;
   const has = (pattern: RegExp): boolean => found.some((text) => pattern.test(text));
-  if (has(/SASL_AUTHENTICATION_FAILED|Authentication failed|AUTHORIZATION_FAILED|UNSUPPORTED_SASL/i)) {
+  if (
+    has(/SASL_AUTHENTICATION_FAILED|Authentication failed|AUTHORIZATION_FAILED|UNSUPPORTED_SASL|ILLEGAL_SASL_STATE/i)
+  ) {
     return ingestionError(
       "KAFKA_DENIED",
       `Kafka at ${brokers.join(", ")} refuses ${doing} (${said}): check the user, the password and the access rules of the topic and the group.`,

@@ -2,7 +2,8 @@ import type { Message, PubSub, Subscription } from "@google-cloud/pubsub";
 import type { MillraceError } from "../../definitions/errors.ts";
 import { type IdempotencyLog, memoryIdempotencyLog } from "../idempotency-log.ts";
 import { ingestionError } from "../ingestion-error.ts";
-import type { MessageSource, RawBatch } from "../message-source.ts";
+import type { MessageSource, RawBatch, ResumePosition } from "../message-source.ts";
+import { solePartition } from "../partition-leases.ts";
 import type { AcceptedPush, RawMessage } from "../stream-message.ts";
 import type { PubsubSourceOptions } from "./pubsub-options.ts";
 
@@ -31,10 +32,15 @@ const STATUS = { invalidArgument: 3, notFound: 5, permissionDenied: 7, unauthent
  * Errors: `PUBSUB_UNAVAILABLE` (tried again), `PUBSUB_DENIED`, `PUBSUB_SUBSCRIPTION_UNKNOWN`, `PACKAGE_MISSING`.
  */
 export function pubsubSource(options: PubsubSourceOptions): MessageSource {
-  const partition = options.partition ?? "pubsub:0";
+  const lease = options.partition ?? solePartition("pubsub:0");
+  const keepMs = options.keepMs ?? 5_000;
   const log: IdempotencyLog = options.idempotencyLog ?? memoryIdempotencyLog();
   const now = options.now ?? Date.now;
   let client: PubSub | null = null;
+  let resume: ResumePosition = async () => ({ offset: -1, cursor: null });
+  /** What offsets are counted in now; null: to be taken. */
+  let partition: string | null = null;
+  let keptAt = 0;
   let subscription: Subscription | null = null;
   /** By message id: queued, or handed out and not committed. */
   let underWay = new Map<string, Delivery>();
@@ -71,7 +77,29 @@ export function pubsubSource(options: PubsubSourceOptions): MessageSource {
     for (const handle of handles) handle.ack();
   }
 
-  async function take(maxMessages: number): Promise<RawBatch> {
+  /** Another process may count in the partition: what is not committed is counted again, in another one. */
+  function giveUp(): void {
+    partition = null;
+    for (const delivery of handed) delivery.offset = -1;
+    queue.unshift(...handed.splice(0));
+    wake?.();
+  }
+
+  async function hold(): Promise<string> {
+    if (partition !== null && performance.now() - keptAt > keepMs) {
+      if (await lease.keep()) keptAt = performance.now();
+      else giveUp();
+    }
+    if (partition === null) {
+      const taken = await lease.take();
+      nextOffset = (await resume(taken)).offset + 1;
+      partition = taken;
+      keptAt = performance.now();
+    }
+    return partition;
+  }
+
+  async function take(held: string, maxMessages: number): Promise<RawBatch> {
     const candidates = queue.splice(0, maxMessages);
     let seen: Awaited<ReturnType<IdempotencyLog["seen"]>>;
     try {
@@ -91,7 +119,7 @@ export function pubsubSource(options: PubsubSourceOptions): MessageSource {
       delivery.offset = nextOffset++;
       handed.push(delivery);
       messages.push({
-        partition,
+        partition: held,
         offset: delivery.offset,
         key: delivery.orderingKey === "" ? null : Buffer.from(delivery.orderingKey, "utf8"),
         value: delivery.data,
@@ -100,7 +128,7 @@ export function pubsubSource(options: PubsubSourceOptions): MessageSource {
       });
       pushes.push({
         idempotencyKey: keyOf(delivery.id),
-        partition,
+        partition: held,
         firstOffset: delivery.offset,
         lastOffset: delivery.offset,
         accepted: 1,
@@ -109,17 +137,21 @@ export function pubsubSource(options: PubsubSourceOptions): MessageSource {
       });
     }
     if (messages.length > 0) lastPublished = messages.at(-1)!.ingestedAt;
-    return { partition, messages, pushes };
+    return { partition: held, messages, pushes };
   }
 
+  /** Resolves when something may have changed, or the lease is to be renewed. */
   function change(signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const aborted = (): void => {
+        clearTimeout(timer);
         wake = null;
         reject(signal.reason);
       };
       signal.addEventListener("abort", aborted, { once: true });
+      const timer = setTimeout(() => wake?.(), keepMs);
       wake = () => {
+        clearTimeout(timer);
         wake = null;
         signal.removeEventListener("abort", aborted);
         resolve();
@@ -129,8 +161,9 @@ export function pubsubSource(options: PubsubSourceOptions): MessageSource {
 
   return {
     capabilities: { monotonePositions: false, endless: true },
-    async open(resume) {
-      nextOffset = (await resume(partition)).offset + 1;
+    async open(resumePosition) {
+      resume = resumePosition;
+      partition = null;
       underWay = new Map();
       queue = [];
       handed = [];
@@ -164,8 +197,9 @@ export function pubsubSource(options: PubsubSourceOptions): MessageSource {
         signal.throwIfAborted();
         if (client === null)
           throw ingestionError("SOURCE_NOT_OPEN", "The Pub/Sub source is not open.", { kind: "bug" });
+        const held = await hold();
         if (queue.length > 0) {
-          const batch = await take(maxMessages);
+          const batch = await take(held, maxMessages);
           if (batch.messages.length > 0) return batch;
           continue;
         }
@@ -179,12 +213,17 @@ export function pubsubSource(options: PubsubSourceOptions): MessageSource {
         await change(signal);
       }
     },
-    async checkpoint(_partition, offset) {
+    lost(name) {
+      if (name === partition) giveUp();
+    },
+    async checkpoint(name, offset) {
+      if (name !== partition) return;
       const done = handed.findIndex((delivery) => delivery.offset > offset);
       for (const delivery of handed.splice(0, done < 0 ? handed.length : done)) settle(delivery);
     },
     async lag() {
       const waiting = queue[0]?.publishedAt ?? (handed.length > 0 ? lastPublished : null);
+      if (partition === null) return [];
       return [
         {
           partition,
@@ -202,6 +241,8 @@ export function pubsubSource(options: PubsubSourceOptions): MessageSource {
       // What was not committed goes to somebody else at once.
       for (const delivery of underWay.values()) for (const handle of delivery.handles) handle.nack();
       underWay.clear();
+      partition = null;
+      await lease.release();
       await ended?.close().catch(() => {});
       await closing.close().catch(() => {});
     },
