@@ -5,6 +5,7 @@ import { millraceError } from "./definitions/errors.ts";
 import type { OnlineReadOptions } from "./feature_store/online-reader.ts";
 import { importModule } from "./module-loader.ts";
 import { READ_VARIABLES, resolveReads } from "./read-config.ts";
+import { type Retention, type RetentionConfig, resolveRetention } from "./retention.ts";
 import {
   type OfflineConfig,
   type OnlineConfig,
@@ -28,6 +29,11 @@ export interface MillraceConfig {
    * store's own, an error, no cache. `MILLRACE_READ_DEADLINE_MS`, `MILLRACE_READ_FALLBACK`
    */
   readonly reads?: OnlineReadOptions;
+  /**
+   * How long history is kept by the source's clock: `"400d"` of every source, or by source `{ payments: "400d" }`.
+   * Default: all of it for ever. Needs PostgreSQL.
+   */
+  readonly retention?: RetentionConfig;
   readonly server?: {
     /** Default `127.0.0.1`. `MILLRACE_HOST` */
     readonly host?: string;
@@ -66,6 +72,7 @@ export interface ResolvedConfig {
   readonly online: OnlineConfig;
   readonly offline: OfflineConfig;
   readonly reads: OnlineReadOptions;
+  readonly retention: Retention;
   readonly server: {
     readonly host: string;
     readonly port: number;
@@ -91,6 +98,8 @@ const KNOWN: Readonly<Record<string, readonly string[] | null>> = {
   online: null,
   offline: null,
   reads: ["deadlineMs", "fallback", "cache"],
+  // By source, or one for all.
+  retention: null,
   server: ["host", "port", "bodyLimitBytes", "maxRows", "adminToken"],
   replay: ["speed", "hold"],
   models: ["pollSeconds", "cacheBytes"],
@@ -200,6 +209,7 @@ export function resolveConfig(
     online: resolveOnline(config.online, env),
     offline: resolveOffline(config.offline, env),
     reads: resolveReads(config.reads, env),
+    retention: resolveRetention(config.retention),
     server: {
       host: text("server.host", "MILLRACE_HOST", config.server?.host, "127.0.0.1"),
       port: number("server.port", "MILLRACE_PORT", config.server?.port, 8080, 0, 65_535),

@@ -11,6 +11,7 @@ import type { PushOptions, PushResult } from "./ingestion/sources/http-push.ts";
 import type { MemorySource } from "./ingestion/sources/memory-source.ts";
 import { type ReplayClock, replayClock } from "./ingestion/sources/replay-clock.ts";
 import type { IngestionStatus } from "./ingestion/stream-ingestion.ts";
+import { createHistoryRetainer, type Retention, retentionOf } from "./retention.ts";
 import {
   createSourcePipeline,
   fillViews,
@@ -28,6 +29,8 @@ export interface PipelineOptions {
   readonly connections?: ConnectionsConfig;
   /** Names this process among those that share the stores. Default: no other process writes them. */
   readonly holder?: string | null;
+  /** How long history is kept. Default: for ever. */
+  readonly retention?: Retention;
   /** How files are replayed. Default: flat out. */
   readonly replay?: { readonly speed?: number | "max"; readonly hold?: boolean };
   /** The most messages per batch: only a backlog fills it. Default 16,000. */
@@ -92,6 +95,12 @@ export function createPipeline(options: PipelineOptions): Pipeline {
   let tending: NodeJS.Timeout | null = null;
   /** Those that have not looked through everything yet, each with its source's engine. */
   const sweeping = new Map<Sweeper, SourcePipeline["engine"]>();
+  const retainers = new Map(
+    options.sources.map(({ name }) => [
+      name,
+      createHistoryRetainer(offline, name, retentionOf(options.retention ?? null, name), () => performance.now()),
+    ]),
+  );
   let swept = performance.now();
   let closed = false;
 
@@ -133,6 +142,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
       try {
         await engine.tend();
         if (options.holder != null) await follow();
+        await retainers.get(source.name)!(engine.clock());
         for (const [sweeper, own] of sweeping) {
           if (own !== engine) continue;
           if ((await sweeper.step(engine.clock(), VALUES_PER_SWEEP)).done) sweeping.delete(sweeper);

@@ -238,8 +238,9 @@ function workerOptions({
   offline,
   replay,
   connections,
+  retention,
 }: ResolvedConfig): Omit<WorkerOptions, "ingest"> {
-  return { declarations, data, online, offline, replay, connections };
+  return { declarations, data, online, offline, replay, connections, retention };
 }
 
 /** Embedded stores have one owner. */

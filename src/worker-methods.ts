@@ -26,6 +26,7 @@ import { createLifecycle } from "./lifecycle.ts";
 import { loadDeclarations } from "./load-declarations.ts";
 import { createPipeline, type PipelineStatus } from "./pipeline.ts";
 import { createPipelineSwitch } from "./pipeline-switch.ts";
+import { checkRetention, type Retention } from "./retention.ts";
 import { areShared } from "./store-config.ts";
 import { openOfflineStore, openOnlineStore, type StoresConfig } from "./stores.ts";
 import { portableError } from "./thread-rpc.ts";
@@ -36,6 +37,8 @@ export interface WorkerOptions extends StoresConfig {
   readonly replay: { readonly speed: number | "max"; readonly hold: boolean };
   /** How brokers are reached. Left out: no source needs one. */
   readonly connections?: ConnectionsConfig;
+  /** How long history is kept. Left out: for ever. */
+  readonly retention?: Retention;
   /** False: no source is read; pushed events are taken all the same. */
   readonly ingest: boolean;
 }
@@ -95,6 +98,7 @@ export async function createWorkerMethods(
   const online = stack.use(await openOnlineStore(options));
   const offline = stack.use(await openOfflineStore(options));
   const shared = areShared(options);
+  const retention = options.retention ?? null;
   const holder = shared ? crypto.randomUUID() : null;
   const onFunctionFailure = (where: string): void => tell("function-failed", where);
   const featureStoreOf = (declarations: Declarations): FeatureStore =>
@@ -109,6 +113,7 @@ export async function createWorkerMethods(
         replay: options.replay,
         ...(options.connections === undefined ? {} : { connections: options.connections }),
         holder,
+        retention,
         filesFolder: join(options.data, "files"),
         onFunctionFailure,
         onFailure: (source, error) =>
@@ -134,6 +139,7 @@ export async function createWorkerMethods(
     ...lifecycle.methods,
     ...jobs,
     async start() {
+      checkRetention(retention, declared, offline);
       // Where others use the stores too, a plan is recorded by an explicit act; the first one there is.
       if (shared && (await currentPlan(offline)) !== null) await checkPlan(offline, declared);
       else await applyPlan(offline, declared);
@@ -146,6 +152,7 @@ export async function createWorkerMethods(
     async prepare(paths, revision) {
       prepared = null;
       const declarations = await loadDeclarations(paths, revision);
+      checkRetention(retention, declarations, offline);
       const preview = await checkPlan(offline, declarations);
       await extendErasures({ declarations, offline });
       await runs.prepare(declarations);
