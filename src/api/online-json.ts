@@ -1,7 +1,7 @@
 import type { EntityReading } from "../feature_store/cached-reader.ts";
 import type { OnlineFeatures } from "../feature_store/feature-store.ts";
 import type { ServiceRuntime } from "../feature_store/service-runtime.ts";
-import { madeTexts } from "./made-texts.ts";
+import { madeOnce } from "./made-once.ts";
 import { rowsJson, timeJson, valueJson } from "./value-json.ts";
 
 /** Writes what was read of one service as the JSON of `POST /v1/features/online`. */
@@ -16,7 +16,6 @@ export function compileOnlineJson(service: ServiceRuntime): OnlineJson {
   const middle = `,"columns":${names},"types":${types},"rows":[`;
   const isOneView = service.isPlain && service.lookups.length === 1;
   const features = service.columnReads.map((read) => read?.feature ?? -1);
-  const maker = {};
   const make = ({ values, statuses }: EntityReading): string[] => [
     `[${features.map((feature, column) => valueJson(values[feature]!, columns[column]!.type)).join(",")}]`,
     JSON.stringify(features.map((feature) => statuses[feature]!)),
@@ -26,7 +25,7 @@ export function compileOnlineJson(service: ServiceRuntime): OnlineJson {
     let rows: string;
     let statuses: string;
     if (isOneView) {
-      const texts = read.readings.map((reading) => madeTexts(reading, maker, make));
+      const texts = read.readings.map((reading) => madeOnce(reading, make));
       rows = texts.map((text) => text[0]!).join(",");
       statuses = `[${texts.map((text) => text[1]!).join(",")}]`;
     } else {

@@ -11,7 +11,9 @@ import type { ViewLayout } from "../feature_engineering/windows/view-layout.ts";
 /** What was read of one entity; one and the same object as long as it is the same. Not to be changed. */
 export interface EntityReading extends Readonly<ViewReading> {
   /** What others made of the reading, by maker: it need not be made again while the reading is the same. */
-  readonly made: Map<object, readonly string[]>;
+  readonly made: Map<object, unknown>;
+  /** Whether it is given again while it is the same; else what is made of it need not last. */
+  readonly isKept: boolean;
 }
 
 /** Reads features of one view, and does not read a value again that gives the same. Never stale. */
@@ -31,7 +33,8 @@ export interface ReadingBudget {
 }
 
 interface KeptReading extends ViewReading {
-  readonly made: Map<object, readonly string[]>;
+  readonly made: Map<object, unknown>;
+  readonly isKept: boolean;
 }
 
 interface Entry {
@@ -57,7 +60,7 @@ export function createReadingBudget(): ReadingBudget {
 /** Makes a reader of those features whose indexes in `view.features` are `wanted`. */
 export function createCachedReader(layout: ViewLayout, wanted: readonly number[], budget: ReadingBudget): CachedReader {
   const reader = createFeatureReader(layout, wanted);
-  const missing = newReading(layout);
+  const missing = newReading(layout, false);
   let entries = new Map<string, Entry>();
   let { epoch } = budget;
 
@@ -75,8 +78,8 @@ export function createCachedReader(layout: ViewLayout, wanted: readonly number[]
     return entry;
   }
 
-  function readNow(value: StoredValue, time: number): KeptReading {
-    const reading = newReading(layout);
+  function readNow(value: StoredValue, time: number, isKept: boolean): KeptReading {
+    const reading = newReading(layout, isKept);
     reader.fromBytes(value.bytes, time, reading);
     return reading;
   }
@@ -91,14 +94,14 @@ export function createCachedReader(layout: ViewLayout, wanted: readonly number[]
           known.revision = value.revision;
           known.reading = null;
         }
-        return readNow(value, time);
+        return readNow(value, time, false);
       }
       const holds = known.reading !== null && known.after < time && time <= known.until;
       // A value that was removed and made again starts at revision 1 again: the bytes tell.
       if (holds && Buffer.compare(known.bytes, value.bytes) === 0) return known.reading!;
-      const reading = readNow(value, time);
       // A span is told in whole milliseconds.
-      if (!Number.isInteger(time)) return reading;
+      if (!Number.isInteger(time)) return readNow(value, time, false);
+      const reading = readNow(value, time, true);
       const { after, until } = readingSpan(layout, decodeEntityState(layout, value.bytes), time);
       known.reading = reading;
       // Memory of its own: what was read may be a small part of a large buffer.
@@ -114,6 +117,6 @@ export function createCachedReader(layout: ViewLayout, wanted: readonly number[]
   };
 }
 
-function newReading(layout: ViewLayout): KeptReading {
-  return { ...createViewReading(layout), made: new Map() };
+function newReading(layout: ViewLayout, isKept: boolean): KeptReading {
+  return { ...createViewReading(layout), made: new Map(), isKept };
 }

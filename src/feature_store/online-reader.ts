@@ -120,7 +120,7 @@ export function createOnlineReader(
         return {
           reader: createCachedReader(layout, wanted, budget),
           cache: caches.get(layout.view.name) ?? null,
-          unknown: { ...unknown, statuses: unknown.statuses.map(() => "UNAVAILABLE"), made: new Map() },
+          unknown: { ...unknown, statuses: unknown.statuses.map(() => "UNAVAILABLE"), made: new Map(), isKept: true },
         };
       });
       readers.set(service, found);

@@ -4,7 +4,7 @@ import type { EntityReading } from "../../feature_store/cached-reader.ts";
 import type { OnlineFeatures } from "../../feature_store/feature-store.ts";
 import type { ServiceRuntime } from "../../feature_store/service-runtime.ts";
 import { apiError } from "../api-errors.ts";
-import { madeTexts } from "../made-texts.ts";
+import { madeOnce } from "../made-once.ts";
 import { EPOCH, type FeastValueWriter, feastEcho, feastTime, feastValueWriter } from "./feast-value.ts";
 
 /** Values by the name of an entity's key or a request column, as they came, of equal length. */
@@ -17,7 +17,7 @@ export type FeastAnswer = (
   rows: number,
   /** Also name the views with a version; Feast's are counters and ours hashes, so it is 0. */
   withVersions: boolean,
-) => string;
+) => string | Buffer;
 
 interface AnswerColumn {
   readonly name: string;
@@ -30,6 +30,15 @@ interface AnswerColumn {
 
 /** The features of a lookup's readings that the answer takes unchanged. */
 type TakenFeatures = readonly { readonly feature: number; readonly write: FeastValueWriter }[];
+
+/** The values of {@link TakenFeatures} as JSON. */
+interface TakenTexts {
+  /** UTF-8, one text after the other. */
+  readonly bytes: Uint8Array;
+  /** Where each text ends. */
+  readonly ends: readonly number[];
+  readonly allPresent: boolean;
+}
 
 /**
  * Compiles the answer of a service or of a list of features. `fullNames`: `view__feature` instead of `feature`; a
@@ -65,60 +74,122 @@ export function compileFeastAnswer(service: ServiceRuntime, isList: boolean, ful
     );
   }
   const lookups = service.lookups.length;
-  const makers = taken.map((features) => ({
-    /** The texts of the values, and at their end `PRESENT` if all of them are. */
-    make: ({ values, statuses }: EntityReading) => [
-      ...features.map(({ feature, write }) => writeOrNull(values[feature]!, write)),
-      features.every(({ feature }) => statuses[feature] === "PRESENT") ? "PRESENT" : "",
-    ],
-  }));
-
+  const makers = taken.map((features) => (reading: EntityReading) => takenTexts(reading, features));
+  const isOneView = lookups === 1 && columns.every(({ text }) => text >= 0);
+  /** The features' results of an answer about this entity alone; null unless all values are there. */
+  const makeAlone = ({ values, statuses, found, maxEventTime }: EntityReading): string | null => {
+    const features = taken[0]!;
+    if (!features.every(({ feature }) => statuses[feature] === "PRESENT")) return null;
+    const end = `],"statuses":[${PRESENT}],"event_timestamps":[${feastTime(found ? maxEventTime : NEVER)}]}`;
+    const results = columns.map(({ text, write }) => {
+      const value = writeOrNull(values[features[text]!.feature]!, write);
+      return `{"values":[${value}${end}`;
+    });
+    return results.join(",");
+  };
+  const featureNames = JSON.stringify(names).slice(1, -1);
   const versions = JSON.stringify(service.service.views.map(({ name }) => ({ name, version: 0 })));
 
   return (read, entities, rows, withVersions) => {
     const { readings } = read;
-    const times = Array.from({ length: lookups }, (_, lookup) => lookupTimes(readings, lookup, lookups, rows));
-    const texts = readings.map((reading, place) => {
-      const maker = makers[place % lookups]!;
-      return madeTexts(reading, maker, maker.make);
-    });
-    /** Per lookup all that follows the values of a column, if it is the same for each of them. */
-    const ends = makers.map((_, lookup) => {
-      for (let r = 0; r < rows; r++) if (texts[r * lookups + lookup]!.at(-1) !== "PRESENT") return null;
-      return `],"statuses":${repeated(PRESENT, rows)},"event_timestamps":${times[lookup]!}}`;
-    });
-    const list = new Array<string>(rows);
-    let mixed = "";
     let named = "";
-    let results = "";
+    let echoes = "";
     for (const [name, values] of entities) {
       if (names.includes(name)) continue;
       named += `${JSON.stringify(name)},`;
-      results += `{"values":[${values.map(feastEcho).join(",")}],"statuses":${repeated(PRESENT, rows)},"event_timestamps":${repeated(EPOCH, rows)}},`;
+      echoes += `{"values":[${values.map(feastEcho).join(",")}],"statuses":${repeated(PRESENT, rows)},"event_timestamps":${repeated(EPOCH, rows)}},`;
     }
+    const views = withVersions ? `,"feature_view_metadata":${versions}` : "";
+    const start = `{"metadata":{"feature_names":[${named}${featureNames}]${views}},"results":[${echoes}`;
+    if (rows === 1 && isOneView) {
+      const alone = madeOnce(readings[0]!, makeAlone);
+      if (alone !== null) return `${start}${alone}]}`;
+    }
+
+    const times = Array.from({ length: lookups }, (_, lookup) => lookupTimes(readings, lookup, lookups, rows));
+    const texts = readings.map((reading, place) => madeOnce(reading, makers[place % lookups]!));
+    /** Per lookup all that follows the values of a column, if it is the same for each of them. */
+    const ends = makers.map((_, lookup) => {
+      for (let r = 0; r < rows; r++) if (!texts[r * lookups + lookup]!.allPresent) return null;
+      return Buffer.from(`],"statuses":${repeated(PRESENT, rows)},"event_timestamps":${times[lookup]!}}`);
+    });
+    let mixed = "";
+    let length = 0;
+    /** Per column what follows its values. */
+    const columnEnds: Uint8Array[] = [];
+    /** Per column its values, where they are not texts of the readings. */
+    const computed: (Uint8Array | null)[] = [];
     for (let c = 0; c < columns.length; c++) {
       const { write, lookup, text } = columns[c]!;
-      if (text >= 0) for (let r = 0; r < rows; r++) list[r] = texts[r * lookups + lookup]![text]!;
-      else for (let r = 0; r < rows; r++) list[r] = writeOrNull(read.rows[r]![c]!, write);
-      const end = text >= 0 ? ends[lookup]! : null;
-      if (end !== null) {
-        results += (c === 0 ? '{"values":[' : ',{"values":[') + list.join(",") + end;
-        continue;
+      let end = text >= 0 ? ends[lookup]! : null;
+      if (end === null) {
+        if (lookup < 0 && mixed === "") mixed = latestTimes(readings, lookups, rows);
+        const when = lookup < 0 ? mixed : times[lookup]!;
+        end = Buffer.from(`],"statuses":${statusesJson(read.statuses, c, rows)},"event_timestamps":${when}}`);
       }
-      if (lookup < 0 && mixed === "") mixed = latestTimes(readings, lookups, rows);
-      results +=
-        (c === 0 ? '{"values":[' : ',{"values":[') +
-        list.join(",") +
-        '],"statuses":' +
-        statusesJson(read.statuses, c, rows) +
-        ',"event_timestamps":' +
-        (lookup < 0 ? mixed : times[lookup]!) +
-        "}";
+      const values = text >= 0 ? null : Buffer.from(read.rows.map((row) => writeOrNull(row[c]!, write)).join(","));
+      length += (c === 0 ? 0 : 1) + VALUES.length + (values?.length ?? Math.max(0, rows - 1)) + end.length;
+      columnEnds.push(end);
+      computed.push(values);
     }
-    named += JSON.stringify(names).slice(1, -1);
-    const views = withVersions ? `,"feature_view_metadata":${versions}` : "";
-    return `{"metadata":{"feature_names":[${named}]${views}},"results":[${results}]}`;
+    for (const { bytes } of texts) length += bytes.length;
+    const head = Buffer.from(start);
+    const json = Buffer.allocUnsafe(head.length + length + 2);
+    json.set(head);
+    let at = head.length;
+    for (let c = 0; c < columns.length; c++) {
+      const { lookup, text } = columns[c]!;
+      if (c > 0) json[at++] = COMMA;
+      json.set(VALUES, at);
+      at += VALUES.length;
+      const values = computed[c]!;
+      if (values === null) at = copyTexts(texts, lookup, lookups, text, json, at);
+      else {
+        json.set(values, at);
+        at += values.length;
+      }
+      json.set(columnEnds[c]!, at);
+      at += columnEnds[c]!.length;
+    }
+    json.write("]}", at, "latin1");
+    return json;
   };
+}
+
+const NEVER = Number.NEGATIVE_INFINITY;
+const COMMA = 0x2c;
+const VALUES = Buffer.from('{"values":[');
+
+function takenTexts({ values, statuses, isKept }: EntityReading, features: TakenFeatures): TakenTexts {
+  const texts = features.map(({ feature, write }) => writeOrNull(values[feature]!, write));
+  const bytes = Buffer.from(texts.join(""));
+  let end = 0;
+  return {
+    // Memory of its own: a small part would keep the whole of Node's pool.
+    bytes: isKept ? Uint8Array.from(bytes) : bytes,
+    ends: texts.map((text) => (end += Buffer.byteLength(text))),
+    allPresent: features.every(({ feature }) => statuses[feature] === "PRESENT"),
+  };
+}
+
+/** Copies one text of each reading of a lookup, with commas between them; returns where they end. */
+function copyTexts(
+  texts: readonly TakenTexts[],
+  lookup: number,
+  lookups: number,
+  text: number,
+  into: Uint8Array,
+  start: number,
+): number {
+  let at = start;
+  for (let place = lookup; place < texts.length; place += lookups) {
+    if (place !== lookup) into[at++] = COMMA;
+    const { bytes, ends } = texts[place]!;
+    const to = ends[text]!;
+    // Faster than `set` for short texts.
+    for (let from = text === 0 ? 0 : ends[text - 1]!; from < to; from++) into[at++] = bytes[from]!;
+  }
+  return at;
 }
 
 const PRESENT = '"PRESENT"';

@@ -4,15 +4,11 @@ import type { EntityReading } from "../feature_store/cached-reader.ts";
 const MAX_MADE = 4;
 
 /** What `make` made of the reading, kept with it: most numbers of a hot entity are written once and sent many times. */
-export function madeTexts(
-  reading: EntityReading,
-  maker: object,
-  make: (reading: EntityReading) => readonly string[],
-): readonly string[] {
-  const known = reading.made.get(maker);
+export function madeOnce<Made>(reading: EntityReading, make: (reading: EntityReading) => Made): Made {
+  const known = reading.made.get(make) as Made | undefined;
   if (known !== undefined) return known;
-  const texts = make(reading);
+  const made = make(reading);
   if (reading.made.size >= MAX_MADE) reading.made.clear();
-  reading.made.set(maker, texts);
-  return texts;
+  reading.made.set(make, made);
+  return made;
 }
