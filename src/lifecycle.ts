@@ -7,6 +7,7 @@ import { type ErasureContext, eraseEntity, extendErasures, finishErasures } from
 import type { FeatureStore } from "./feature_store/feature-store.ts";
 import type { OfflineStore } from "./feature_store/offline/offline-store.ts";
 import type { OnlineStore } from "./feature_store/online/online-store.ts";
+import { type PruneReport, type PruneRequest, prune } from "./feature_store/prune.ts";
 import { planVersions } from "./feature_store/registry/plan-versions.ts";
 import { currentPlan } from "./feature_store/registry/registry.ts";
 import { recordServedModel, servedModels } from "./feature_store/registry/served-models.ts";
@@ -115,6 +116,11 @@ export function createLifecycle({ online, offline, current, onFailure }: Lifecyc
       predictions: (filter) => offline.predictions(filter),
       checkPredictions: (filter) => checkPredictions({ offline, store: current().store, filter }),
       planVersions: () => planVersions(offline),
+      prune: (request: PruneRequest): Promise<PruneReport> =>
+        inTurn(async () => {
+          const declared = [...current().store.views.values()].map(({ keyspace }) => keyspace);
+          return prune({ online, offline, declared }, request);
+        }),
       servedModels: () => servedModels(offline),
       async recordServed(name, version) {
         const model = current().declarations.models.find((one) => one.name === name);

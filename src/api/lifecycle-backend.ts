@@ -1,6 +1,7 @@
 import type { PredictionReport } from "../feature_store/check-predictions.ts";
 import type { EntityErasure } from "../feature_store/erase-entity.ts";
 import type { PredictionFilter, PredictionRecord, StoredPrediction } from "../feature_store/offline/offline-store.ts";
+import type { PruneReport, PruneRequest } from "../feature_store/prune.ts";
 import type { PlanVersion } from "../feature_store/registry/plan-versions.ts";
 import type { ServedModelRecord } from "../feature_store/registry/served-models.ts";
 
@@ -67,6 +68,8 @@ export type LifecycleBackend = {
   readonly checkPredictions: (filter: PredictionFilter) => Promise<PredictionReport>;
   /** Every plan that was applied, oldest first. */
   readonly planVersions: () => Promise<readonly PlanVersion[]>;
+  /** Drops key spaces of view versions that are in none of the last plans. */
+  readonly prune: (request: PruneRequest) => Promise<PruneReport>;
   readonly servedModels: () => Promise<readonly ServedModelRecord[]>;
   /** Notes that a version of a model began to serve. */
   readonly recordServed: (model: string, version: string) => Promise<void>;

@@ -91,6 +91,13 @@ program
     (await import("./commands/check-consistency.ts")).checkConsistency(view, command.optsWithGlobals()),
   );
 program
+  .command("prune")
+  .description("drop hot values of view versions that the last plans do not have")
+  .option("--plans <n>", "how many plans keep their values, from the last one back", whole, 3)
+  .option("--unapplied", "also those that no applied plan has")
+  .option("--dry-run", "list them, and drop nothing")
+  .action(async (_options, command: Command) => (await import("./commands/prune.ts")).prune(command.optsWithGlobals()));
+program
   .command("materialize [views...]")
   .description("bring hot values up to date from history")
   .action(async (views: string[], _options, command: Command) =>

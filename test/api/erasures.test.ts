@@ -51,3 +51,15 @@ describe("POST /v1/erasures", () => {
     expect([answer.status, answer.body.code]).toEqual([401, "UNAUTHORIZED"]);
   });
 });
+
+describe("POST /v1/prune", () => {
+  it("drops nothing that is in use, and asks for whole requests", async () => {
+    const answer = await api.request("POST", "/v1/prune", { dry_run: true }, ADMIN);
+    expect([answer.status, answer.body]).toEqual([200, { kept: expect.any(Number), keyspaces: [] }]);
+    for (const body of [{ plans: 0 }, { plans: 1.5 }, { unapplied: "yes" }, { dry: true }]) {
+      const refused = await api.request("POST", "/v1/prune", body, ADMIN);
+      expect([refused.status, refused.body.code]).toEqual([400, "REQUEST_INVALID"]);
+    }
+    expect((await api.request("POST", "/v1/prune", {})).status).toBe(401);
+  });
+});

@@ -161,6 +161,7 @@ describe("the API's description", () => {
       "/v1/models/{name}/rollback",
       "/v1/plan",
       "/v1/predictions",
+      "/v1/prune",
       "/v1/registry",
       "/v1/registry/diff",
       "/v1/registry/entries/{name}",

@@ -56,4 +56,48 @@ export function operatorRoutes(app: FastifyInstance, api: ApiContext, admin: Adm
       return { reports: reports.map((report) => ({ ...report, time: new Date(report.time).toISOString() })) };
     },
   );
+  app.post<{ Body: Readonly<Record<string, unknown>> }>(
+    "/v1/prune",
+    {
+      preHandler: admin,
+      schema: {
+        tags: ["operations"],
+        summary: "Drop hot values of view versions that neither the last plans nor the declarations have.",
+        body: {
+          type: "object",
+          properties: {
+            plans: { type: "integer", minimum: 1, default: 3 },
+            unapplied: { type: "boolean", default: false },
+            dry_run: { type: "boolean", default: false },
+          },
+        },
+      },
+    },
+    async (request) => {
+      const {
+        plans = 3,
+        unapplied = false,
+        dry_run = false,
+      } = readObject(request.body ?? {}, ["plans", "unapplied", "dry_run"]);
+      if (!Number.isSafeInteger(plans) || (plans as number) < 1) {
+        throw apiError("REQUEST_INVALID", "'plans' must be a whole number from 1.");
+      }
+      for (const [name, value] of Object.entries({ unapplied, dry_run })) {
+        if (typeof value !== "boolean") throw apiError("REQUEST_INVALID", `'${name}' must be true or false.`);
+      }
+      const report = await backend.prune({
+        plans: plans as number,
+        unapplied: unapplied === true,
+        dryRun: dry_run === true,
+      });
+      return {
+        kept: report.kept,
+        keyspaces: report.keyspaces.map(({ keyspace, lastPlan, dropped }) => ({
+          keyspace,
+          last_plan: lastPlan,
+          dropped,
+        })),
+      };
+    },
+  );
 }
