@@ -38,6 +38,7 @@ interface KeptReading extends ViewReading {
 }
 
 interface Entry {
+  readonly key: Uint8Array;
   revision: number;
   /** Null until the same revision is met again: what changes all the time is not worth keeping. */
   reading: KeptReading | null;
@@ -50,8 +51,6 @@ interface Entry {
 
 const CAPACITY = 20_000;
 const NO_BYTES = new Uint8Array(0);
-/** Of any bytes, one character each. */
-const latin1: (this: Uint8Array, from: number, to: number) => string = Buffer.prototype.latin1Slice;
 
 export function createReadingBudget(): ReadingBudget {
   return { left: CAPACITY, epoch: 0 };
@@ -61,10 +60,11 @@ export function createReadingBudget(): ReadingBudget {
 export function createCachedReader(layout: ViewLayout, wanted: readonly number[], budget: ReadingBudget): CachedReader {
   const reader = createFeatureReader(layout, wanted);
   const missing = newReading(layout, false);
-  let entries = new Map<string, Entry>();
+  /** By the hash of the key: of two keys with one hash, the later takes the place. */
+  let entries = new Map<number, Entry>();
   let { epoch } = budget;
 
-  function entryOf(id: string, revision: number): Entry {
+  function remember(hash: number, key: Uint8Array, revision: number): void {
     if (--budget.left < 0) {
       budget.left = CAPACITY;
       budget.epoch++;
@@ -73,9 +73,7 @@ export function createCachedReader(layout: ViewLayout, wanted: readonly number[]
       entries = new Map();
       epoch = budget.epoch;
     }
-    const entry: Entry = { revision, reading: null, bytes: NO_BYTES, after: 0, until: 0 };
-    entries.set(id, entry);
-    return entry;
+    entries.set(hash, { key, revision, reading: null, bytes: NO_BYTES, after: 0, until: 0 });
   }
 
   function readNow(value: StoredValue, time: number, isKept: boolean): KeptReading {
@@ -86,14 +84,15 @@ export function createCachedReader(layout: ViewLayout, wanted: readonly number[]
 
   return {
     read(key, value, time) {
-      const id = latin1.call(key, 0, key.length);
-      const known = entries.get(id);
-      if (known === undefined || known.revision !== value.revision) {
-        if (known === undefined) entryOf(id, value.revision);
-        else {
-          known.revision = value.revision;
-          known.reading = null;
-        }
+      const hash = hashOf(key);
+      const known = entries.get(hash);
+      if (known === undefined || !isEqual(known.key, key)) {
+        remember(hash, key, value.revision);
+        return readNow(value, time, false);
+      }
+      if (known.revision !== value.revision) {
+        known.revision = value.revision;
+        known.reading = null;
         return readNow(value, time, false);
       }
       const holds = known.reading !== null && known.after < time && time <= known.until;
@@ -115,6 +114,20 @@ export function createCachedReader(layout: ViewLayout, wanted: readonly number[]
       return missing;
     },
   };
+}
+
+/** FNV-1a. Within this process only, so that it may be quick. */
+function hashOf(key: Uint8Array): number {
+  let hash = 0x811c9dc5 | 0;
+  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key[i]!, 0x01000193);
+  // Of 30 bits: V8 keeps these without memory of their own.
+  return (hash ^ (hash >>> 15)) & 0x3fffffff;
+}
+
+function isEqual(one: Uint8Array, other: Uint8Array): boolean {
+  if (one.length !== other.length) return false;
+  for (let i = 0; i < one.length; i++) if (one[i] !== other[i]) return false;
+  return true;
 }
 
 function newReading(layout: ViewLayout, isKept: boolean): KeptReading {

@@ -33,8 +33,8 @@ type TakenFeatures = readonly { readonly feature: number; readonly write: FeastV
 
 /** The values of {@link TakenFeatures} as JSON. */
 interface TakenTexts {
-  /** UTF-8, one text after the other. */
-  readonly bytes: Uint8Array;
+  /** UTF-8, one text after the other, and three bytes more. */
+  readonly bytes: DataView;
   /** Where each text ends. */
   readonly ends: readonly number[];
   readonly allPresent: boolean;
@@ -132,10 +132,11 @@ export function compileFeastAnswer(service: ServiceRuntime, isList: boolean, ful
       columnEnds.push(end);
       computed.push(values);
     }
-    for (const { bytes } of texts) length += bytes.length;
+    for (const { bytes } of texts) length += bytes.byteLength - SPARE;
     const head = Buffer.from(start);
     const json = Buffer.allocUnsafe(head.length + length + 2);
     json.set(head);
+    const view = new DataView(json.buffer, json.byteOffset, json.length);
     let at = head.length;
     for (let c = 0; c < columns.length; c++) {
       const { lookup, text } = columns[c]!;
@@ -143,7 +144,7 @@ export function compileFeastAnswer(service: ServiceRuntime, isList: boolean, ful
       json.set(VALUES, at);
       at += VALUES.length;
       const values = computed[c]!;
-      if (values === null) at = copyTexts(texts, lookup, lookups, text, json, at);
+      if (values === null) at = copyTexts(texts, lookup, lookups, text, view, at);
       else {
         json.set(values, at);
         at += values.length;
@@ -158,15 +159,18 @@ export function compileFeastAnswer(service: ServiceRuntime, isList: boolean, ful
 
 const NEVER = Number.NEGATIVE_INFINITY;
 const COMMA = 0x2c;
+/** Texts are copied in words of four bytes, so the last may reach three bytes too far. */
+const SPARE = 3;
 const VALUES = Buffer.from('{"values":[');
 
 function takenTexts({ values, statuses, isKept }: EntityReading, features: TakenFeatures): TakenTexts {
   const texts = features.map(({ feature, write }) => writeOrNull(values[feature]!, write));
-  const bytes = Buffer.from(texts.join(""));
+  const joined = Buffer.from(`${texts.join("")}${" ".repeat(SPARE)}`);
+  // Memory of its own: a small part would keep the whole of Node's pool.
+  const { buffer, byteOffset, length } = isKept ? Uint8Array.from(joined) : joined;
   let end = 0;
   return {
-    // Memory of its own: a small part would keep the whole of Node's pool.
-    bytes: isKept ? Uint8Array.from(bytes) : bytes,
+    bytes: new DataView(buffer, byteOffset, length),
     ends: texts.map((text) => (end += Buffer.byteLength(text))),
     allPresent: features.every(({ feature }) => statuses[feature] === "PRESENT"),
   };
@@ -178,16 +182,18 @@ function copyTexts(
   lookup: number,
   lookups: number,
   text: number,
-  into: Uint8Array,
+  into: DataView,
   start: number,
 ): number {
   let at = start;
   for (let place = lookup; place < texts.length; place += lookups) {
-    if (place !== lookup) into[at++] = COMMA;
+    if (place !== lookup) into.setUint8(at++, COMMA);
     const { bytes, ends } = texts[place]!;
-    const to = ends[text]!;
-    // Faster than `set` for short texts.
-    for (let from = text === 0 ? 0 : ends[text - 1]!; from < to; from++) into[at++] = bytes[from]!;
+    const from = text === 0 ? 0 : ends[text - 1]!;
+    const length = ends[text]! - from;
+    // Faster than `set` for short texts. What is too much is overwritten by what follows.
+    for (let i = 0; i < length; i += 4) into.setUint32(at + i, bytes.getUint32(from + i));
+    at += length;
   }
   return at;
 }

@@ -33,6 +33,7 @@ export function feastValueWriter(type: ColumnTypeSpec): FeastValueWriter {
 
 /** An entity's key or request value as it came, as JSON. */
 export function feastEcho(value: unknown): string {
+  if (typeof value === "number" && Number.isFinite(value)) return String(value);
   return typeof value === "bigint" ? String(value) : (JSON.stringify(value) ?? "null");
 }
 
