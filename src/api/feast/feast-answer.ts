@@ -3,6 +3,7 @@ import type { FeatureStatus } from "../../feature_engineering/windows/read-featu
 import type { EntityReading } from "../../feature_store/cached-reader.ts";
 import type { OnlineFeatures } from "../../feature_store/feature-store.ts";
 import type { ServiceRuntime } from "../../feature_store/service-runtime.ts";
+import { answerMemory } from "../answer-memory.ts";
 import { apiError } from "../api-errors.ts";
 import { madeOnce } from "../made-once.ts";
 import { EPOCH, type FeastValueWriter, feastEcho, feastTime, feastValueWriter } from "./feast-value.ts";
@@ -10,7 +11,10 @@ import { EPOCH, type FeastValueWriter, feastEcho, feastTime, feastValueWriter } 
 /** Values by the name of an entity's key or a request column, as they came, of equal length. */
 export type FeastEntities = ReadonlyMap<string, readonly unknown[]>;
 
-/** Writes what was read as Feast's answer: by columns, first those of the entities, then the features. */
+/**
+ * Writes what was read as Feast's answer: by columns, first those of the entities, then the features. Bytes are of
+ * {@link answerMemory}.
+ */
 export type FeastAnswer = (
   read: OnlineFeatures,
   entities: FeastEntities,
@@ -134,7 +138,7 @@ export function compileFeastAnswer(service: ServiceRuntime, isList: boolean, ful
     }
     for (const { bytes } of texts) length += bytes.byteLength - SPARE;
     const head = Buffer.from(start);
-    const json = Buffer.allocUnsafe(head.length + length + 2);
+    const json = answerMemory.take(head.length + length + 2);
     json.set(head);
     const view = new DataView(json.buffer, json.byteOffset, json.length);
     let at = head.length;

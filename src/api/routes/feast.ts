@@ -5,6 +5,7 @@ import type { ServiceRuntime } from "../../feature_store/service-runtime.ts";
 import { futureFailure } from "../../ingestion/decode-batch.ts";
 import { compileMessageDecoder, type JsonMessageDecoder } from "../../ingestion/decoders/message-decoder.ts";
 import { isDecodeFailure } from "../../ingestion/decoders/row-decoder.ts";
+import { answerMemory } from "../answer-memory.ts";
 import type { ApiContext } from "../api-context.ts";
 import { apiError, invalidRequest } from "../api-errors.ts";
 import { compileFeastAnswer, type FeastAnswer } from "../feast/feast-answer.ts";
@@ -40,7 +41,10 @@ export function feastRoutes(app: FastifyInstance, api: ApiContext): void {
       reply.type(JSON_TYPE);
       const lookups = lookupRows(service, columns, rows);
       const read = await api.features.getOnlineFeatures(service, { rows: lookups });
-      return answer(read, columns, rows, body.include_feature_view_version_metadata === true);
+      const json = answer(read, columns, rows, body.include_feature_view_version_metadata === true);
+      // A response is finished when the system has taken all of it.
+      if (typeof json !== "string") reply.raw.once("finish", () => answerMemory.giveBack(json));
+      return json;
     });
 
     feast.post("/push", { schema: feastSchemas.push }, async (request, reply) => {
