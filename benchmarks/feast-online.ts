@@ -5,29 +5,42 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { FEAST } from "../integration/services/feast-version.ts";
+import { millraceProcess } from "../integration/services/millrace-process.ts";
 import { pythonEnvironment } from "../integration/services/python-environment.ts";
 import { startRedis } from "../integration/services/redis-server.ts";
 import { httpLoad, type LoadResult } from "./http-load.ts";
 
 const ENTITIES = 10_000;
 const FEATURES = 20;
-const CONNECTIONS = [1, 16, 64];
-/** Seconds of a measurement, how many of each, and of warming up before the first. */
-const SECONDS = 3;
-const RUNS = 3;
-const WARM_UP = 3;
+/** Connections, and how many times each is measured: the aims are at 16. */
+const LOADS = [
+  { connections: 1, runs: 1 },
+  { connections: 16, runs: 3 },
+  { connections: 64, runs: 1 },
+] as const;
+/** Seconds of a measurement, and of warming up before the first. */
+const SECONDS = 1.5;
+const WARM_UP = 2;
+/** Requests per second as a multiple of Feast's, by entities, at 16 connections; and one entity's P99, milliseconds. */
+const AIMS = [
+  { entities: 1, times: 20 },
+  { entities: 100, times: 40 },
+] as const;
+const P99_MS = 10;
 
 interface Measured {
   readonly perSecond: number;
   readonly p99: number;
+  /** Of all server processes, milliseconds per request. */
+  readonly cpu: number;
 }
 interface Contestant {
   readonly name: string;
   readonly url: string;
-  readonly pid: number;
+  /** The server's, whose descendants count too, and that of Redis if it uses it. */
+  readonly pids: readonly number[];
   /** Feast's routes, and of Millrace also its own. */
   readonly routes: readonly ("feast" | "own")[];
 }
@@ -36,54 +49,74 @@ const here = (file: string): string => fileURLToPath(new URL(`feast_online/${fil
 
 /**
  * One and a hundred entities × 20 features over HTTP: `feast serve` on Redis, with one worker and with one per core, and
- * Millrace, one process, on LMDB and on Redis. Load comes from this process. Arguments: names of contestants to run.
+ * `millrace serve`, one process, on LMDB and on Redis, whose CPU time is counted too. Load comes from this process.
+ * Arguments: names of contestants to run.
  */
 export async function run(args: readonly string[]): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "millrace-feast-online-"));
   const children: ChildProcess[] = [];
   const server = await startRedis();
+  const redisPid = Number(/process_id:(\d+)/.exec(server.cli("info", "server"))![1]);
   const wanted = (name: string): boolean => args.length === 0 || args.some((arg) => name.startsWith(arg));
   try {
     const rows = data();
     await writeFile(join(folder, "data.json"), JSON.stringify(rows));
-    const redis = `127.0.0.1:${server.port}`;
-    const feastFigures = new Map<string, Measured>();
+    const feast = new Map<string, Measured>();
     if (wanted("feast")) {
       const bin = pythonEnvironment([FEAST]);
-      execFileSync(join(bin, "python"), [here("repository.py"), folder, redis], {
+      execFileSync(join(bin, "python"), [here("repository.py"), folder, `127.0.0.1:${server.port}`], {
         stdio: ["ignore", "ignore", "inherit"],
       });
       for (const workers of [1, 2]) {
-        const contestant = await startFeast(bin, folder, workers, children);
+        const { child, ...contestant } = await startFeast(bin, folder, workers, redisPid, children);
         for (const [key, figure] of await measure(contestant)) {
-          const best = feastFigures.get(key);
-          if (best === undefined || best.perSecond < figure.perSecond) feastFigures.set(key, figure);
+          const best = feast.get(key);
+          feast.set(key, best === undefined ? figure : better(best, figure));
         }
-        await stop(children.pop()!);
+        await stop(child);
       }
     }
     for (const store of ["lmdb", "redis"]) {
       if (!wanted(`millrace-${store}`)) continue;
-      const contestant = await startMillrace(folder, store, store === "lmdb" ? "lmdb" : String(server.port), children);
-      await fill(contestant.url, rows);
-      const figures = await measure(contestant);
-      await stop(children.pop()!);
-      for (const [key, aim] of [
-        ["feast 1 16", 20],
-        ["feast 100 16", 40],
-      ] as const) {
-        const peer = feastFigures.get(key);
-        const own = figures.get(key)!;
-        const times = peer === undefined ? "" : `${(own.perSecond / peer.perSecond).toFixed(1)} times Feast's best `;
-        print(`   ${contestant.name}, ${key.split(" ")[1]} entities, 16 connections: ${times}(aim: ${aim} times)`);
-      }
-      print(`   P99 of one entity at 16 connections: ${figures.get("feast 1 16")!.p99.toFixed(2)} ms (aim: under 10)`);
+      const isRedis = store === "redis";
+      const environment = isRedis ? { MILLRACE_REDIS_URL: `redis://127.0.0.1:${server.port}/1` } : {};
+      await using millrace = await millraceProcess(here("millrace.config.ts"), environment);
+      await fill(millrace.url, rows);
+      const pids = [millrace.pid, ...(isRedis ? [redisPid] : [])];
+      const name = `millrace on ${store}`;
+      const figures = await measure({ name, url: millrace.url, pids, routes: ["feast", "own"] });
+      compare(name, figures, feast);
     }
   } finally {
     await Promise.all(children.reverse().map(stop));
     await server.remove();
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** The best of each figure, whichever configuration it is from. */
+function better(one: Measured, other: Measured): Measured {
+  return {
+    perSecond: Math.max(one.perSecond, other.perSecond),
+    p99: Math.min(one.p99, other.p99),
+    cpu: Math.min(one.cpu, other.cpu),
+  };
+}
+
+function compare(name: string, figures: ReadonlyMap<string, Measured>, feast: ReadonlyMap<string, Measured>): void {
+  for (const { entities, times } of AIMS) {
+    const peer = feast.get(`feast ${entities} 16`);
+    for (const route of ["feast", "own"]) {
+      const own = figures.get(`${route} ${entities} 16`)!;
+      const ratios =
+        peer === undefined
+          ? "Feast was not run"
+          : `${(own.perSecond / peer.perSecond).toFixed(1)} times the requests/s of Feast's best, ${(peer.cpu / own.cpu).toFixed(1)} times less CPU`;
+      print(`=> ${name}, ${route} route, ${entities} × ${FEATURES}, 16 connections: ${ratios} (aim: ${times} times)`);
+    }
+  }
+  const { p99 } = figures.get("feast 1 16")!;
+  print(`=> ${name}, feast route, 1 × ${FEATURES}, 16 connections: P99 ${p99.toFixed(2)} ms (aim: under ${P99_MS})`);
 }
 
 /** Columns by name; doubles as they come, with all their digits. */
@@ -102,7 +135,13 @@ function data(): Record<string, unknown[]> {
   return columns;
 }
 
-async function startFeast(bin: string, folder: string, workers: number, children: ChildProcess[]): Promise<Contestant> {
+async function startFeast(
+  bin: string,
+  folder: string,
+  workers: number,
+  redisPid: number,
+  children: ChildProcess[],
+): Promise<Contestant & { readonly child: ChildProcess }> {
   const port = await freePort();
   const args = ["-c", folder, "serve", "--host", "127.0.0.1", "--port", String(port), "--workers", String(workers)];
   // By default a worker ends after a thousand requests, and connections are closed after half a minute.
@@ -115,22 +154,8 @@ async function startFeast(bin: string, folder: string, workers: number, children
     if (Date.now() > deadline || child.exitCode !== null) throw new AggregateError([], "feast serve did not start");
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
-  return { name: `feast, ${workers} worker${workers > 1 ? "s" : ""}`, url, pid: child.pid!, routes: ["feast"] };
-}
-
-async function startMillrace(
-  folder: string,
-  store: string,
-  address: string,
-  children: ChildProcess[],
-): Promise<Contestant> {
-  const child = spawn(process.execPath, [here("server.ts"), join(folder, store), address], {
-    stdio: ["ignore", "pipe", "inherit"],
-    detached: true,
-  });
-  children.push(child);
-  const [url] = (await once(createInterface(child.stdout!), "line")) as [string];
-  return { name: `millrace on ${store}`, url, pid: child.pid!, routes: ["feast", "own"] };
+  const name = `feast, ${workers} worker${workers > 1 ? "s" : ""}`;
+  return { name, url, pids: [child.pid!, redisPid], routes: ["feast"], child };
 }
 
 async function fill(url: string, columns: Readonly<Record<string, readonly unknown[]>>): Promise<void> {
@@ -146,33 +171,35 @@ async function fill(url: string, columns: Readonly<Record<string, readonly unkno
   }
 }
 
-async function measure({ name, url, pid, routes }: Contestant): Promise<Map<string, Measured>> {
+async function measure({ name, url, pids, routes }: Contestant): Promise<Map<string, Measured>> {
   const figures = new Map<string, Measured>();
   for (const route of routes) {
-    for (const entities of [1, 100]) {
+    for (const { entities } of AIMS) {
       const bodies = requests(route, entities);
       const target = url + (route === "feast" ? "/get-online-features" : "/v1/features/online");
       await httpLoad(target, bodies, 16, WARM_UP);
-      for (const connections of CONNECTIONS) {
+      for (const { connections, runs: count } of LOADS) {
         const runs: LoadResult[] = [];
-        const before = family(pid).cpuSeconds;
-        for (let i = 0; i < RUNS; i++) runs.push(await httpLoad(target, bodies, connections, SECONDS));
-        const cpu = (family(pid).cpuSeconds - before) / runs.reduce((sum, one) => sum + one.requests, 0);
+        const before = usage(pids).cpuSeconds;
+        for (let i = 0; i < count; i++) runs.push(await httpLoad(target, bodies, connections, SECONDS));
+        const seconds = usage(pids).cpuSeconds - before;
+        const cpu = (1_000 * seconds) / runs.reduce((sum, one) => sum + one.requests, 0);
         runs.sort((a, b) => a.requests / a.seconds - b.requests / b.seconds);
         const rate = (i: number): number => Math.round(runs.at(i)!.requests / runs.at(i)!.seconds);
-        const { p50, p95, p99, bytes } = runs[RUNS >> 1]!;
+        const { p50, p95, p99, bytes } = runs[count >> 1]!;
         const failures = runs.reduce((sum, one) => sum + one.failures, 0);
-        figures.set(`${route} ${entities} ${connections}`, { perSecond: rate(RUNS >> 1), p99 });
+        figures.set(`${route} ${entities} ${connections}`, { perSecond: rate(count >> 1), p99, cpu });
+        const range = count === 1 ? "" : ` (${rate(0).toLocaleString("en")} to ${rate(-1).toLocaleString("en")})`;
         print(
           `${name}, ${route} route, ${entities} × ${FEATURES}, ${connections} connections: ` +
-            `${rate(RUNS >> 1).toLocaleString("en")} (${rate(0).toLocaleString("en")} to ${rate(-1).toLocaleString("en")}) requests/s, ` +
+            `${rate(count >> 1).toLocaleString("en")}${range} requests/s, ` +
             `P50 ${p50.toFixed(2)} P95 ${p95.toFixed(2)} P99 ${p99.toFixed(2)} ms, ` +
-            `${(cpu * 1_000).toFixed(3)} ms of CPU a request, ${(bytes / 1_000).toFixed(1)} KB, ${failures} failures`,
+            `${cpu.toFixed(3)} ms of CPU a request, ${(bytes / 1_000).toFixed(1)} KB, ${failures} failures`,
         );
       }
     }
   }
-  print(`${name}: resident ${family(pid).residentMiB} MiB, all its processes`);
+  print(`${name}: resident ${usage(pids).residentMiB} MiB, all its processes${pids.length > 1 ? " and Redis" : ""}`);
   return figures;
 }
 
@@ -185,8 +212,8 @@ function requests(route: "feast" | "own", entities: number): string[] {
   });
 }
 
-/** A process with all that descend from it: resident memory, and CPU time since they started. */
-function family(root: number): { readonly residentMiB: number; readonly cpuSeconds: number } {
+/** Processes with all that descend from them: resident memory, and CPU time since they started. */
+function usage(roots: readonly number[]): { readonly residentMiB: number; readonly cpuSeconds: number } {
   const processes = readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
     .flatMap((name) => {
@@ -199,7 +226,7 @@ function family(root: number): { readonly residentMiB: number; readonly cpuSecon
         return [];
       }
     });
-  const members = new Set([root]);
+  const members = new Set(roots);
   for (let size = 0; size < members.size; ) {
     size = members.size;
     for (const { pid, parent } of processes) if (members.has(parent)) members.add(pid);
