@@ -1,4 +1,13 @@
-import { mkdirSync, readdirSync, readFileSync, readlinkSync, realpathSync, rmSync, statSync } from "node:fs";
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  rmSync,
+  statfsSync,
+  statSync,
+} from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { DuckDBConnection, DuckDBInstance } from "@duckdb/node-api";
 import { storeError } from "../store-error.ts";
@@ -59,6 +68,7 @@ export async function openDuckdb(options: DuckdbOfflineStoreOptions): Promise<Du
       mkdirSync(dirname(file), { recursive: true });
       // Left by a process that died while it made the file.
       if (statSync(file, { throwIfNoEntry: false })?.size === 0) rmSync(file);
+      if (statSync(file, { throwIfNoEntry: false }) === undefined) checkRoomToMake(path, dirname(file));
     }
     file = canonical(file);
     if (openHere.has(file) || openInProcess(file)) throw storeLocked(path, "this process");
@@ -83,6 +93,18 @@ export async function openDuckdb(options: DuckdbOfflineStoreOptions): Promise<Du
     if (reserved) openHere.delete(file);
     throw error;
   }
+}
+
+/** A file of which only a part could be made would look like a broken one later. */
+function checkRoomToMake(path: string, folder: string): void {
+  const { bavail, bsize } = statfsSync(folder);
+  const free = bavail * bsize;
+  if (free >= MIB) return;
+  throw storeError(
+    "OFFLINE_STORE_UNAVAILABLE",
+    `The offline store ${path} cannot be made: the disk is full, ${free} bytes are left. Free at least ${MIB} bytes, then start again.`,
+    { kind: "operational", details: { path, free_bytes: free } },
+  );
 }
 
 function database(

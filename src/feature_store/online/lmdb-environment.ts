@@ -2,6 +2,7 @@ import { accessSync, closeSync, constants, mkdirSync, openSync, readSync, statSy
 import { join } from "node:path";
 import type { MillraceError } from "../../definitions/errors.ts";
 import { storeError } from "../store-error.ts";
+import { checkRoomToOpen } from "./lmdb-disk-room.ts";
 import { lmdbError } from "./lmdb-error.ts";
 import { type ValueAddress, valueAddressEncoder } from "./lmdb-value-address.ts";
 
@@ -82,6 +83,7 @@ export async function openLmdb({ path, readOnly = false }: LmdbOnlineStoreOption
   let root: LmdbRoot | undefined;
   try {
     checkFiles(path);
+    checkRoomToOpen(path);
     // The cast leaves lmdb's class types, which do not know `env`, `sync` and keys of other shapes.
     root = lmdb.open({
       path,

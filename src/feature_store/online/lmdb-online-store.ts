@@ -1,6 +1,7 @@
 import type { StoredValue, ValueKey, ValueWrite } from "../../feature_engineering/engine/feature-sink.ts";
 import { storeError } from "../store-error.ts";
 import { markFacts } from "./applied-marks.ts";
+import { checkRoomToGrow } from "./lmdb-disk-room.ts";
 import { type LmdbEnvironment, type LmdbOnlineStoreOptions, openLmdb } from "./lmdb-environment.ts";
 import { lmdbError } from "./lmdb-error.ts";
 import { keyspaceStart, splitFullKey, type ValueAddress, valueAddress, withFullKey } from "./lmdb-value-address.ts";
@@ -192,6 +193,7 @@ export async function lmdbOnlineStore(options: LmdbOnlineStoreOptions): Promise<
     fetch: async (keys, names) => ({ values: readSync(keys), facts: readMetaSync(names) }),
     async compareAndSet(writes) {
       const done: boolean[] = [];
+      if (!readOnly && writes.some(({ bytes }) => bytes !== null)) guard(() => checkRoomToGrow(path));
       for (let start = 0; start < writes.length; start += WRITES_PER_TRANSACTION) {
         const created = new Map<string, number>();
         transaction(() => {
