@@ -10,9 +10,11 @@ import {
 } from "@aws-sdk/client-kinesis";
 import { NodeHttpHandler } from "@smithy/node-http-handler";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { memoryLeases } from "../src/feature_store/offline/partition-leases.ts";
 import type { MessageSource, ResumePosition } from "../src/ingestion/message-source.ts";
 import type { KinesisSourceOptions } from "../src/ingestion/sources/kinesis-options.ts";
 import { kinesisSource } from "../src/ingestion/sources/kinesis-source.ts";
+import { sharedLeases } from "../src/shared-leases.ts";
 import { type KinesisServer, kinesisServer } from "./services/kinesis-server.ts";
 
 const CREDENTIALS = { accessKeyId: "tests", secretAccessKey: "tests" };
@@ -30,6 +32,26 @@ function memoryPositions(): {
       const before = known.get(partition);
       if (offset <= (before?.offset ?? -1)) return;
       known.set(partition, { offset, cursor: cursor ?? before?.cursor ?? null });
+    },
+  };
+}
+
+/** What the cold store would keep of several workers: a shard is the last one's that took it over. */
+function fencedPositions() {
+  const known = new Map<string, { owner: string; offset: number; cursor: string | null }>();
+  return {
+    resume:
+      (holder: string): ResumePosition =>
+      async (shard, how) => {
+        const found = known.get(shard) ?? { owner: holder, offset: -1, cursor: null };
+        if (how !== "look") known.set(shard, { ...found, owner: holder });
+        return { offset: found.offset, cursor: found.cursor };
+      },
+    commit(holder: string, shard: string, offset: number, cursor?: string): boolean {
+      const found = known.get(shard)!;
+      if (found.owner !== holder) return false;
+      known.set(shard, { owner: holder, offset, cursor: cursor ?? found.cursor });
+      return true;
     },
   };
 }
@@ -189,6 +211,48 @@ for (const kind of ["kinesalite", "moto"] as const) {
       const later = source(stream);
       await later.open(positions.resume);
       expect(all(await read(later, positions, 5))).toEqual(names(300, 5).sort());
+    });
+
+    it("is shared by two workers fairly, and wholly by the one that is left when the other dies", async () => {
+      const stream = await newStream(4);
+      const store = memoryLeases(() => {});
+      const cold = fencedPositions();
+      const seen: string[] = [];
+      const worker = (holder: string): { readonly from: MessageSource; readonly stop: AbortController } => {
+        const leases = sharedLeases({ leases: store, source: "x", holder, forMs: 1_000 });
+        const from = source(stream, { leases });
+        const stop = new AbortController();
+        const run = async (): Promise<void> => {
+          await from.open(cold.resume(holder));
+          while (true) {
+            const batch = (await from.fetch(100, stop.signal))!;
+            const last = batch.lastOffset ?? batch.messages.at(-1)!.offset;
+            if (!cold.commit(holder, batch.partition, last, batch.cursor)) {
+              from.lost!(batch.partition);
+              continue;
+            }
+            for (const message of batch.messages) seen.push(Buffer.from(message.value as Uint8Array).toString());
+            await from.checkpoint(batch.partition, last);
+          }
+        };
+        run().catch(() => {});
+        return { from, stop };
+      };
+      await put(stream, names(0, 100));
+      const first = worker("a");
+      await expect.poll(() => seen.length, { timeout: 30_000 }).toBe(100);
+      const second = worker("b");
+      const shards = async (): Promise<number[]> => [(await first.from.lag()).length, (await second.from.lag()).length];
+      await expect.poll(shards, { timeout: 30_000 }).toEqual([2, 2]);
+      await put(stream, names(1_000, 100));
+      await expect.poll(() => seen.length, { timeout: 30_000 }).toBe(200);
+      // It stands still as a killed process does: its leases end by themselves.
+      first.stop.abort();
+      await put(stream, names(2_000, 100));
+      await expect.poll(() => seen.length, { timeout: 30_000 }).toBe(300);
+      expect(seen.sort()).toEqual([...names(0, 100), ...names(1_000, 100), ...names(2_000, 100)].sort());
+      expect((await second.from.lag()).length).toBe(4);
+      second.stop.abort();
     });
 
     it("starts at the end if it is told so, and remembers where that was", async () => {

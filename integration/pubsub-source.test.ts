@@ -1,9 +1,11 @@
 import { PubSub, type Topic } from "@google-cloud/pubsub";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { memoryLeases } from "../src/feature_store/offline/partition-leases.ts";
 import { memoryIdempotencyLog } from "../src/ingestion/idempotency-log.ts";
 import type { MessageSource, RawBatch } from "../src/ingestion/message-source.ts";
 import type { PubsubSourceOptions } from "../src/ingestion/sources/pubsub-options.ts";
 import { pubsubSource } from "../src/ingestion/sources/pubsub-source.ts";
+import { leasedPartition } from "../src/shared-leases.ts";
 import { type PubsubServer, pubsubServer } from "./services/pubsub-server.ts";
 
 let server: PubsubServer;
@@ -141,6 +143,52 @@ describe("a Pub/Sub source", () => {
       ...(await read(from, cold, 60 - first.messages.length)).map((m) => Buffer.from(m.value as Uint8Array).toString()),
     ];
     expect(seen.sort()).toEqual(some(0, 60).sort());
+  });
+
+  it("counts in a partition of its own beside other processes, and in another one when it lost that", async () => {
+    const { topic, name } = await newSubscription();
+    const store = memoryLeases(() => {});
+    const cold = coldStore();
+    const offsets = new Map<string, number>();
+    const resume = async (partition: string): Promise<{ offset: number; cursor: null }> => ({
+      offset: offsets.get(partition) ?? -1,
+      cursor: null,
+    });
+    const of = (holder: string): MessageSource =>
+      source(name, {
+        idempotencyLog: cold.idempotencyLog,
+        keepMs: 20,
+        partition: leasedPartition({ leases: store, source: "x", holder, prefix: "pubsub:" }),
+      });
+    const [first, second] = [of("a"), of("b")];
+    await first!.open(resume);
+    await publish(topic, some(0, 30));
+    const signal = AbortSignal.timeout(60_000);
+    const lost = (await first!.fetch(30, signal))!;
+    expect(lost.partition).toBe("pubsub:0");
+    // Others have its partition now: what it took there was not committed, and comes again elsewhere.
+    await store.release("x", "pubsub:0", "a");
+    await store.claim("x", "pubsub:0", "other", 60_000);
+    const seen: string[] = [];
+    while (seen.length < 30) {
+      const batch = (await first!.fetch(30, signal))!;
+      if (batch.partition === "pubsub:0") {
+        first!.lost!(batch.partition);
+        continue;
+      }
+      expect(batch.partition).toBe("pubsub:1");
+      expect(batch.messages[0]!.offset).toBe(seen.length);
+      seen.push(...textsOf(batch));
+      await cold.commit(batch);
+      offsets.set(batch.partition, batch.messages.at(-1)!.offset);
+      await first!.checkpoint(batch.partition, batch.messages.at(-1)!.offset);
+    }
+    expect(seen.sort()).toEqual(some(0, 30).sort());
+    await first!.close();
+    await second!.open(resume);
+    await publish(topic, some(100, 5));
+    const next = (await second!.fetch(30, signal))!;
+    expect([next.partition, next.messages[0]!.offset]).toEqual(["pubsub:1", 30]);
   });
 
   it("says that there is no such subscription, or nobody there", async () => {
