@@ -53,7 +53,8 @@ export async function run(args: readonly string[]): Promise<void> {
         },
       },
       ...[0, 1, 2].map((broker) => ({
-        what: `broker ${broker} killed and restarted`,
+        what: `broker ${broker} killed and restarted, its partitions led by others meanwhile`,
+        ofBrokers: true as const,
         async happen() {
           await cluster.kill(broker);
           await pause(outageMs / 10);
@@ -85,7 +86,7 @@ async function comingAndGoing(
   cluster: KafkaCluster,
   stores: FaultStores,
   rounds: number,
-  outages: readonly { readonly what: string; happen(): Promise<void> }[],
+  outages: readonly { readonly what: string; happen(): Promise<void>; readonly ofBrokers?: true }[],
 ): Promise<void> {
   const producer = await orderProducer(cluster.brokers, { topic: "shared", partitions: PARTITIONS, replicas: 3 });
   const plan = planOf(cluster, producer, stores);
@@ -93,20 +94,32 @@ async function comingAndGoing(
   const join = (): ConsumerProcess => startConsumer({ ...plan, more: { holder: `member-${names++}` } });
   const members = [join(), join()];
   let producing = true;
-  const load = (async () => {
+  const produce = async (): Promise<void> => {
     while (producing) {
       await producer.send(200);
       await pause(50);
     }
-  })();
+  };
+  let load = produce();
   for (let i = 0; i < rounds; i++) {
     members.push(join());
     await reads(members.at(-1)!);
     await members.shift()!.kill(i % 2 === 0 ? "SIGKILL" : "SIGTERM");
   }
-  for (const { what, happen } of outages) {
+  for (const { what, happen, ofBrokers } of outages) {
     process.stdout.write(`${what}\n`);
+    if (!ofBrokers) {
+      await happen();
+      continue;
+    }
+    // A producer that was cut off does not know what it sent: it stops before, and the consumers are at work.
+    producing = false;
+    await load;
+    await producer.send(10_000);
     await happen();
+    await producer.settle();
+    producing = true;
+    load = produce();
   }
   producing = false;
   await load;

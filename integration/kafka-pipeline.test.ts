@@ -143,6 +143,16 @@ describe("pipelines that share the partitions of Kafka, on Redis and PostgreSQL"
       await load;
       members.push(other);
       await caughtUp(members, PARTITIONS);
+      // Each knows what the other one reads.
+      for (const member of members) {
+        const owners = (): number =>
+          new Set(
+            Object.entries(member.owners())
+              .filter(([partition]) => partition.startsWith(producer.topic))
+              .map(([, owner]) => owner),
+          ).size;
+        await expect.poll(owners, { timeout: 30_000 }).toBe(2);
+      }
       for (const member of members) await member.kill("SIGTERM");
       await producer.close();
       const found = await check(producer, stores);

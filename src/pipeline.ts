@@ -10,13 +10,13 @@ import { createSweeper, dropUndeclared, type Sweeper } from "./feature_store/swe
 import type { PushOptions, PushResult } from "./ingestion/sources/http-push.ts";
 import type { MemorySource } from "./ingestion/sources/memory-source.ts";
 import { type ReplayClock, replayClock } from "./ingestion/sources/replay-clock.ts";
-import type { IngestionStatus } from "./ingestion/stream-ingestion.ts";
 import { createHistoryRetainer, type Retention, retentionOf } from "./retention.ts";
 import {
   createSourcePipeline,
   fillViews,
   type SourcePipeline,
   type SourcePipelineOptions,
+  type SourceStatus,
   sourceTable,
 } from "./source-pipeline.ts";
 
@@ -46,7 +46,7 @@ export interface PipelineOptions {
 }
 
 export interface PipelineStatus {
-  readonly sources: readonly (IngestionStatus & { readonly clock: number | null })[];
+  readonly sources: readonly SourceStatus[];
 }
 
 /** The write side: ingestion, engine and stores of all sources, in one thread. */

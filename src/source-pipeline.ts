@@ -21,6 +21,7 @@ import {
   type StreamIngestionOptions,
   streamIngestion,
 } from "./ingestion/stream-ingestion.ts";
+import { type BoardPartition, partitionBoard } from "./partition-board.ts";
 import { createPushLoop } from "./push-loop.ts";
 import { sourceReader } from "./source-reader.ts";
 
@@ -45,6 +46,12 @@ export interface SourcePipelineOptions {
   readonly filesFolder?: string;
 }
 
+export interface SourceStatus extends IngestionStatus {
+  readonly clock: number | null;
+  /** All of the source's, whichever process reads them. */
+  readonly partitions: readonly BoardPartition[];
+}
+
 /** Ingestion and engine of one source: a loop that reads it, and one for events that are pushed over HTTP. */
 export interface SourcePipeline {
   readonly source: SourceMeta;
@@ -58,8 +65,11 @@ export interface SourcePipeline {
   start(what: "all" | "pushed"): Promise<void>;
   /** Resolves when a source that ends has ended and everything is readable. */
   finished(): Promise<void>;
-  status(): Promise<IngestionStatus & { readonly clock: number | null }>;
-  /** To be called now and then where processes share the stores: folds what a process left that has died. */
+  status(): Promise<SourceStatus>;
+  /**
+   * To be called now and then where processes share the stores: folds what a process left that has died, and tells the
+   * others what this one reads.
+   */
   follow(): Promise<void>;
   /** Ends the loops and makes everything durable. */
   stop(how: "drain" | "close"): Promise<void>;
@@ -127,6 +137,22 @@ export function createSourcePipeline(options: SourcePipelineOptions): SourcePipe
     return running;
   }
 
+  const follow = follower({
+    source: source.name,
+    views,
+    engine,
+    online,
+    offline,
+    seconds: () => performance.now() / 1_000,
+  });
+  const board = partitionBoard({ source: source.name, offline, shared: holder !== null, now });
+  const running = async (): Promise<IngestionStatus> => {
+    const pushed = await pushes.status();
+    if (reading === null || main === null) return pushed;
+    const read = await main.status();
+    return { ...read, partitions: [...read.partitions, ...pushed.partitions] };
+  };
+
   return {
     source,
     views,
@@ -137,15 +163,18 @@ export function createSourcePipeline(options: SourcePipelineOptions): SourcePipe
       if (what === "all" && main !== null) reading = run(main);
       await pushes.start();
     },
-    follow: follower({ source: source.name, views, engine, online, offline, seconds: () => performance.now() / 1_000 }),
+    async follow() {
+      await board.tell((await running()).partitions);
+      await follow();
+    },
     async finished() {
       if (reading !== null) await reading;
       await engine.settled();
     },
     async status() {
-      const status = await (reading !== null && main !== null ? main.status() : pushes.status());
+      const status = await running();
       const at = engine.clock();
-      return { ...status, clock: Number.isFinite(at) ? at : null };
+      return { ...status, partitions: await board.all(status.partitions), clock: Number.isFinite(at) ? at : null };
     },
     async stop(how) {
       await Promise.allSettled([main?.[how](), pushes.stop(how)]);

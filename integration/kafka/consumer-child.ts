@@ -83,6 +83,14 @@ await pipeline.start();
 while (!stopping) {
   const { sources } = await pipeline.status();
   const { partitions, state, lastError } = sources[0]!;
-  say({ state, lastError, lag: Object.fromEntries(partitions.map((p) => [p.partition, p.lagMessages])) });
+  const own = partitions.filter(
+    ({ partition, owner }) => partition.startsWith(plan.topic) && owner?.endsWith(`:${process.pid}`),
+  );
+  say({
+    state,
+    lastError,
+    lag: Object.fromEntries(own.map((p) => [p.partition, p.lagMessages])),
+    owners: Object.fromEntries(partitions.map((p) => [p.partition, p.owner])),
+  });
   await new Promise((resolve) => setTimeout(resolve, 100));
 }

@@ -7,6 +7,8 @@ import type { ConsumerPlan } from "./consumer-plan.ts";
 export interface ConsumerProcess {
   /** What it reads and how far behind it is; empty until it says so. */
   lag(): Readonly<Record<string, number | null>>;
+  /** Who reads each partition, as far as it knows. */
+  owners(): Readonly<Record<string, string | null>>;
   /** Resolves when it says something again. */
   heard(): Promise<void>;
   /** What it wrote to stderr, and why a source stopped. */
@@ -22,14 +24,20 @@ export function startConsumer(plan: ConsumerPlan): ConsumerProcess {
     stdio: ["ignore", "pipe", "pipe"],
   });
   let lag: Record<string, number | null> = {};
+  let owners: Record<string, string | null> = {};
   let words = "";
   let heard = Promise.withResolvers<void>();
   child.stderr!.on("data", (text: Buffer) => {
     words = (words + text.toString("utf8")).slice(-4_000);
   });
   createInterface({ input: child.stdout! }).on("line", (line) => {
-    const said = JSON.parse(line) as { lag?: Record<string, number | null>; failed?: string };
+    const said = JSON.parse(line) as {
+      lag?: Record<string, number | null>;
+      owners?: Record<string, string | null>;
+      failed?: string;
+    };
     if (said.lag !== undefined) lag = said.lag;
+    if (said.owners !== undefined) owners = said.owners;
     if (said.failed !== undefined) words += `${said.failed}\n`;
     heard.resolve();
     heard = Promise.withResolvers<void>();
@@ -43,6 +51,7 @@ export function startConsumer(plan: ConsumerPlan): ConsumerProcess {
   });
   return {
     lag: () => lag,
+    owners: () => owners,
     heard: () => heard.promise,
     words: () => words,
     ended,

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { Admin, Producer } from "@platformatic/kafka";
 import type { OrderRow } from "./check-orders.ts";
 
@@ -10,6 +11,8 @@ export interface OrderProducer {
   readonly poison: number;
   /** Sends so many orders, most of them plainly, some in transactions, and beside them aborted ones and poison. */
   send(count: number): Promise<void>;
+  /** Resolves when every replica of the topic has everything again; sends go on over new connections. */
+  settle(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -21,8 +24,11 @@ export async function orderProducer(
   const admin = new Admin(client);
   await admin.createTopics({ topics: [topic], partitions, replicas });
   await admin.close();
-  const plain = new Producer({ ...client, idempotent: true });
-  const transactional = new Producer({ ...client, idempotent: true, transactionalId: `orders-${topic}` });
+  const connect = () => ({
+    plain: new Producer({ ...client, idempotent: true }),
+    transactional: new Producer({ ...client, idempotent: true, transactionalId: `orders-${topic}` }),
+  });
+  let { plain, transactional } = connect();
   const produced: OrderRow[] = [];
   const start = Date.now() - 3_600_000;
   let next = 0;
@@ -42,6 +48,11 @@ export async function orderProducer(
   }
   function orders(count: number): OrderRow[] {
     return Array.from({ length: count }, order);
+  }
+
+  async function close(): Promise<void> {
+    await plain.close(true);
+    await transactional.close(true);
   }
 
   return {
@@ -75,9 +86,18 @@ export async function orderProducer(
         produced.push(...rows);
       }
     },
-    async close() {
-      await plain.close(true);
-      await transactional.close(true);
+    async settle() {
+      await close();
+      const watching = new Admin(client);
+      for (const deadline = Date.now() + 60_000; Date.now() < deadline; ) {
+        const known = await watching.metadata({ topics: [topic], forceUpdate: true }).catch(() => null);
+        const found = known?.topics.get(topic)?.partitions ?? [];
+        if (found.length === partitions && found.every(({ isr }) => isr.length === replicas)) break;
+        await pause(200);
+      }
+      await watching.close();
+      ({ plain, transactional } = connect());
     },
+    close,
   };
 }

@@ -33,11 +33,17 @@ program
   .description("run everything in one process")
   .option("--no-ingest", "read no source; pushed events are taken all the same")
   .action(async (_options, command: Command) => (await import("./commands/serve.ts")).serve(command.optsWithGlobals()));
-program
+const ingest = program
   .command("ingest")
   .description("read the sources and fold, beside `serve` processes: needs stores that processes share")
   .action(async (_options, command: Command) =>
     (await import("./commands/serve.ts")).ingest(command.optsWithGlobals()),
+  );
+ingest
+  .command("status")
+  .description("each partition of each source: who reads it, how far behind it is")
+  .action(async (_options, command: Command) =>
+    (await import("./commands/ingest-status.ts")).ingestStatus(command.optsWithGlobals()),
   );
 program
   .command("plan")

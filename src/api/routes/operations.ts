@@ -23,7 +23,10 @@ export function operationRoutes(app: FastifyInstance, api: ApiContext, admin: Ad
         last_event_time: isoTime(source.lastEventTime),
         last_error: source.lastError,
         clock: isoTime(source.clock),
-        partitions: source.partitions.map((partition) => snakeCased(partition)),
+        partitions: source.partitions.map((partition) => ({
+          ...snakeCased(partition),
+          last_event_time: isoTime(partition.lastEventTime),
+        })),
       })),
     };
   });

@@ -34,7 +34,17 @@ export const operationSchemas: Readonly<
             last_event_time: maybeTime,
             last_error: maybeText,
             clock: maybeTime,
-            partitions: listOf({ type: "object", additionalProperties: true }),
+            partitions: listOf(
+              objectOf({
+                partition: text,
+                owner: { ...maybeText, description: "`host:pid` of the process that reads it." },
+                committed: { ...integer, description: "The last offset in the cold store; -1: none." },
+                last_offset: { type: ["integer", "null"] },
+                last_event_time: maybeTime,
+                lag_messages: { type: ["integer", "null"], description: "Messages not handled yet." },
+                lag_seconds: { type: ["number", "null"], description: "How long ago the next one came, or its age." },
+              }),
+            ),
           }),
         ),
       }),

@@ -43,16 +43,25 @@ export function kafkaPartition(topic: string, index: number, next: number): Kafk
   };
 }
 
-/** The next `most` messages of what is buffered. */
+/**
+ * The next `most` messages of what is buffered, of several fetches if need be: whoever falls behind gets larger batches,
+ * which cost less per message.
+ */
 export function takeBuffered(partition: KafkaPartition, most: number): readonly RawMessage[] {
   const { buffered } = partition;
-  const first = buffered[0]!;
-  const whole = partition.taken === 0 && first.length <= most;
-  const messages = whole ? first : first.slice(partition.taken, partition.taken + most);
-  partition.taken += messages.length;
-  if (partition.taken >= first.length) {
-    buffered.shift();
-    partition.taken = 0;
+  let messages: RawMessage[] = [];
+  while (buffered.length > 0 && messages.length < most) {
+    const first = buffered[0]!;
+    const wanted = most - messages.length;
+    const isWhole = partition.taken === 0 && first.length <= wanted;
+    const part = isWhole ? first : first.slice(partition.taken, partition.taken + wanted);
+    partition.taken += part.length;
+    if (partition.taken >= first.length) {
+      buffered.shift();
+      partition.taken = 0;
+    }
+    if (messages.length === 0) messages = part;
+    else for (const message of part) messages.push(message);
   }
   partition.bufferedCount -= messages.length;
   const last = messages[messages.length - 1]!;

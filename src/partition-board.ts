@@ -1,0 +1,67 @@
+import { hostname } from "node:os";
+import type { OfflineStore } from "./feature_store/offline/offline-store.ts";
+import type { PartitionStatus } from "./ingestion/channels.ts";
+
+/** A partition of a source, whoever reads it. */
+export interface BoardPartition extends PartitionStatus {
+  /** `host:pid` of the process that reads it; null if none has said so for half a minute. */
+  readonly owner: string | null;
+  /** The last offset in the cold store; −1 if none is. */
+  readonly committed: number;
+}
+
+export interface PartitionBoardOptions {
+  readonly source: string;
+  readonly offline: OfflineStore;
+  /** Whether other processes read partitions of the source too. */
+  readonly shared: boolean;
+  /** Wall clock, epoch milliseconds. */
+  readonly now: () => number;
+}
+
+/** Where the processes that read a source tell each other what each of them reads, and how far behind it is. */
+export interface PartitionBoard {
+  /** To be called now and then with what this process reads. */
+  tell(own: readonly PartitionStatus[]): Promise<void>;
+  /** All partitions: this process's as they are now, those of others as they told. */
+  all(own: readonly PartitionStatus[]): Promise<readonly BoardPartition[]>;
+}
+
+interface Told extends PartitionStatus {
+  readonly owner: string;
+}
+
+/** How often a process tells, and after which silence nobody seems to read a partition; milliseconds. */
+const TELL_MS = 5_000;
+const SILENT_MS = 30_000;
+
+export function partitionBoard({ source, offline, shared, now }: PartitionBoardOptions): PartitionBoard {
+  const me = `${hostname()}:${process.pid}`;
+  const kind = `partitions of ${source}`;
+  let toldAt = Number.NEGATIVE_INFINITY;
+
+  return {
+    async tell(own) {
+      if (!shared || now() - toldAt < TELL_MS) return;
+      toldAt = now();
+      for (const status of own) {
+        await offline.putDocument(kind, status.partition, JSON.stringify({ ...status, owner: me } satisfies Told));
+      }
+    },
+    async all(own) {
+      const found = new Map<string, BoardPartition>();
+      for (const { partition, committed } of await offline.partitions(source)) {
+        const unknown = { lastOffset: null, lastEventTime: null, lagMessages: null, lagSeconds: null };
+        found.set(partition, { partition, committed, owner: null, ...unknown });
+      }
+      const put = (status: Told): void => {
+        found.set(status.partition, { committed: found.get(status.partition)?.committed ?? -1, ...status });
+      };
+      for (const { json, putAt } of shared ? await offline.documents(kind) : []) {
+        if (now() - putAt <= SILENT_MS) put(JSON.parse(json) as Told);
+      }
+      for (const status of own) put({ ...status, owner: me });
+      return [...found.values()].sort((a, b) => a.partition.localeCompare(b.partition, "en", { numeric: true }));
+    },
+  };
+}
