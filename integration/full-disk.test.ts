@@ -141,4 +141,33 @@ describe.skipIf(reason !== null)("a disk that is full", () => {
     },
     120_000,
   );
+
+  it("is told by the cold store's commits, which go on in the same process once there is room", async () => {
+    const told = await onSmallDisk(
+      64 * MIB,
+      `const { duckdbOfflineStore } = await import(${DUCKDB});
+       const { click, clicks } = await import(${COMMITTER});
+       fill(${24 * MIB});
+       const store = await duckdbOfflineStore({ path: disk + "/cold.duckdb", checkpointBytes: ${MIB} });
+       await store.prepareSource(clicks);
+       const owned = await store.own("clicks", "0");
+       let committed = -1;
+       const commit = async () => {
+         const events = Array.from({ length: 2000 }, (_, i) => click(owned.partitionId, committed + 1 + i));
+         await store.commit({ partition: owned, events, deadLetters: [], lastOffset: committed + 2000 });
+         committed += 2000;
+       };
+       let refusal = "done";
+       while (refusal === "done" && committed < 2e6) refusal = await codeOf(commit());
+       tell(refusal, committed > 0, await codeOf(commit()));
+       empty();
+       tell(await codeOf(commit()));
+       let events = 0;
+       for await (const batch of store.read("clicks", owned.partitionId, -1, 1e9)) events += batch.length;
+       tell(events === committed + 1);
+       await store.close();`,
+    );
+    const refused = "OFFLINE_STORE_UNAVAILABLE operational";
+    expect(told).toEqual([refused, true, refused, "done", true]);
+  }, 120_000);
 });

@@ -1,16 +1,8 @@
-import {
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  realpathSync,
-  rmSync,
-  statfsSync,
-  statSync,
-} from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, readlinkSync, realpathSync, rmSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { DuckDBConnection, DuckDBInstance } from "@duckdb/node-api";
 import { storeError } from "../store-error.ts";
+import { checkRoomToMake } from "./duckdb-disk-room.ts";
 import { duckdbError, storeClosed, storeLocked } from "./duckdb-error.ts";
 import { migrateDuckdb } from "./duckdb-migrations.ts";
 
@@ -93,18 +85,6 @@ export async function openDuckdb(options: DuckdbOfflineStoreOptions): Promise<Du
     if (reserved) openHere.delete(file);
     throw error;
   }
-}
-
-/** A file of which only a part could be made would look like a broken one later. */
-function checkRoomToMake(path: string, folder: string): void {
-  const { bavail, bsize } = statfsSync(folder);
-  const free = bavail * bsize;
-  if (free >= MIB) return;
-  throw storeError(
-    "OFFLINE_STORE_UNAVAILABLE",
-    `The offline store ${path} cannot be made: the disk is full, ${free} bytes are left. Free at least ${MIB} bytes, then start again.`,
-    { kind: "operational", details: { path, free_bytes: free } },
-  );
 }
 
 function database(

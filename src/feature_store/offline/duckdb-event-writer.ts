@@ -8,6 +8,7 @@ import type {
   OwnedPartition,
 } from "../../feature_engineering/engine/event-log.ts";
 import type { DuckdbDatabase } from "./duckdb-database.ts";
+import { checkRoomToCommit } from "./duckdb-disk-room.ts";
 import type { DuckdbErasure } from "./duckdb-erasure.ts";
 import { literal, VECTOR_ROWS } from "./duckdb-event-table.ts";
 import { sortByKnownIds } from "./duckdb-known-events.ts";
@@ -120,6 +121,7 @@ export async function duckdbEventWriter(
         letters.push(idConflict(owned.source, owned.partition, table.declaration.columns, event));
       const pushes = lastOffset > committed ? (request.pushes ?? []) : [];
       if (lastOffset > committed) {
+        if (inserted.length > 0) checkRoomToCommit(database.path);
         const cursor = request.cursor ?? current.cursor;
         await insert(connection, owned, { inserted, letters, pushes, lastOffset, cursor });
         partitions.set(owned.partitionId, { ...current, committed: lastOffset, cursor });
