@@ -128,14 +128,15 @@ export function createOnlineReader(
     return found;
   }
 
-  async function find(
+  /** At once where the store reads without waiting. */
+  function find(
     service: ServiceRuntime,
     scratch: readonly LookupReader[],
     lookups: readonly (readonly Value[])[],
     asOf: number | null,
     exact: boolean,
     arrived: number,
-  ): Promise<Found> {
+  ): Found | Promise<Found> {
     const width = scratch.length;
     const keys = new Array<ValueKey | null>(lookups.length * width).fill(null);
     const values = new Array<StoredValue | null | undefined>(keys.length).fill(null);
@@ -174,35 +175,38 @@ export function createOnlineReader(
     const maxAgeMs =
       wanted.length === 0 && cacheHits > 0 ? Math.min(...scratch.map(({ cache }) => cache?.maxStalenessMs ?? 0)) : null;
     const names = facts.needed(service, asOf, maxAgeMs);
-    let texts: readonly (string | null | undefined)[];
-    let stored: readonly (StoredValue | null | undefined)[];
+    const found = (
+      stored: readonly (StoredValue | null | undefined)[],
+      texts: readonly (string | null | undefined)[],
+    ): Found => {
+      for (let i = 0; i < wanted.length; i++) {
+        const place = places[i]!;
+        const value = stored[i];
+        values[place] = value;
+        const { cache } = scratch[place % width]!;
+        if (cache !== null && value !== undefined) cache.put(latin1(wanted[i]!.key), value, arrived);
+      }
+      const taken = facts.take(service, names, texts, arrived);
+      if (asOf !== null && !taken.complete) {
+        // Nobody knows whether what is not there was dropped.
+        for (let i = 0; i < values.length; i++) if (values[i] === null && keys[i] !== null) values[i] = undefined;
+      }
+      return { keys, values, isCached, facts: taken, cacheHits, cacheMisses, oldest };
+    };
     if (store.readSync === undefined || store.readMetaSync === undefined) {
-      ({ values: stored, facts: texts } = await store.fetch(wanted, names, fetchOptions));
-    } else {
-      stored = store.readSync(wanted);
-      // After the values, so that none can have been dropped in between.
-      texts = names.length === 0 ? [] : store.readMetaSync(names);
+      return store.fetch(wanted, names, fetchOptions).then((fetched) => found(fetched.values, fetched.facts));
     }
-    for (let i = 0; i < wanted.length; i++) {
-      const place = places[i]!;
-      const value = stored[i];
-      values[place] = value;
-      const { cache } = scratch[place % width]!;
-      if (cache !== null && value !== undefined) cache.put(latin1(wanted[i]!.key), value, arrived);
-    }
-    const taken = facts.take(service, names, texts, arrived);
-    if (asOf !== null && !taken.complete) {
-      // Nobody knows whether what is not there was dropped.
-      for (let i = 0; i < values.length; i++) if (values[i] === null && keys[i] !== null) values[i] = undefined;
-    }
-    return { keys, values, isCached, facts: taken, cacheHits, cacheMisses, oldest };
+    const stored = store.readSync(wanted);
+    // After the values, so that none can have been dropped in between.
+    return found(stored, names.length === 0 ? [] : store.readMetaSync(names));
   }
 
   return {
     async read(service, lookups, asOf, exact) {
       const scratch = readersOf(service);
       const arrived = now();
-      const found = await find(service, scratch, lookups, asOf, exact, arrived);
+      const sought = find(service, scratch, lookups, asOf, exact, arrived);
+      const found = sought instanceof Promise ? await sought : sought;
       const { keys, values: stored, isCached, cacheHits, cacheMisses } = found;
       const time = asOf ?? facts.clock(service, found.facts, arrived);
       const dropped = ({ runtime: { keyspace, layout } }: ServiceRuntime["lookups"][number]): number =>

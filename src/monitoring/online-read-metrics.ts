@@ -83,19 +83,23 @@ export function onlineReadMetrics(set: MetricSet): () => void {
     cells.cacheMisses.value += event.cacheMisses;
     if (event.cacheHits > 0) observe(cells.cacheAge, event.cacheAgeSeconds);
     cells.headOverlaps.value += event.headOverlaps;
-    for (const row of event.statuses()) countStatuses(cells.inputs, row);
+    countStatuses(cells.inputs, event.statuses());
   });
 }
 
-function countStatuses(inputs: ServiceCells["inputs"], row: ReturnType<OnlineReadEvent["statuses"]>[number]): void {
+function countStatuses(inputs: ServiceCells["inputs"], rows: ReturnType<OnlineReadEvent["statuses"]>): void {
   for (let i = 0; i < inputs.length; i++) {
     const cells = inputs[i]!;
     if (cells === null) continue;
-    const status = row[i]!;
-    if (status === "PRESENT") cells.present.value++;
-    else if (status === "NULL_VALUE") cells.nullValue.value++;
-    else if (status === "NOT_FOUND") cells.notFound.value++;
-    else if (status === "OUTSIDE_MAX_AGE") cells.outsideMaxAge.value++;
-    else cells.unavailable.value++;
+    let present = 0;
+    for (let r = 0; r < rows.length; r++) {
+      const status = rows[r]![i]!;
+      if (status === "PRESENT") present++;
+      else if (status === "NULL_VALUE") cells.nullValue.value++;
+      else if (status === "NOT_FOUND") cells.notFound.value++;
+      else if (status === "OUTSIDE_MAX_AGE") cells.outsideMaxAge.value++;
+      else cells.unavailable.value++;
+    }
+    cells.present.value += present;
   }
 }
