@@ -97,7 +97,7 @@ export function createScreen(platform: Platform, started: number): Screen {
       learn();
       now = Date.UTC(2013, 3, 1);
       await show();
-      process.stdout.write("\n");
+      if (live) process.stdout.write("\n");
     },
     close: () => {
       if (live) process.stdout.write("\n");
