@@ -59,7 +59,8 @@ export interface FoldEngine {
   resumeAfter(partition: string, how?: "look"): Promise<TakenOver>;
   /**
    * Commits a batch to the log, then folds what is new and writes the hot store. Resolves when it is committed and the
-   * batch before it is readable: so decoding, committing and folding overlap. One call at a time.
+   * batch before it is folded: so decoding, committing and folding overlap. One call at a time. While further batches
+   * wait, several are written as one, so that a value that many events change is written once.
    */
   handle(batch: MessageBatch): Promise<void>;
   /** Resolves when everything handled is readable; repairs first if a write failed. */
@@ -74,6 +75,12 @@ export interface FoldEngine {
 
 /** Events folded at once during recovery and within a batch: bounds memory, and is below the cache's capacity. */
 const SLICE = 8_192;
+/** Events folded and not written, at most, before another waiting batch is folded onto them; and for how long. */
+const WRITE_EVENTS = 48_000;
+const WRITE_SECONDS = 2;
+/** A batch of so many events comes of a backlog: more of it is waited for, so long in milliseconds. */
+const BACKLOG = 4_000;
+const WAIT_MS = 250;
 /** How often `applied` follows what was written. What lies between is folded again after a crash, and skipped. */
 const FLUSH_SECONDS = 0.25;
 
@@ -99,6 +106,15 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
   const durable = new Map<number, number>();
   let streamClock = Number.NEGATIVE_INFINITY;
   let instance = "";
+  /** Per partition id: the last offset that is folded and not written. */
+  const unwritten = new Map<number, number>();
+  let unwrittenEvents = 0;
+  let unwrittenSince = 0;
+  /** Since the last batch was told of. */
+  let writes = 0;
+  let writeSeconds = 0;
+  /** Batches that are being committed, or wait to be folded. */
+  let waiting = 0;
   let folding: Promise<unknown> = Promise.resolve();
   let flushing: Promise<void> | null = null;
   let flushedAt = Number.NEGATIVE_INFINITY;
@@ -185,6 +201,8 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
   async function recover(): Promise<void> {
     if (flushing !== null) await flushing;
     for (const folder of folders) folder.reset();
+    unwritten.clear();
+    unwrittenEvents = 0;
     written.clear();
     // Positions are pruned only up to marks of this session: should the store lose such a mark, it loses the pruned
     // value too, and the session with it. See docs/adr/0005.
@@ -282,14 +300,13 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
     partition: string,
     inserted: readonly LoggedEvent[],
     lastOffset: number,
-  ): Promise<[number, number, number]> {
+  ): Promise<number> {
     const started = seconds();
     const { partitionId } = owned.get(partition)!;
     let foldSeconds = 0;
-    let writes = 0;
     try {
       // A repair may have folded this batch already.
-      const after = written.get(partitionId) ?? -1;
+      const after = unwritten.get(partitionId) ?? written.get(partitionId) ?? -1;
       const events =
         inserted[0] !== undefined && inserted[0].offset <= after ? inserted.filter((e) => e.offset > after) : inserted;
       const clocks = advance(events);
@@ -297,16 +314,46 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
         const from = seconds();
         await foldSlices(folder, events, clocks);
         foldSeconds += seconds() - from;
-        writes += await folder.write(clock(), prunable);
       }
-      if (events.length > 0) await writeClock();
+      if (unwritten.size === 0) unwrittenSince = started;
+      unwritten.set(partitionId, lastOffset);
+      unwrittenEvents += events.length;
+      const enough = unwrittenEvents >= WRITE_EVENTS || seconds() - unwrittenSince >= WRITE_SECONDS;
+      if (enough || (waiting === 0 && events.length < BACKLOG)) await writeFolded();
+      else if (waiting === 0) writeSoon();
     } catch (error) {
       broken = true;
       throw error;
     }
-    written.set(partitionId, lastOffset);
+    return foldSeconds;
+  }
+
+  /** A backlog's next batch is still being decoded, by this very thread. */
+  function writeSoon(): void {
+    setTimeout(() => {
+      if (waiting === 0 && !broken && unwritten.size > 0) next(writeFolded).catch(() => {});
+    }, WAIT_MS).unref();
+  }
+
+  async function writeFolded(): Promise<void> {
+    const started = seconds();
+    for (const folder of folders) writes += await folder.write(clock(), prunable);
+    if (unwrittenEvents > 0) await writeClock();
+    for (const [partitionId, offset] of unwritten) written.set(partitionId, offset);
+    unwritten.clear();
+    unwrittenEvents = 0;
+    writeSeconds += seconds() - started;
     if (seconds() - flushedAt >= FLUSH_SECONDS) startFlush();
-    return [writes, foldSeconds, seconds() - started - foldSeconds];
+  }
+
+  /** Runs after what is folding now; a failure makes `broken` true and is repaired by whoever comes next. */
+  function next<T>(run: () => Promise<T>): Promise<T> {
+    const running = folding.catch(() => {}).then(run);
+    folding = running;
+    running.catch(() => {
+      broken = true;
+    });
+    return running;
   }
 
   function startFlush(): void {
@@ -364,25 +411,35 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
 
   async function handle(batch: MessageBatch): Promise<void> {
     const started = seconds();
-    const result = await commit(batch);
-    const commitSeconds = seconds() - started;
-    // The batch before this one was folded while this one was decoded and committed: one fold at most is behind.
-    await folding.catch(() => {});
-    if (broken) await repair();
-    // An entity may be gone: nothing of it may live on in memory.
-    const { erasures = 0 } = result;
-    if (erasures !== erasuresSeen) {
-      erasuresSeen = erasures;
-      for (const folder of folders) folder.reset();
+    let result: LogCommitResult;
+    let commitSeconds: number;
+    waiting++;
+    try {
+      result = await commit(batch);
+      commitSeconds = seconds() - started;
+      // The batch before this one was folded while this one was decoded and committed: one fold at most is behind.
+      await folding.catch(() => {});
+      if (broken) await repair();
+      // An entity may be gone: nothing of it may live on in memory.
+      const { erasures = 0 } = result;
+      if (erasures !== erasuresSeen) {
+        erasuresSeen = erasures;
+        if (unwritten.size > 0) await repair();
+        else for (const folder of folders) folder.reset();
+      }
+      if (isStale(started)) await repair();
+    } finally {
+      waiting--;
     }
-    if (isStale(started)) await repair();
-    folding = foldAndPublish(batch, result, commitSeconds);
     // After a failure the next `handle`, `settled` or `tend` repairs from the log, and rejects if it cannot.
-    folding.catch(() => {});
+    next(() => foldAndPublish(batch, result, commitSeconds)).catch(() => {});
   }
 
   async function foldAndPublish(batch: MessageBatch, result: LogCommitResult, commitSeconds: number): Promise<void> {
-    const [writes, foldSeconds, writeSeconds] = await foldAndWrite(batch.partition, result.inserted, batch.lastOffset);
+    const foldSeconds = await foldAndWrite(batch.partition, result.inserted, batch.lastOffset);
+    const since = { writes, writeSeconds };
+    writes = 0;
+    writeSeconds = 0;
     if (!batches.hasSubscribers) return;
     batches.publish({
       source: source.name,
@@ -390,10 +447,9 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
       duplicates: result.duplicates,
       conflicts: result.conflicts,
       nullKeys: folders.reduce((sum, folder) => sum + folder.nullKeys, 0),
-      writes,
+      ...since,
       commitSeconds,
       foldSeconds,
-      writeSeconds,
       clock: clock(),
     } satisfies EngineBatchEvent);
   }
@@ -401,6 +457,7 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
   /** Repairs the hot store from the log if a write or a flush failed. */
   async function settled(): Promise<void> {
     await folding.catch(() => {});
+    if (!broken && unwritten.size > 0) await next(writeFolded).catch(() => {});
     if (broken) await repair();
   }
 

@@ -17,6 +17,7 @@ import {
   expiredBefore,
   expiryOf,
   foldEvent,
+  isExpired,
   pruneState,
 } from "../windows/fold-event.ts";
 import type { ViewLayout } from "../windows/view-layout.ts";
@@ -137,6 +138,10 @@ export function createViewFolder(options: ViewFolderOptions): ViewFolder {
         if (entity === undefined) {
           entity = { key: identify.key(events[i]!.row), state: null, revision: 0, floor: null, dirty: false };
           cache.set(id, entity);
+        }
+        // The store may have dropped it, and another writer begun it anew at a revision that it had before.
+        else if (!entity.dirty && entity.state !== null && isExpired(layout, entity.state, clocks[i]!)) {
+          entity.state = null;
         }
         if (entity.state === null) missing.push(entity);
         entities[i] = entity;
