@@ -221,4 +221,40 @@ describe("a Kafka source", () => {
       kind: "operational",
     });
   });
+
+  it("goes on when its brokers were away, also if the client gave its membership up meanwhile", async () => {
+    const own = await kafkaCluster({ properties: { "group.min.session.timeout.ms": "1000" } });
+    closing.push(() => own.close());
+    const client = { clientId: "tests", bootstrapBrokers: [...own.brokers], retries: 20, retryDelay: 250 };
+    const keeper = new Admin(client);
+    await keeper.createTopics({ topics: ["away"], partitions: 2, replicas: 1 });
+    await keeper.close();
+    const from = kafkaSource({ brokers: own.brokers, topics: ["away"], groupId: "away", sessionTimeoutMs: 1_500 });
+    closing.push(() => from.close());
+    const committed = new Map<string, number>();
+    await from.open(async (partition) => ({ offset: committed.get(partition) ?? -1, cursor: null }));
+    const seen = new Set<string>();
+    for (let round = 0; round < 3; round++) {
+      const out = new Producer(client);
+      for (const p of [0, 1]) await out.send({ messages: messages("away", round * 100 + p * 50, 20, p), acks: 1 });
+      await out.close(true);
+      const deadline = AbortSignal.timeout(90_000);
+      while (seen.size < (round + 1) * 40) {
+        deadline.throwIfAborted();
+        // As the ingestion loop does: what is a dependency's trouble is tried again.
+        const batch = await from.fetch(100, deadline).catch((error: { kind?: string }) => {
+          if (error.kind !== "operational") throw error;
+          return null;
+        });
+        for (const message of batch?.messages ?? []) {
+          seen.add(Buffer.from(message.value as Uint8Array).toString());
+          committed.set(batch!.partition, message.offset);
+        }
+      }
+      await own.kill(0);
+      await from.fetch(1, AbortSignal.timeout(3_000)).catch(() => {});
+      await own.start(0);
+    }
+    expect(seen.size).toBe(120);
+  });
 });

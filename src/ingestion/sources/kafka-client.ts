@@ -23,6 +23,8 @@ export interface KafkaPartitionId {
 
 /** A member of a consumer group that fetches by itself: the group says which partitions are its own, nothing else. */
 export interface KafkaMember {
+  /** False once the client has given the membership up, as it does when brokers fail at the wrong moment: join anew. */
+  isMember(): boolean;
   /** The partitions that the group gave to this member; another list after each rebalance. */
   assignments(): readonly { readonly topic: string; readonly partitions: readonly number[] }[] | null;
   metadata(fresh: boolean): Promise<KafkaMetadata>;
@@ -39,6 +41,9 @@ export interface KafkaMember {
 /** `EARLIEST_TIMESTAMP` and `LATEST_TIMESTAMP` of ListOffsets. */
 const EARLIEST = -2n;
 const LATEST = -1n;
+
+/** A rebalance is over by then; milliseconds. */
+const INACTIVE_MS = 60_000;
 
 async function importClient(): Promise<Client> {
   try {
@@ -150,7 +155,16 @@ export async function joinKafka(options: KafkaSourceOptions): Promise<KafkaMembe
   );
   api.promise.catch(() => {});
 
+  let inactiveSince: number | null = null;
+
   return {
+    isMember() {
+      // A stream that ended has taken its topics out of the subscription: the group gives this member nothing any more.
+      if (stream.destroyed) return false;
+      if (consumer.isActive()) inactiveSince = null;
+      else inactiveSince ??= performance.now();
+      return inactiveSince === null || performance.now() - inactiveSince < INACTIVE_MS;
+    },
     assignments: () => consumer.assignments,
     metadata,
     async fetch(node, partitions) {

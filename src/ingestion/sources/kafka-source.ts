@@ -36,7 +36,7 @@ export function kafkaSource(options: KafkaSourceOptions): MessageSource {
   let wake: (() => void) | null = null;
   let told = 0;
   let telling: Promise<void> = Promise.resolve();
-  let closed = false;
+  let closed = true;
 
   function arrived(): void {
     wake?.();
@@ -55,6 +55,26 @@ export function kafkaSource(options: KafkaSourceOptions): MessageSource {
     const found = (await joined.offsetAt(partition, start)) ?? (await joined.offsetAt(partition, "latest")) ?? 0;
     await joined.commit([{ ...partition, offset: found }]);
     return found;
+  }
+
+  function forget(): void {
+    assigned = null;
+    partitions = new Map();
+    turns = [];
+    failure = null;
+  }
+
+  /** The membership; a new one if the last was given up. What was fetched under that is dropped. */
+  async function membership(): Promise<KafkaMember> {
+    if (closed) throw ingestionError("SOURCE_NOT_OPEN", "The Kafka source is not open.", { kind: "bug" });
+    if (member?.isMember() === false) {
+      const old = member;
+      member = null;
+      forget();
+      await old.close();
+    }
+    member ??= await joinKafka(options);
+    return member;
   }
 
   /** Takes over the group's present assignment. */
@@ -220,21 +240,18 @@ export function kafkaSource(options: KafkaSourceOptions): MessageSource {
     capabilities: { monotonePositions: true, endless: true },
     async open(resumePosition) {
       resume = resumePosition;
-      assigned = null;
-      partitions = new Map();
-      turns = [];
-      failure = null;
+      forget();
       closed = false;
-      member = await joinKafka(options);
+      await membership();
     },
     async fetch(maxMessages, signal) {
       while (true) {
         signal.throwIfAborted();
-        if (closed || member === null) throw ingestionError("SOURCE_NOT_OPEN", "The Kafka source is not open.");
-        await follow(member);
+        const joined = await membership();
+        await follow(joined);
         const batch = nextBatch(maxMessages);
-        await pump(member);
-        tell(member);
+        await pump(joined);
+        tell(joined);
         if (batch !== null) return batch;
         if (failure !== null) {
           const error = failure;
@@ -264,10 +281,11 @@ export function kafkaSource(options: KafkaSourceOptions): MessageSource {
       });
     },
     async close() {
-      if (closed || member === null) return;
+      if (closed) return;
       closed = true;
       arrived();
       await telling;
+      if (member === null) return;
       await tellNow(member);
       await member.close();
       member = null;
