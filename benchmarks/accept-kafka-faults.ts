@@ -94,11 +94,16 @@ async function comingAndGoing(
   const join = (): ConsumerProcess => startConsumer({ ...plan, more: { holder: `member-${names++}` } });
   const members = [join(), join()];
   let producing = true;
-  const produce = async (): Promise<void> => {
-    while (producing) {
-      await producer.send(200);
-      await pause(50);
-    }
+  const produce = (): Promise<void> => {
+    const sent = (async () => {
+      while (producing) {
+        await producer.send(200);
+        await pause(50);
+      }
+    })();
+    // Whoever awaits it gets the error; until then the servers of this run must not be left behind.
+    sent.catch(() => {});
+    return sent;
   };
   let load = produce();
   for (let i = 0; i < rounds; i++) {

@@ -7,7 +7,7 @@ import { viewVersion } from "./feature_engineering/plan/plan-hash.ts";
 import type { OfflineStore } from "./feature_store/offline/offline-store.ts";
 import type { OnlineStore } from "./feature_store/online/online-store.ts";
 import { createSweeper, dropUndeclared, type Sweeper } from "./feature_store/sweep.ts";
-import type { PushOptions, PushResult } from "./ingestion/sources/http-push.ts";
+import type { PushedEvents, PushOptions, PushResult } from "./ingestion/sources/http-push.ts";
 import type { MemorySource } from "./ingestion/sources/memory-source.ts";
 import { type ReplayClock, replayClock } from "./ingestion/sources/replay-clock.ts";
 import { createHistoryRetainer, type Retention, retentionOf } from "./retention.ts";
@@ -63,7 +63,7 @@ export interface Pipeline {
   /** Starts the loops of all sources, or with `pushed` those of pushed events only. Resolves when pushes are taken. */
   start(what?: "all" | "pushed"): Promise<void>;
   /** Takes events over HTTP for any source; see `HttpPushSource`. `SOURCE_UNKNOWN` for another name. */
-  push(source: string, events: readonly unknown[] | string, options?: PushOptions): Promise<PushResult>;
+  push(source: string, events: PushedEvents, options?: PushOptions): Promise<PushResult>;
   /** Lets replays deliver the events before `t` and resolves when all of them are readable. Epoch milliseconds. */
   advanceTo(t: number): Promise<void>;
   /** Lets replays deliver everything. */
@@ -181,8 +181,9 @@ export function createPipeline(options: PipelineOptions): Pipeline {
       await Promise.all([...pipelines.values()].map((pipeline) => pipeline.start(what)));
     },
     async push(source, events, pushOptions) {
-      const { push, engine } = pipelineOf(source);
-      const result = await push(events, pushOptions);
+      const { push, pushMessage, engine } = pipelineOf(source);
+      const isMessage = events instanceof Uint8Array;
+      const result = await (isMessage ? pushMessage(events, pushOptions) : push(events, pushOptions));
       if (pushOptions?.readable) await engine.settled();
       return result;
     },

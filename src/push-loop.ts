@@ -3,6 +3,7 @@ import type { PartitionLeases } from "./feature_store/offline/partition-leases.t
 import type { MessageSource } from "./ingestion/message-source.ts";
 import type { HttpPushSource, PushOptions, PushResult } from "./ingestion/sources/http-push.ts";
 import type { IngestionStatus, StreamIngestion } from "./ingestion/stream-ingestion.ts";
+import type { DecodedPayload } from "./ingestion/stream-message.ts";
 
 export interface PushLoopOptions {
   readonly source: string;
@@ -20,6 +21,8 @@ export interface PushLoop {
   /** Resolves when pushes are taken, or the loop has failed (which `onFailure` was told). */
   start(): Promise<void>;
   push(events: readonly unknown[] | string, options?: PushOptions): Promise<PushResult>;
+  /** See `HttpPushSource.pushDecoded`. */
+  pushDecoded(bytes: Uint8Array, decoded: DecodedPayload, options?: PushOptions): Promise<PushResult>;
   status(): Promise<IngestionStatus>;
   stop(how: "drain" | "close"): Promise<void>;
 }
@@ -94,19 +97,22 @@ export function createPushLoop(options: PushLoopOptions): PushLoop {
     again();
   }
 
+  function running(): HttpPushSource {
+    if (current !== null) return current.push;
+    throw millraceError("SOURCE_CLOSED", `The source '${source}' takes no events now: send them again later.`, {
+      kind: "operational",
+      details: { retry_after_seconds: 5 },
+    });
+  }
+
   return {
     async start() {
       await open();
       if (leases !== null) renewing = setInterval(() => void renew(), LEASE_MS / 3);
     },
+    pushDecoded: async (bytes, decoded, pushOptions) => running().pushDecoded(bytes, decoded, pushOptions),
     async push(events, pushOptions) {
-      if (current === null) {
-        throw millraceError("SOURCE_CLOSED", `The source '${source}' takes no events now: send them again later.`, {
-          kind: "operational",
-          details: { retry_after_seconds: 5 },
-        });
-      }
-      const { push } = current;
+      const push = running();
       return typeof events === "string" ? push.pushText(events, pushOptions) : push.push(events, pushOptions);
     },
     status: () => (current?.ingestion ?? idle).status(),

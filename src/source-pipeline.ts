@@ -59,6 +59,8 @@ export interface SourcePipeline {
   readonly engine: FoldEngine;
   /** Takes events over HTTP; see `HttpPushSource`. Rejects with `SOURCE_CLOSED` while the loop does not run. */
   push(events: readonly unknown[] | string, options?: PushOptions): Promise<PushResult>;
+  /** Takes one message in the source's own format, as its transport would have brought it. */
+  pushMessage(bytes: Uint8Array, options?: PushOptions): Promise<PushResult>;
   /** The feeding end of a memory source. */
   readonly memory: MemorySource | null;
   /** Starts both loops, or that of pushed events only. Resolves when pushes are taken, or their loop has failed. */
@@ -125,7 +127,8 @@ export function createSourcePipeline(options: SourcePipelineOptions): SourcePipe
       shared: leases === undefined || holder === null ? null : { leases, holder },
       ...(options.filesFolder === undefined ? {} : { filesFolder: options.filesFolder }),
     }) ?? memory;
-  const main = reader === null ? null : loop(reader, formatOf(source, connections));
+  const format = formatOf(source, connections);
+  const main = reader === null ? null : loop(reader, format);
   let reading: Promise<void> | null = null;
 
   function run(one: StreamIngestion): Promise<void> {
@@ -159,6 +162,11 @@ export function createSourcePipeline(options: SourcePipelineOptions): SourcePipe
     engine,
     memory,
     push: pushes.push,
+    async pushMessage(bytes, pushOptions) {
+      const message = { partition: "", offset: 0, key: null, value: bytes, ingestedAt: null, headers: {} };
+      await format.prepare!([message]);
+      return pushes.pushDecoded(bytes, format.decode(message), pushOptions);
+    },
     async start(what) {
       if (what === "all" && main !== null) reading = run(main);
       await pushes.start();

@@ -21,7 +21,7 @@ import { readSourceClock } from "./feature_store/source-clock.ts";
 import { type TrainingJobs, trainingJobs } from "./feature_store/training-jobs.ts";
 import { createTrainingSet, type TrainingManifest, type TrainingSetRequest } from "./feature_store/training-set.ts";
 import type { ViewRuntime } from "./feature_store/view-runtime.ts";
-import type { PushOptions, PushResult } from "./ingestion/sources/http-push.ts";
+import type { PushedEvents, PushOptions, PushResult } from "./ingestion/sources/http-push.ts";
 import { createLifecycle } from "./lifecycle.ts";
 import { loadDeclarations } from "./load-declarations.ts";
 import { createPipeline, type PipelineStatus } from "./pipeline.ts";
@@ -57,7 +57,7 @@ export type WorkerMethods = LifecycleBackend &
     readonly change: () => Promise<void>;
     /** Drops what only the declarations before the last change had. */
     readonly dropOld: () => Promise<void>;
-    readonly push: (source: string, events: readonly unknown[] | string, options: PushOptions) => Promise<PushResult>;
+    readonly push: (source: string, events: PushedEvents, options: PushOptions) => Promise<PushResult>;
     readonly advanceTo: (time: number) => Promise<void>;
     readonly release: () => void;
     readonly finished: () => Promise<void>;

@@ -4,10 +4,12 @@ import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
 import {
   count,
+  decodeWith,
   entity,
   featureService,
   featureView,
   httpPush,
+  memory,
   streamSource,
   sum,
   t,
@@ -82,4 +84,36 @@ it("applies a push under an idempotency key once, also when it is repeated after
     expect((await pipeline.push("payments", [event], { idempotencyKey: "2" })).duplicate).toBe(false);
     expect(await read()).toEqual([3, 15]);
   });
+});
+
+it("reads a message as the source's transport encodes it", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "millrace-pushes-"));
+  folders.push(folder);
+  const encoded = streamSource("encoded", {
+    stream: memory(),
+    format: decodeWith(({ value }) => {
+      const [card_id, amount, at] = Buffer.from(value).toString("utf8").split("|");
+      return { card_id, amount: Number(amount), at: Number(at) };
+    }),
+    eventTime: "at",
+    lateness: "1m",
+    schema: { card_id: t.string(), amount: t.float64(), at: t.timestamp() },
+  });
+  const online = await lmdbOnlineStore({ path: join(folder, "hot") });
+  const offline = await duckdbOfflineStore({ path: join(folder, "cold.duckdb") });
+  const pipeline = createPipeline({ ...collectDeclarations({ encoded }), online, offline });
+  try {
+    await pipeline.recover();
+    await pipeline.start("pushed");
+    const key = { idempotencyKey: "one" };
+    const bytes = Buffer.from(`a|5|${Date.now() - 1_000}`);
+    expect(await pipeline.push("encoded", bytes, key)).toMatchObject({ accepted: 1, duplicate: false });
+    expect(await pipeline.push("encoded", bytes, key)).toMatchObject({ accepted: 1, duplicate: true });
+    const bad = await pipeline.push("encoded", Buffer.from("a|much|later"));
+    expect([bad.accepted, bad.rejected[0]!.code]).toEqual([0, "INVALID_VALUE"]);
+  } finally {
+    await pipeline.close();
+    await online.close();
+    await offline.close();
+  }
 });

@@ -4,14 +4,14 @@ import type { StoredDeadLetter } from "../feature_store/offline/offline-store.ts
 import type { AppliedPlan } from "../feature_store/registry/registry.ts";
 import type { TrainingJobs } from "../feature_store/training-jobs.ts";
 import type { TrainingManifest, TrainingSetRequest } from "../feature_store/training-set.ts";
-import type { PushOptions, PushResult } from "../ingestion/sources/http-push.ts";
+import type { PushedEvents, PushOptions, PushResult } from "../ingestion/sources/http-push.ts";
 import type { IngestionStatus } from "../ingestion/stream-ingestion.ts";
 import type { LifecycleBackend } from "./lifecycle-backend.ts";
 
 /** What the API asks of the write side, which lives in another thread. */
 export interface ApiBackend extends LifecycleBackend, Omit<TrainingJobs, "closeTrainingJobs"> {
   /** Rejects with `SOURCE_UNKNOWN`, `BACK_PRESSURE`, `SOURCE_CLOSED`, `PUSH_TOO_LARGE`, `DECODE_FAILED`. */
-  push(source: string, events: readonly unknown[] | string, options: PushOptions): Promise<PushResult>;
+  push(source: string, events: PushedEvents, options: PushOptions): Promise<PushResult>;
   trainingSet(
     service: string,
     request: TrainingSetRequest,

@@ -29,6 +29,18 @@ describe("POST /v1/sources/{name}/events", () => {
     expect(await countOf("forms")).toBe(5);
   });
 
+  it("takes one message in the source's own format, once under its key, and says why it is none", async () => {
+    const headers = { "content-type": "application/octet-stream", "idempotency-key": "a message" };
+    const message = JSON.stringify(payment("m", 10, { card_id: "bytes" }));
+    const sent = await api.request("POST", url, message, headers);
+    expect([sent.status, sent.body]).toEqual([202, { accepted: 1, rejected: [], duplicate: false }]);
+    expect((await api.request("POST", url, message, headers)).body.duplicate).toBe(true);
+    expect(await countOf("bytes")).toBe(1);
+    const { "content-type": type } = headers;
+    const bad = await api.request("POST", url, "{ no message", { "content-type": type });
+    expect([bad.status, bad.body.code, bad.body.rejected[0].code]).toEqual([422, "EVENTS_REJECTED", "DECODE_FAILED"]);
+  });
+
   it("accepts the good events and says which were rejected, and why", async () => {
     const bad = [payment("f", 5, { card_id: "mixed" }), payment("g", 5, { amount: "ten" }), 3, { payment_id: "h" }];
     const { status, body } = await api.request("POST", url, bad);

@@ -7,6 +7,8 @@ import { parseBody, readObject } from "../request-body.ts";
 import { eventsSchema } from "../schemas/sources.ts";
 
 const JSON_LINES = ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"];
+/** One message in the source's own format, such as Avro. */
+const MESSAGE = "application/octet-stream";
 const MAX_KEY_LENGTH = 256;
 
 /**
@@ -19,14 +21,16 @@ export function eventRoutes(app: FastifyInstance, api: ApiContext): void {
     events.addContentTypeParser(["application/json", ...JSON_LINES], { parseAs: "string" }, (_request, body, done) =>
       done(null, body),
     );
-    events.post<{ Params: { name: string }; Body: string | undefined }>(
+    events.addContentTypeParser(MESSAGE, { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+    events.post<{ Params: { name: string }; Body: string | Buffer | undefined }>(
       "/v1/sources/:name/events",
       { schema: eventsSchema },
       async (request, reply) => {
         const { name } = request.params;
         checkSource(api, name);
         const isLines = JSON_LINES.some((type) => request.headers["content-type"]?.startsWith(type));
-        const pushed = eventsIn(request.body ?? "", isLines);
+        const { body = "" } = request;
+        const pushed = typeof body === "string" ? eventsIn(body, isLines) : new Uint8Array(body);
         const key = idempotencyKey(request.headers["idempotency-key"]);
         const result = await api.backend.push(name, pushed, key === undefined ? {} : { idempotencyKey: key });
         if (result.accepted === 0 && result.rejected.length > 0) throw allRejected(name, result);

@@ -12,9 +12,10 @@ export const eventsSchema: RouteSchema = {
     type: "object",
     properties: { "idempotency-key": { type: "string", maxLength: 256 } },
   },
-  consumes: ["application/json", "application/x-ndjson"],
+  consumes: ["application/json", "application/x-ndjson", "application/octet-stream"],
   body: {
-    description: 'A JSON list of events, `{"events": […]}`, or one event per line.',
+    description:
+      'A JSON list of events, `{"events": […]}`, or one event per line; as application/octet-stream one message in the source\'s own format.',
     oneOf: [listOf(event), objectOf({ events: listOf(event) })],
   },
   response: answers(

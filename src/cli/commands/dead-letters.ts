@@ -47,11 +47,14 @@ export async function deadLetters(
   const failed: { readonly id: number; readonly reason: string }[] = [];
   for (const letter of letters) {
     if (what === "replay") {
-      const text = Buffer.from(letter.bytes, "base64").toString("utf8").replaceAll("\n", " ");
+      const bytes = Buffer.from(letter.bytes, "base64");
+      // Bytes are in the source's own format; of an event that was decoded already, they are JSON.
+      const isJson = letter.code === "ID_CONFLICT";
+      const body = isJson ? bytes.toString("utf8").replaceAll("\n", " ") : new Uint8Array(bytes);
       try {
         // The key makes a second replay of the same letter harmless, and is no other letter's.
-        await connection.raw("POST", `/v1/sources/${letter.source}/events`, text, {
-          "content-type": "application/x-ndjson",
+        await connection.raw("POST", `/v1/sources/${letter.source}/events`, body, {
+          "content-type": isJson ? "application/x-ndjson" : "application/octet-stream",
           "idempotency-key": replayKey(letter),
         });
       } catch (error) {

@@ -6,7 +6,7 @@ import { isDecodeFailure } from "../decoders/row-decoder.ts";
 import { type IdempotencyLog, memoryIdempotencyLog } from "../idempotency-log.ts";
 import { ingestionError } from "../ingestion-error.ts";
 import type { MessageSource, RawBatch } from "../message-source.ts";
-import type { AcceptedPush, RawMessage, RejectedEvent } from "../stream-message.ts";
+import type { AcceptedPush, DecodedPayload, RawMessage, RejectedEvent } from "../stream-message.ts";
 
 export interface HttpPushOptions {
   readonly decoder: JsonMessageDecoder;
@@ -30,6 +30,9 @@ export interface PushOptions {
   /** Resolve only when the events can be read from the hot store, not already when they are durable. */
   readonly readable?: boolean;
 }
+
+/** Events as objects, as JSON text, or one message in the source's own format. */
+export type PushedEvents = readonly unknown[] | string | Uint8Array;
 
 export interface PushResult {
   /** Events that are durably accepted. */
@@ -56,7 +59,11 @@ export interface HttpPushSource extends MessageSource {
    * with `DECODE_FAILED` if the array is no JSON; a bad line is rejected by itself.
    */
   pushText(text: string, options?: PushOptions): Promise<PushResult>;
+  /** Takes one message that came in the source's own format, with what it was decoded to. */
+  pushDecoded(bytes: Uint8Array, decoded: DecodedPayload, options?: PushOptions): Promise<PushResult>;
 }
+
+type Decode = (event: unknown) => DecodedPayload;
 
 interface QueuedPush {
   readonly idempotencyKey: string | null;
@@ -113,11 +120,11 @@ export function httpPush(options: HttpPushOptions): HttpPushSource {
     waiting?.();
   };
 
-  const enqueue = (events: readonly unknown[], idempotencyKey: string | null): Promise<PushResult> => {
+  const enqueue = (events: readonly unknown[], idempotencyKey: string | null, decode: Decode): Promise<PushResult> => {
     const values: { value: RawMessage["value"]; row: RawMessage["decoded"] }[] = [];
     const rejected: RejectedEvent[] = [];
     for (const [index, event] of events.entries()) {
-      const decoded = decoder.decodeValue(event);
+      const decoded = decode(event);
       const failure = isDecodeFailure(decoded)
         ? decoded
         : futureFailure(decoded[decoder.rows.eventTimeIndex] as number, now(), futureBoundMs);
@@ -133,7 +140,11 @@ export function httpPush(options: HttpPushOptions): HttpPushSource {
     });
   };
 
-  const accept = async (events: readonly unknown[], idempotencyKey: string | null): Promise<PushResult> => {
+  const accept = async (
+    events: readonly unknown[],
+    idempotencyKey: string | null,
+    decode: Decode,
+  ): Promise<PushResult> => {
     if (!isOpen) throw closedError();
     if (events.length > maxPush) {
       throw ingestionError(
@@ -157,18 +168,22 @@ export function httpPush(options: HttpPushOptions): HttpPushSource {
         if (known) return { accepted: known.accepted, rejected: known.rejected, duplicate: true };
         if (!isOpen) throw closedError();
       }
-      return await enqueue(events, idempotencyKey);
+      return await enqueue(events, idempotencyKey, decode);
     } finally {
       held -= events.length;
     }
   };
 
-  const push = (events: readonly unknown[], pushOptions: PushOptions = {}): Promise<PushResult> => {
+  const push = (
+    events: readonly unknown[],
+    pushOptions: PushOptions = {},
+    decode: Decode = decoder.decodeValue,
+  ): Promise<PushResult> => {
     const key = pushOptions.idempotencyKey;
-    if (key === undefined) return accept(events, null);
+    if (key === undefined) return accept(events, null, decode);
     const first = underWay.get(key);
     if (first !== undefined) return first.then((result) => ({ ...result, duplicate: true }));
-    const done = accept(events, key).finally(() => underWay.delete(key));
+    const done = accept(events, key, decode).finally(() => underWay.delete(key));
     underWay.set(key, done);
     return done;
   };
@@ -203,7 +218,8 @@ export function httpPush(options: HttpPushOptions): HttpPushSource {
 
   return {
     capabilities: { monotonePositions: false, endless: true },
-    push,
+    push: (events, pushOptions) => push(events, pushOptions),
+    pushDecoded: (bytes, decoded, pushOptions) => push([bytes], pushOptions, () => decoded),
     pushText: async (text, pushOptions) => push(eventsOf(text), pushOptions),
     open: async (resume) => {
       nextOffset = (await resume(partition)).offset + 1;
