@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { Admin, Producer } from "@platformatic/kafka";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { MessageSource, ResumePosition } from "../src/ingestion/message-source.ts";
@@ -160,6 +161,29 @@ describe("a Kafka source", () => {
       return (await from.lag())[0]!.messages;
     };
     await expect.poll(behind, { timeout: 10_000 }).toBe(0);
+  });
+
+  it("holds no more ready than it may while its reader is slow, and gives everything all the same", async () => {
+    const topic = await newTopic();
+    const out = producer();
+    for (let i = 0; i < 40; i++) await out.send({ messages: messages(topic, i * 20, 20), acks: 1 });
+    const from = source(topic, { readyBytes: 300, maxPartitionBytes: 600 });
+    await from.open(async () => ({ offset: -1, cursor: null }));
+    const signal = AbortSignal.timeout(30_000);
+    const seen: string[] = [];
+    const take = async (most: number): Promise<number> => {
+      const { messages: found } = (await from.fetch(most, signal))!;
+      for (const { value } of found) seen.push(Buffer.from(value as Uint8Array).toString());
+      return found.length;
+    };
+    // A slow reader: one at a time, and each call lets the source fetch.
+    while (seen.length < 200) {
+      await take(1);
+      await pause(10);
+    }
+    expect(await take(10_000)).toBeLessThanOrEqual(60);
+    while (seen.length < 800) await take(10_000);
+    expect(seen).toEqual(Array.from({ length: 800 }, (_, i) => `m${i}`));
   });
 
   it("reads every compression, keys, headers and tombstones", async () => {

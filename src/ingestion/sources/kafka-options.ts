@@ -46,6 +46,8 @@ export interface KafkaSourceOptions extends KafkaConnectionOptions {
   readonly maxBytes?: number;
   /** Bytes per fetch of one partition. Default 1 MiB. */
   readonly maxPartitionBytes?: number;
+  /** Bytes of all partitions together that are held ready before no more is fetched. Default 64 MiB. */
+  readonly readyBytes?: number;
   /** How long a broker waits for messages, milliseconds. Default 250. */
   readonly maxWaitMs?: number;
   /** The group's session timeout, milliseconds. Default 10,000. */

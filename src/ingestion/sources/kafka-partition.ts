@@ -12,6 +12,8 @@ export interface KafkaPartition {
   readonly buffered: RawMessage[][];
   taken: number;
   bufferedCount: number;
+  /** Of their keys and values. */
+  bufferedBytes: number;
   fetching: boolean;
   /** The last offset handed out; −1 before the first. */
   handedOut: number;
@@ -34,6 +36,7 @@ export function kafkaPartition(topic: string, index: number, next: number): Kafk
     buffered: [],
     taken: 0,
     bufferedCount: 0,
+    bufferedBytes: 0,
     fetching: false,
     handedOut: next - 1,
     handled: next,
@@ -41,6 +44,19 @@ export function kafkaPartition(topic: string, index: number, next: number): Kafk
     end: null,
     lastTaken: null,
   };
+}
+
+/** Adds what a fetch brought. */
+export function addBuffered(partition: KafkaPartition, messages: RawMessage[]): void {
+  partition.buffered.push(messages);
+  partition.bufferedCount += messages.length;
+  partition.bufferedBytes += bytesOf(messages);
+}
+
+function bytesOf(messages: readonly RawMessage[]): number {
+  let bytes = 0;
+  for (const { key, value } of messages) bytes += (key?.length ?? 0) + ((value as Uint8Array | null)?.length ?? 0);
+  return bytes;
 }
 
 /**
@@ -64,6 +80,7 @@ export function takeBuffered(partition: KafkaPartition, most: number): readonly 
     else for (const message of part) messages.push(message);
   }
   partition.bufferedCount -= messages.length;
+  partition.bufferedBytes -= bytesOf(messages);
   const last = messages[messages.length - 1]!;
   partition.handedOut = last.offset;
   partition.lastTaken = last.ingestedAt;

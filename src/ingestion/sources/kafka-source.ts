@@ -2,11 +2,15 @@ import { ingestionError } from "../ingestion-error.ts";
 import type { MessageSource, PartitionLag, RawBatch, ResumePosition } from "../message-source.ts";
 import { joinKafka, type KafkaFetchResponse, type KafkaMember, type KafkaMetadata } from "./kafka-client.ts";
 import type { KafkaSourceOptions } from "./kafka-options.ts";
-import { type KafkaPartition, kafkaPartition, noteHandled, takeBuffered } from "./kafka-partition.ts";
+import { addBuffered, type KafkaPartition, kafkaPartition, noteHandled, takeBuffered } from "./kafka-partition.ts";
 import { type KafkaRecordsBatch, readKafkaRecords } from "./kafka-records.ts";
 
-/** A partition is fetched again when it has fewer messages than this ready. */
-const READY = 20_000;
+/**
+ * A partition is fetched again when it has less than its part of these ready: so many messages, or so many bytes, of all
+ * partitions together. What is held is more by what the fetches under way bring.
+ */
+const READY_MESSAGES = 160_000;
+const READY_BYTES = 64 * 2 ** 20;
 /** How often the group is told what is handled, milliseconds: for tools that show lag. */
 const TELL_MS = 1_000;
 /** How long a fetch that waits for messages goes without looking for a rebalance, milliseconds. */
@@ -26,6 +30,7 @@ const OFFSET_OUT_OF_RANGE = 1;
  * `PACKAGE_MISSING`.
  */
 export function kafkaSource(options: KafkaSourceOptions): MessageSource {
+  const { readyBytes = READY_BYTES } = options;
   let member: KafkaMember | null = null;
   let resume: ResumePosition = async () => ({ offset: -1, cursor: null });
   let assigned: ReturnType<KafkaMember["assignments"]> = null;
@@ -98,7 +103,10 @@ export function kafkaSource(options: KafkaSourceOptions): MessageSource {
 
   /** Asks each broker that has no fetch under way for the partitions that it leads and that run low. */
   async function pump(joined: KafkaMember): Promise<void> {
-    const hungry = turns.filter((partition) => !partition.fetching && partition.bufferedCount < READY);
+    const [most, mostBytes] = [READY_MESSAGES / turns.length, readyBytes / turns.length];
+    const hungry = turns.filter(
+      ({ fetching, bufferedCount, bufferedBytes }) => !fetching && bufferedCount < most && bufferedBytes < mostBytes,
+    );
     if (hungry.length === 0) return;
     const metadata = await joined.metadata(false);
     const busy = new Set(turns.filter((partition) => partition.fetching).map((p) => leaderOf(metadata, p)));
@@ -168,8 +176,7 @@ export function kafkaSource(options: KafkaSourceOptions): MessageSource {
         );
         partition.next = read.next;
         if (read.messages.length > 0) {
-          partition.buffered.push(read.messages);
-          partition.bufferedCount += read.messages.length;
+          addBuffered(partition, read.messages);
         } else if (partition.bufferedCount === 0 && partition.handled > partition.handedOut) {
           partition.handled = read.next;
         }

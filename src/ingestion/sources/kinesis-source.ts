@@ -28,7 +28,8 @@ interface Reading {
   askAt: number;
   /** Answers in a row that said to slow down. */
   throttled: number;
-  behindMs: number;
+  /** Null until the first answer. */
+  behindMs: number | null;
 }
 
 const NONE: Readonly<Record<string, string>> = Object.freeze({});
@@ -109,7 +110,7 @@ export function kinesisSource(options: KinesisSourceOptions): MessageSource {
       ended: false,
       askAt: 0,
       throttled: 0,
-      behindMs: 0,
+      behindMs: null,
     };
     // Where `latest` was must be known after a restart, also if nothing came.
     if (cursor === null && reading.cursor.from !== null) reading.ready = batchOf(reading, []);
@@ -280,7 +281,7 @@ export function kinesisSource(options: KinesisSourceOptions): MessageSource {
       return [...readings.values()].map(({ shard, behindMs }) => ({
         partition: shard.id,
         messages: null,
-        seconds: behindMs / 1_000,
+        seconds: behindMs === null ? null : behindMs / 1_000,
       }));
     },
     async close() {
