@@ -36,5 +36,6 @@ export interface PartitionStatus {
 
 export interface IngestionLagEvent {
   readonly source: string;
+  /** Those that are read, and once more, with no lag known, those that are not read any more. */
   readonly partitions: readonly PartitionStatus[];
 }

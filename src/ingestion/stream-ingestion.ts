@@ -125,6 +125,8 @@ export function streamIngestion(options: StreamIngestionOptions): StreamIngestio
   let lastTurn = 0;
   /** By partition, the ownership under which it is read now. */
   const epochs = new Map<string, number>();
+  /** The partitions of the last sample of lag. */
+  let sampled: ReadonlySet<string> = new Set();
   /** A batch could not be handed on: neither may those behind it. */
   let broken = false;
   let finalLag: readonly PartitionStatus[] = [];
@@ -286,19 +288,29 @@ export function streamIngestion(options: StreamIngestionOptions): StreamIngestio
   const lag = async (): Promise<readonly PartitionStatus[]> => {
     const known = await reader.lag();
     return known.map(({ partition, messages: lagMessages, seconds }) => {
-      const done = progress.get(partition);
+      const status = statusOf(partition);
+      const newest = status.lastEventTime;
       let lagSeconds = seconds;
       if (lagSeconds === null && lagMessages === 0) lagSeconds = 0;
-      const newest = done?.lastEventTime ?? null;
       if (lagSeconds === null && newest !== null) lagSeconds = Math.max(0, (now() - newest) / 1000);
-      return { partition, lastOffset: done?.lastOffset ?? null, lastEventTime: newest, lagMessages, lagSeconds };
+      return { ...status, lagMessages, lagSeconds };
     });
+  };
+
+  const statusOf = (partition: string): Pick<PartitionStatus, "partition" | "lastOffset" | "lastEventTime"> => {
+    const done = progress.get(partition);
+    return { partition, lastOffset: done?.lastOffset ?? null, lastEventTime: done?.lastEventTime ?? null };
   };
 
   const sampleLag = async (): Promise<void> => {
     if (!lagChannel.hasSubscribers) return;
     try {
-      lagChannel.publish({ source, partitions: await lag() } satisfies IngestionLagEvent);
+      const partitions = await lag();
+      const present = new Set(partitions.map(({ partition }) => partition));
+      const gone = [...sampled].filter((partition) => !present.has(partition));
+      sampled = present;
+      const left = gone.map((partition) => ({ ...statusOf(partition), lagMessages: null, lagSeconds: null }));
+      lagChannel.publish({ source, partitions: [...partitions, ...left] } satisfies IngestionLagEvent);
     } catch (error) {
       // Lag is a side matter: a transport that is down shows in the loop's own retries.
       lastError = messageOf(error);

@@ -2,7 +2,11 @@ import { channel } from "node:diagnostics_channel";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { millraceError } from "../../src/definitions/errors.ts";
-import { INGESTION_BATCH_CHANNEL, INGESTION_LAG_CHANNEL } from "../../src/ingestion/channels.ts";
+import {
+  INGESTION_BATCH_CHANNEL,
+  INGESTION_LAG_CHANNEL,
+  type IngestionLagEvent,
+} from "../../src/ingestion/channels.ts";
 import { compileMessageDecoder } from "../../src/ingestion/decoders/message-decoder.ts";
 import type { SourceColumn } from "../../src/ingestion/decoders/row-decoder.ts";
 import type { MessageSource } from "../../src/ingestion/message-source.ts";
@@ -334,6 +338,42 @@ test("status and the channels tell how far each partition is", async () => {
     lastEventTime: T0 + 1000,
   });
   expect(lags).toMatchObject([{ source: "events", partitions: [{ partition: "0" }, { partition: "idle" }] }]);
+});
+
+test("a partition that is read no more is told of once, with no lag", async () => {
+  const source = memorySource();
+  source.push([event(0)], { partition: "a" });
+  source.push([event(1)], { partition: "b" });
+  let read = ["a", "b"];
+  const lags: (readonly (readonly [string, number | null])[])[] = [];
+  const onLag = (message: unknown): void => {
+    const { partitions } = message as IngestionLagEvent;
+    lags.push(partitions.map(({ partition, lagMessages }) => [partition, lagMessages]));
+  };
+  channel(INGESTION_LAG_CHANNEL).subscribe(onLag);
+  const shared: MessageSource = {
+    ...source,
+    lag: async () => (await source.lag()).filter(({ partition }) => read.includes(partition)),
+  };
+  const ingestion = start(shared, { lagIntervalMs: 1 });
+  const run = ingestion.run();
+  await expect
+    .poll(() => lags.at(-1))
+    .toEqual([
+      ["a", 0],
+      ["b", 0],
+    ]);
+  read = ["b"];
+  await expect.poll(() => lags.at(-1)).toEqual([["b", 0]]);
+  await ingestion.close();
+  await run;
+  channel(INGESTION_LAG_CHANNEL).unsubscribe(onLag);
+  expect(lags.filter((sample) => sample.some(([name, lag]) => name === "a" && lag === null))).toEqual([
+    [
+      ["b", 0],
+      ["a", null],
+    ],
+  ]);
 });
 
 test("a loop runs once", async () => {
