@@ -85,6 +85,51 @@ describe("a Kafka source on TLS", () => {
     });
   });
 
+  it("is refused a topic that its user may not read", async () => {
+    const guarded = await kafkaCluster({
+      users: { [username]: PASSWORD },
+      properties: {
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": "User:ANONYMOUS",
+      },
+    });
+    try {
+      const admin = new Admin({ clientId: "tests", bootstrapBrokers: [...guarded.brokers] });
+      await admin.createTopics({ topics: ["private"], partitions: 1, replicas: 1 });
+      // It may see the topic and join the group, and not read.
+      await admin.createAcls({
+        creations: [
+          { type: 2, name: "private", operation: 8 },
+          { type: 3, name: "readers", operation: 3 },
+        ].map(({ type, name, operation }) => ({
+          resourceType: type,
+          resourceName: name,
+          resourcePatternType: 3,
+          principal: `User:${username}`,
+          host: "*",
+          operation,
+          permissionType: 3,
+        })),
+      } as never);
+      await admin.close();
+      const source = kafkaSource({
+        brokers: guarded.secure!.brokers,
+        tls: { ca: guarded.secure!.ca },
+        sasl: { mechanism: "PLAIN", username, password: PASSWORD },
+        topics: ["private"],
+        groupId: "readers",
+      });
+      const read = async (): Promise<void> => {
+        await source.open(async () => ({ offset: -1, cursor: null }));
+        await source.fetch(10, AbortSignal.timeout(30_000));
+      };
+      await expect(read()).rejects.toMatchObject({ code: "KAFKA_DENIED", kind: "user" });
+      await source.close();
+    } finally {
+      await guarded.close();
+    }
+  });
+
   it("trusts no authority but those that it is given", async () => {
     await expect(
       firstText({ tls: true, sasl: { mechanism: "PLAIN", username, password: PASSWORD } }),

@@ -235,6 +235,19 @@ describe("a Kafka source", () => {
     expect((await read(since, 10)).texts[0]).toBe("m100");
   });
 
+  it("says so when its topic is deleted", async () => {
+    const topic = await newTopic();
+    const out = producer();
+    await out.send({ messages: messages(topic, 0, 10), acks: 1 });
+    const from = source(topic);
+    await from.open(async () => ({ offset: -1, cursor: null }));
+    await read(from, 10);
+    await admin.deleteTopics({ topics: [topic] });
+    const signal = AbortSignal.timeout(60_000);
+    const error = await from.fetch(10, signal).catch((cause: unknown) => cause);
+    expect(error).toMatchObject({ kind: "operational", code: expect.stringMatching(/^KAFKA_/) });
+  });
+
   it("says what is wrong: no such topic, nobody there", async () => {
     await expect(source("nothing").open(async () => ({ offset: -1, cursor: null }))).rejects.toMatchObject({
       code: "KAFKA_TOPIC_UNKNOWN",

@@ -55,3 +55,28 @@ export function kafkaError(cause: unknown, brokers: readonly string[], doing: st
     cause,
   });
 }
+
+/** What was not read yet is gone from the log. */
+export function kafkaOffsetGone(partition: string, offset: number, oldest: number): MillraceError {
+  return ingestionError(
+    "KAFKA_OFFSET_GONE",
+    `Offset ${offset} of Kafka partition ${partition} is not there any more (its log starts at ${oldest}): its retention deleted what was not read yet, or the topic was made anew. Events are missing; rename the source's topic or accept the loss by a new source.`,
+    { details: { partition, offset, oldest } },
+  );
+}
+
+export function kafkaReadDenied(topic: string): MillraceError {
+  return ingestionError(
+    "KAFKA_DENIED",
+    `Kafka refuses to let this user read topic ${topic}: it needs the right READ on it.`,
+  );
+}
+
+/** A partition answers one error after the other: the leader is not chosen, or the topic was deleted. */
+export function kafkaRefused(partition: string, errorCode: number, times: number): MillraceError {
+  return ingestionError(
+    "KAFKA_UNAVAILABLE",
+    `Kafka partition ${partition} cannot be read: the broker answered error ${errorCode} ${times} times in a row (3 and 100: there is no such topic). It is tried again.`,
+    { kind: "operational", details: { partition, error_code: errorCode } },
+  );
+}

@@ -15,6 +15,8 @@ export interface KafkaPartition {
   /** Of their keys and values. */
   bufferedBytes: number;
   fetching: boolean;
+  /** How often in a row the broker gave an error for it. */
+  refused: number;
   /** The last offset handed out; −1 before the first. */
   handedOut: number;
   /** Everything below it is handled. */
@@ -38,6 +40,7 @@ export function kafkaPartition(topic: string, index: number, next: number): Kafk
     bufferedCount: 0,
     bufferedBytes: 0,
     fetching: false,
+    refused: 0,
     handedOut: next - 1,
     handled: next,
     told: -1,

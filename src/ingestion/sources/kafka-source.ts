@@ -1,6 +1,8 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { ingestionError } from "../ingestion-error.ts";
 import type { MessageSource, PartitionLag, RawBatch, ResumePosition } from "../message-source.ts";
 import { joinKafka, type KafkaFetchResponse, type KafkaMember, type KafkaMetadata } from "./kafka-client.ts";
+import { kafkaOffsetGone, kafkaReadDenied, kafkaRefused } from "./kafka-errors.ts";
 import type { KafkaSourceOptions } from "./kafka-options.ts";
 import { addBuffered, type KafkaPartition, kafkaPartition, noteHandled, takeBuffered } from "./kafka-partition.ts";
 import { type KafkaRecordsBatch, readKafkaRecords } from "./kafka-records.ts";
@@ -17,6 +19,10 @@ const TELL_MS = 1_000;
 const LOOK_MS = 200;
 /** The protocol's error codes that are looked at. Source: Kafka's protocol guide. */
 const OFFSET_OUT_OF_RANGE = 1;
+const TOPIC_AUTHORIZATION_FAILED = 29;
+/** How long a partition whose leader moved is left alone, milliseconds, and after how many refusals that is trouble. */
+const MOVED_MS = 100;
+const REFUSALS = 20;
 
 /**
  * Reads the topics of a Kafka cluster as a member of a consumer group. The group shares out the partitions; where each
@@ -161,11 +167,17 @@ export function kafkaSource(options: KafkaSourceOptions): MessageSource {
         const partition = partitions.get(name);
         // A rebalance took it, or gave it anew: what was fetched is of no use.
         if (partition === undefined || !wanted.includes(partition)) continue;
-        if (answer.errorCode === OFFSET_OUT_OF_RANGE) throw offsetGone(partition, Number(answer.logStartOffset));
+        if (answer.errorCode === OFFSET_OUT_OF_RANGE) {
+          throw kafkaOffsetGone(name, partition.next, Number(answer.logStartOffset));
+        }
+        if (answer.errorCode === TOPIC_AUTHORIZATION_FAILED) throw kafkaReadDenied(partition.topic);
         if (answer.errorCode !== 0) {
           moved = true;
+          partition.refused++;
+          if (partition.refused % REFUSALS === 0) failure ??= kafkaRefused(name, answer.errorCode, REFUSALS);
           continue;
         }
+        partition.refused = 0;
         partition.end = Number(answer.lastStableOffset >= 0n ? answer.lastStableOffset : answer.highWatermark);
         if (answer.records === undefined) continue;
         const read = readKafkaRecords(
@@ -182,16 +194,10 @@ export function kafkaSource(options: KafkaSourceOptions): MessageSource {
         }
       }
     }
+    if (!moved) return;
     // The leader moved, or is being chosen.
-    if (moved) await joined.metadata(true);
-  }
-
-  function offsetGone(partition: KafkaPartition, oldest: number): Error {
-    return ingestionError(
-      "KAFKA_OFFSET_GONE",
-      `Offset ${partition.next} of Kafka partition ${partition.name} is not there any more (its log starts at ${oldest}): its retention deleted what was not read yet, or the topic was made anew. Events are missing; rename the source's topic or accept the loss by a new source.`,
-      { details: { partition: partition.name, offset: partition.next, oldest } },
-    );
+    await pause(MOVED_MS);
+    await joined.metadata(true);
   }
 
   function nextBatch(most: number): RawBatch | null {
