@@ -76,7 +76,7 @@ export interface FoldEngine {
 /** Events folded at once during recovery and within a batch: bounds memory, and is below the cache's capacity. */
 const SLICE = 8_192;
 /** Events folded and not written, at most, before another waiting batch is folded onto them; and for how long. */
-const WRITE_EVENTS = 48_000;
+const WRITE_EVENTS = 32_000;
 const WRITE_SECONDS = 2;
 /** A batch of so many events comes of a backlog: more of it is waited for, so long in milliseconds. */
 const BACKLOG = 4_000;
