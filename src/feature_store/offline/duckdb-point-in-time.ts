@@ -197,7 +197,8 @@ export function duckdbPointInTime(
       const columns = query.columns.map((name) => createColumn(typeOf.get(name)!, rows.length));
       await fetchRows(connection, source, rows, ["_event_time", ...query.columns], (chunk, indexOf) => {
         const words = doubleWords(chunk.getColumnVector(1));
-        for (let i = 0; i < chunk.rowCount; i++) times[indexOf(i)] = getWide(words, i);
+        const { rowCount } = chunk;
+        for (let i = 0; i < rowCount; i++) times[indexOf(i)] = getWide(words, i);
         readColumns(chunk, 2, source, query.columns, columns, indexOf);
       });
       return { events: Int32Array.from(best, (row) => (row < 0 ? -1 : placeOf.get(row)!)), times, columns };
@@ -239,7 +240,8 @@ export function duckdbPointInTime(
     for await (const chunk of chunks(connection, sql)) {
       const labels = int32Items(chunk, 0);
       const words = doubleWords(chunk.getColumnVector(1));
-      for (let i = 0; i < chunk.rowCount; i++) {
+      const { rowCount } = chunk;
+      for (let i = 0; i < rowCount; i++) {
         events[labels[i]!] = labels[i]!;
         times[labels[i]!] = getWide(words, i);
       }
@@ -283,17 +285,18 @@ export function duckdbPointInTime(
         let count = 0;
         for await (const chunk of chunks(connection, `SELECT ${selection} ${from}${mine}`)) {
           const at = count;
-          entities.set(int32Items(chunk, 0).subarray(0, chunk.rowCount), at);
+          const { rowCount } = chunk;
+          entities.set(int32Items(chunk, 0).subarray(0, rowCount), at);
           const words = doubleWords(chunk.getColumnVector(1));
-          for (let i = 0; i < chunk.rowCount; i++) times[at + i] = getWide(words, i);
+          for (let i = 0; i < rowCount; i++) times[at + i] = getWide(words, i);
           readColumns(chunk, 2, source, query.columns, columns, (i) => at + i);
           const rest = 2 + query.columns.length;
           if (query.orders) readOrder(chunk, rest, arrivals, hashes, (i) => at + i);
           if (versions !== null) {
             const read = readVersions(chunk, rest + 2, query);
-            for (let i = 0; i < chunk.rowCount; i++) versions[at + i] = read[i]!;
+            for (let i = 0; i < rowCount; i++) versions[at + i] = read[i]!;
           }
-          count += chunk.rowCount;
+          count += rowCount;
         }
         const orders = query.orders ? { versions, ingestedAt: arrivals, hashes } : null;
         yield { count, entities, times, orders, columns };
@@ -321,6 +324,8 @@ export function duckdbPointInTime(
     into: readonly ColumnValues[],
     indexOf: (row: number) => number,
   ): void {
+    // Asks DuckDB: not for each row.
+    const { rowCount } = chunk;
     names.forEach((name, index) => {
       const type = table.declaration.columns.find((column) => column.name === name)!.type;
       const vector = chunk.getColumnVector(first + index);
@@ -328,13 +333,13 @@ export function duckdbPointInTime(
       if (type.kind === "float64") {
         const items = float64s(vector);
         const nulls = readableNulls(vector);
-        for (let row = 0; row < chunk.rowCount; row++) {
+        for (let row = 0; row < rowCount; row++) {
           target[indexOf(row)] = nulls === null || isValid(nulls, row) ? items[row]! : Number.NaN;
         }
         return;
       }
       const none = isNumberColumn(type) ? Number.NaN : null;
-      duckdbColumn(api, type).read(vector, chunk.rowCount, (row, value) => {
+      duckdbColumn(api, type).read(vector, rowCount, (row, value) => {
         target[indexOf(row)] = value === null ? (none as number) : (value as number);
       });
     });
@@ -357,7 +362,8 @@ function readOrder(
 ): void {
   const times = doubleWords(chunk.getColumnVector(first));
   const words = quadWords(chunk.getColumnVector(first + 1));
-  for (let row = 0; row < chunk.rowCount; row++) {
+  const { rowCount } = chunk;
+  for (let row = 0; row < rowCount; row++) {
     const at = indexOf(row);
     arrivals[at] = getWide(times, row);
     for (let word = 0; word < 4; word++) hashes[at * 4 + word] = words[row * 4 + 3 - word]!;
