@@ -79,8 +79,9 @@ function quantileRank(quantiles: Float64Array, output: "uniform" | "normal"): (x
   const descending = quantiles.map((x) => -x).reverse();
   const descendingRanks = ranks.map((rank) => -rank).reverse();
   // Where quantiles repeat, one direction gives the highest of their ranks and the other the lowest.
+  // The two directions round apart: a hair outside of 0 to 1, where scikit-learn stays outside.
   const rank = (x: number): number =>
-    0.5 * (interpolate(quantiles, ranks, x) - interpolate(descending, descendingRanks, -x));
+    Math.min(Math.max(0.5 * (interpolate(quantiles, ranks, x) - interpolate(descending, descendingRanks, -x)), 0), 1);
   if (output === "uniform") return (x) => (x === least ? 0 : x === greatest ? 1 : rank(x));
   const low = normalQuantile(OUTERMOST - Number.EPSILON);
   const high = normalQuantile(1 - (OUTERMOST - Number.EPSILON));

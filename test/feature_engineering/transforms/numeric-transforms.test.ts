@@ -139,6 +139,8 @@ describe("numbers that were fitted on", () => {
         const clipped = (await fit(of.minMax({ range: [5, 6], clip: true }), column)).apply(x) as number;
         expect(clipped >= 5 && clipped <= 6).toBe(true);
       }),
+      // A rank that rounds to less than 0 without a bound.
+      { examples: [[[null, null, 1.4523308197179992e-126, 0], 5e-324]] },
     );
   });
 
