@@ -43,17 +43,8 @@ export async function readHistory(
       inputs.statuses[slot]![row] = value === null ? "NULL_VALUE" : "PRESENT";
     }
   }
-  // Latest values take little memory, and much waiting for the store: the views' lookups wait together.
-  const latest = service.lookups.filter((lookup) => readsByIndex(store, lookup, knowledge));
-  await Promise.all(latest.map((lookup) => readLookup(store, lookup, frame, knowledge, inputs)));
-  for (const lookup of service.lookups) {
-    if (!latest.includes(lookup)) await readLookup(store, lookup, frame, knowledge, inputs);
-  }
+  for (const lookup of service.lookups) await readLookup(store, lookup, frame, knowledge, inputs);
   return inputs;
-}
-
-function readsByIndex(store: Pick<OfflineStore, "pointInTime">, lookup: ServiceLookup, knowledge: Knowledge): boolean {
-  return store.pointInTime !== undefined && knowledge === "event_time" && readsLatestOnly(lookup);
 }
 
 /** Every feature of a view, for each key, at one moment, from raw events. */
