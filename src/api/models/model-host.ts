@@ -17,6 +17,7 @@ import {
   type PredictStages,
   predictRows,
 } from "./predict-rows.ts";
+import { predictWhole, type WholeAnswers, type WholeRows } from "./predict-whole.ts";
 import type { PredictionLog } from "./prediction-log.ts";
 
 /** As much of a pino logger as the host uses. */
@@ -61,6 +62,16 @@ export interface Prediction {
   readonly fallback: boolean;
 }
 
+/** The answer to rows that came whole. */
+export interface WholePrediction {
+  readonly model: string;
+  /** The version that answered; null if the declared fallback did. */
+  readonly version: string | null;
+  readonly answers: WholeAnswers;
+  /** True if the model did not answer in time and the declared fallback stands in. */
+  readonly fallback: boolean;
+}
+
 /** Serves the newest good version of every declared model. */
 export interface ModelHost {
   /** Loads the newest version of every model, then looks for newer ones. A model that cannot be loaded stops nothing. */
@@ -76,6 +87,12 @@ export interface ModelHost {
    * @throws `MODEL_UNKNOWN`, `MODEL_NOT_READY`, `DEADLINE_EXCEEDED`, `MODEL_…`, and what `getOnlineFeatures` throws
    */
   predict(name: string, request: PredictRequest, startedAt?: number): Promise<Prediction>;
+  /**
+   * Predicts rows that came whole, with all columns that the service would make: nothing is looked up or transformed,
+   * and the prediction log, which is checked against history, does not keep them.
+   * @throws `MODEL_UNKNOWN`, `MODEL_NOT_READY`, `DEADLINE_EXCEEDED`, `MODEL_…`
+   */
+  predictWhole(name: string, rows: WholeRows, startedAt?: number): Promise<WholePrediction>;
   /** Looks for new versions now, of one model or of all. */
   refresh(name?: string): Promise<void>;
   /** @throws `MODEL_UNKNOWN`, `MODEL_NO_PREVIOUS` */
@@ -166,53 +183,82 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
     }
   }
 
-  async function predict(name: string, request: PredictRequest, startedAt = performance.now()): Promise<Prediction> {
-    const versions = get(name);
+  /** Does the work within the model's timeout; null if that passed. Publishes how it went. */
+  async function measured<T extends { readonly version: string }>(
+    versions: ModelVersions,
+    rows: number,
+    startedAt: number,
+    work: (stages: PredictStages) => Promise<T>,
+  ): Promise<T | null> {
     const { model } = versions;
-    if (startChannel.hasSubscribers) startChannel.publish(name);
     const stages: PredictStages = { features: 0, model: 0 };
     let outcome = "ok";
     let version: string | null = null;
     try {
-      const logged = model.logSampleRate > 0 ? (options.predictionLog ?? null) : null;
-      const read: OnlineRead[] = [];
-      const work = answer(
-        versions,
-        logged === null ? request : { ...request, onRead: (part) => read.push(part) },
-        stages,
-      );
-      const done = model.timeoutMs === null ? await work : await inTime(work, startedAt + model.timeoutMs);
-      if (done === null) {
-        outcome = "DEADLINE_EXCEEDED";
-        return fallbackOf(model, request.rows.length);
-      }
-      version = done.version;
-      logged?.offer(model, done.version, read);
-      const { predictions, features } = done;
-      return {
-        model: name,
-        version,
-        predictions,
-        features,
-        asOf: features.asOf,
-        headOverlap: features.headOverlap,
-        fallback: false,
-      };
+      const working = work(stages);
+      const done = model.timeoutMs === null ? await working : await inTime(working, startedAt + model.timeoutMs);
+      if (done === null) outcome = "DEADLINE_EXCEEDED";
+      version = done?.version ?? null;
+      return done;
     } catch (error) {
       outcome = isMillraceError(error) ? error.code : "INTERNAL";
       throw error;
     } finally {
       if (predictionChannel.hasSubscribers) {
+        const seconds = (performance.now() - startedAt) / 1_000;
         predictionChannel.publish({
-          model: name,
+          model: model.name,
           version,
-          rows: request.rows.length,
-          seconds: (performance.now() - startedAt) / 1_000,
+          rows,
+          seconds,
           stages,
           outcome,
         } satisfies PredictionEvent);
       }
     }
+  }
+
+  async function predict(name: string, request: PredictRequest, startedAt = performance.now()): Promise<Prediction> {
+    const versions = get(name);
+    const { model } = versions;
+    if (startChannel.hasSubscribers) startChannel.publish(name);
+    const logged = model.logSampleRate > 0 ? (options.predictionLog ?? null) : null;
+    const read: OnlineRead[] = [];
+    const logging = logged === null ? request : { ...request, onRead: (part: OnlineRead) => read.push(part) };
+    const done = await measured(versions, request.rows.length, startedAt, (stages) =>
+      answer(versions, logging, stages),
+    );
+    if (done === null) return fallbackOf(model, request.rows.length);
+    logged?.offer(model, done.version, read);
+    const { predictions, features, version } = done;
+    return {
+      model: name,
+      version,
+      predictions,
+      features,
+      asOf: features.asOf,
+      headOverlap: features.headOverlap,
+      fallback: false,
+    };
+  }
+
+  async function answerWhole(name: string, rows: WholeRows, startedAt = performance.now()): Promise<WholePrediction> {
+    const versions = get(name);
+    const { model } = versions;
+    if (startChannel.hasSubscribers) startChannel.publish(name);
+    const done = await measured(versions, rows.count, startedAt, async (stages) => {
+      const acquired = versions.acquire();
+      const slot = acquired instanceof Promise ? await acquired : acquired;
+      try {
+        const answers = await predictWhole(slot.resident!, model, pool, large, rows, stages);
+        return { answers, version: slot.version.version };
+      } finally {
+        versions.release(slot);
+      }
+    });
+    if (done !== null) return { model: name, ...done, fallback: false };
+    const { predictions } = fallbackOf(model, rows.count);
+    return { model: name, version: null, answers: { kind: "rows", rows: predictions }, fallback: true };
   }
 
   async function poll(): Promise<void> {
@@ -241,6 +287,7 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
       return fitted;
     },
     predict,
+    predictWhole: answerWhole,
     async refresh(name) {
       await Promise.all((name === undefined ? [...models.values()] : [get(name)]).map((versions) => versions.update()));
     },

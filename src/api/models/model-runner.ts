@@ -28,6 +28,20 @@ export interface PreparedModel {
   readonly predictRow: ((row: readonly Value[]) => ModelAnswer) | null;
   /** Predicts any number of rows; the answers are in the rows' order. */
   readonly predict: (rows: readonly (readonly Value[])[]) => Promise<readonly ModelAnswer[]>;
+  /**
+   * Predicts rows of numbers that stand one after another in one array, each with the values of the prepared columns in
+   * their order, NaN where missing, at once and on the calling thread; absent for runners that cannot.
+   */
+  readonly predictMatrix?: (matrix: NumberMatrix, rows: number) => AnswerMatrix;
+}
+
+/** Rows of numbers, one after another. */
+export type NumberMatrix = Float32Array | Float64Array;
+
+/** The answers for rows in their order, `width` numbers each. */
+export interface AnswerMatrix {
+  readonly values: NumberMatrix;
+  readonly width: number;
 }
 
 /**

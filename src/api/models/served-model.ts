@@ -14,7 +14,9 @@ export interface ServedModel {
   readonly version: ModelVersion;
   readonly folder: string;
   readonly loaded: LoadedModel;
-  /** Bound to the service's columns. */
+  /** The service's columns, in their order. */
+  readonly columns: readonly string[];
+  /** Bound to these columns. */
   readonly prepared: PreparedModel;
   /** What the service's transforms learned from the training set of this version. */
   readonly fitted: FittedState | null;
@@ -42,7 +44,8 @@ export async function loadServedModel(
     const prepared = prepare(model, service, loaded);
     const toPrediction = compileOutput(model);
     await tryOut(model, service, prepared, toPrediction);
-    return { version, folder, loaded, prepared, fitted, toPrediction };
+    const columns = service.row.columns.map((column) => column.name);
+    return { version, folder, loaded, columns, prepared, fitted, toPrediction };
   } catch (error) {
     await loaded.runner.close();
     throw error;

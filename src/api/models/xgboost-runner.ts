@@ -1,10 +1,12 @@
 import type { Value } from "../../definitions/value.ts";
 import { featureNumber } from "./feature-number.ts";
 import {
+  type AnswerMatrix,
   bindColumns,
   type ModelAnswer,
   type ModelColumn,
   type ModelRunner,
+  type NumberMatrix,
   type PreparedModel,
   refuseClosed,
 } from "./model-runner.ts";
@@ -50,6 +52,7 @@ export function xgboostRunner(
   function prepare(columns: readonly string[]): PreparedModel {
     const positions = bindColumns(inputs, featureCount, columns);
     const row = new Float32Array(featureCount);
+    const isSameOrder = columns.length === featureCount && positions.every((position, f) => position === f);
 
     function fill(values: readonly Value[], into: Float32Array, start: number): void {
       for (let f = 0; f < featureCount; f++) {
@@ -80,7 +83,31 @@ export function xgboostRunner(
       return answers;
     }
 
-    return { predictRow, predict };
+    function predictMatrix(matrix: NumberMatrix, rows: number): AnswerMatrix {
+      if (isClosed) refuseClosed();
+      let features: Float32Array;
+      if (isSameOrder) {
+        features = matrix instanceof Float32Array ? matrix : Float32Array.from(matrix);
+      } else {
+        features = new Float32Array(rows * featureCount);
+        for (let r = 0, i = 0; r < rows; r++) {
+          const start = r * columns.length;
+          for (let f = 0; f < featureCount; f++, i++) {
+            features[i] = positions[f]! < 0 ? Number.NaN : matrix[start + positions[f]!]!;
+          }
+        }
+      }
+      const values = model.predictBatch(features, rows, featureCount);
+      if (kind !== "label") return { values, width: model.outputWidth };
+      const labels = new Float32Array(rows);
+      for (let r = 0; r < rows; r++) labels[r] = toAnswer(values, r * model.outputWidth, model.outputWidth) as number;
+      return { values: labels, width: 1 };
+    }
+
+    // A feature trained as a category takes texts too, which no array of numbers holds.
+    return codes.every((byCategory) => byCategory === null)
+      ? { predictRow, predict, predictMatrix }
+      : { predictRow, predict };
   }
 
   return {

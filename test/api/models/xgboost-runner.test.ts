@@ -39,6 +39,28 @@ describe("xgboostRunner", () => {
     }
   });
 
+  test("a matrix of numbers gets the answers of its rows, in any order of columns and from doubles", async () => {
+    for (const { bytes, features, rowCount, rows } of xgboostFixtures()) {
+      const names = loadXgboostModel(bytes).featureNames ?? Array.from({ length: features }, (_, i) => String(i));
+      const runner = xgboostRunner(bytes);
+      const { predict, predictMatrix } = runner.prepare(names);
+      if (predictMatrix === undefined) continue;
+      const table = Array.from({ length: rowCount }, (_, i) => [...rows.subarray(i * features, (i + 1) * features)]);
+      const expected = (await predict(table)).flat();
+      expect([...predictMatrix(rows, rowCount).values]).toEqual(expected);
+      expect([...predictMatrix(Float64Array.from(rows), rowCount).values]).toEqual(expected);
+      if (runner.inputs === null) continue;
+      const turned = runner.prepare([...names, "other"].reverse());
+      const matrix = Float32Array.from(table.flatMap((row) => [...row, 7].reverse()));
+      expect([...turned.predictMatrix!(matrix, rowCount).values]).toEqual(expected);
+    }
+  });
+
+  test("a model with categories by name takes no matrix", () => {
+    const runner = xgboostRunner(categories);
+    expect(runner.prepare(runner.inputs!.map(({ name }) => name)).predictMatrix).toBeUndefined();
+  });
+
   test("names the columns that are missing", async () => {
     const runner = xgboostRunner(booster);
     expect(await codeOf(() => runner.prepare(["amount"]))).toBe("SIGNATURE_MISMATCH");
