@@ -21,6 +21,10 @@ export type ApiErrorCode =
   /** A part of a protocol that is not spoken here. */
   | "NOT_SUPPORTED"
   | "ROUTE_UNKNOWN"
+  /** Rows that may be what the model reads, or what that is made from. */
+  | "ROWS_AMBIGUOUS"
+  /** Rows without all the columns of either form. */
+  | "ROWS_INCOMPLETE"
   | "TOO_MANY_ROWS"
   | "UNAUTHORIZED"
   | "VIEW_UNKNOWN";

@@ -24,6 +24,7 @@ import { historicalFeatureRoutes } from "./routes/features-historical.ts";
 import { onlineFeatureRoutes } from "./routes/features-online.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { modelRoutes } from "./routes/models.ts";
+import { openInferenceRoutes } from "./routes/open-inference.ts";
 import { operationRoutes } from "./routes/operations.ts";
 import { operatorRoutes } from "./routes/operator.ts";
 import { predictRoutes } from "./routes/predict.ts";
@@ -122,6 +123,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   const admin = adminGuard(options.token);
   await describeApi(app, options);
   predictRoutes(app, options);
+  openInferenceRoutes(app, options, () => isDraining);
   modelRoutes(app, options, admin);
   onlineFeatureRoutes(app, options);
   feastRoutes(app, options);

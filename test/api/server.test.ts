@@ -178,6 +178,13 @@ describe("the API's description", () => {
       "/v1/training-sets/{id}",
       "/v1/training-sets/{id}/file",
       "/v1/training-sets/{id}/frame",
+      "/v2",
+      "/v2/health/live",
+      "/v2/health/ready",
+      "/v2/models/{name}",
+      "/v2/models/{name}/infer",
+      "/v2/models/{name}/ready",
+      "/v2/repository/index",
       "/write-to-online-store",
     ]);
     const { requestBody } = body.paths["/v1/models/risk/predict"].post;

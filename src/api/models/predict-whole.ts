@@ -1,11 +1,13 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { ModelMeta } from "../../definitions/model.ts";
-import type { Value } from "../../definitions/value.ts";
+import type { ColumnTypeSpec, Value } from "../../definitions/value.ts";
 import type { InferencePool } from "./inference-pool.ts";
+import { modelError } from "./model-errors.ts";
 import type { PredictionRow } from "./model-output.ts";
 import type { AnswerMatrix, ModelAnswer, NumberMatrix } from "./model-runner.ts";
 import type { LargeBatch, PredictStages } from "./predict-rows.ts";
 import type { ServedModel } from "./served-model.ts";
+import { wholeKind, wholeValue } from "./whole-value.ts";
 
 /** Rows with the columns of the model's service, in their order: as numbers (NaN is null) or as values. */
 export type WholeRows =
@@ -35,7 +37,12 @@ export async function predictWhole(
   const answers =
     rows.kind === "matrix" && predictMatrix !== undefined
       ? namedAnswers(served, model, await runMatrix(predictMatrix, rows.matrix, rows.count))
-      : await runRows(served, pool, large, rows.kind === "rows" ? rows.rows : matrixRows(rows.matrix, rows.count));
+      : await runRows(
+          served,
+          pool,
+          large,
+          rows.kind === "rows" ? rows.rows : matrixRows(served, rows.matrix, rows.count),
+        );
   stages.model = (performance.now() - started) / 1_000;
   return answers;
 }
@@ -102,7 +109,10 @@ async function predictAway(
   rows: readonly (readonly Value[])[],
 ): Promise<readonly ModelAnswer[]> {
   try {
-    return await pool.predict({ folder: served.folder, etag: served.version.etag, columns: served.columns }, rows);
+    return await pool.predict(
+      { folder: served.folder, etag: served.version.etag, columns: served.columns.map(({ name }) => name) },
+      rows,
+    );
   } catch (error) {
     // The folder went or changed since: the model in memory is still the version that answers.
     if (error instanceof Error && "code" in error && String(error.code).startsWith("MODEL_")) {
@@ -112,14 +122,23 @@ async function predictAway(
   }
 }
 
-function matrixRows(matrix: NumberMatrix, count: number): Value[][] {
-  const width = count === 0 ? 0 : matrix.length / count;
+/** The numbers as values of the columns' types. @throws `MODEL_INPUT_INVALID` */
+function matrixRows({ columns }: ServedModel, matrix: NumberMatrix, count: number): Value[][] {
+  const width = columns.length;
   return Array.from({ length: count }, (_, r) => {
     const row = new Array<Value>(width);
     for (let c = 0; c < width; c++) {
-      const value = matrix[r * width + c]!;
-      row[c] = Number.isNaN(value) ? null : value;
+      const raw = matrix[r * width + c]!;
+      const value = wholeValue(raw, columns[c]!.type);
+      if (value === undefined) throw unfit(r, columns[c]!.name, columns[c]!.type, raw);
+      row[c] = value;
     }
     return row;
+  });
+}
+
+function unfit(row: number, name: string, type: ColumnTypeSpec, raw: number): Error {
+  return modelError("MODEL_INPUT_INVALID", `Row ${row}: ${name} must be ${wholeKind(type)}, not ${raw}.`, {
+    details: { row, input: name },
   });
 }

@@ -1,6 +1,7 @@
 import { isMillraceError, type MillraceError } from "../../definitions/errors.ts";
 import type { ModelMeta } from "../../definitions/model.ts";
 import type { ColumnTypeSpec, Value } from "../../definitions/value.ts";
+import type { ServiceColumn } from "../../feature_engineering/plan/service-columns.ts";
 import { type FittedState, readFittedState } from "../../feature_engineering/transforms/fitted-state.ts";
 import type { ServiceRuntime } from "../../feature_store/service-runtime.ts";
 import { type LoadedModel, loadModelFolder } from "./load-model-folder.ts";
@@ -15,7 +16,7 @@ export interface ServedModel {
   readonly folder: string;
   readonly loaded: LoadedModel;
   /** The service's columns, in their order. */
-  readonly columns: readonly string[];
+  readonly columns: readonly ServiceColumn[];
   /** Bound to these columns. */
   readonly prepared: PreparedModel;
   /** What the service's transforms learned from the training set of this version. */
@@ -44,8 +45,7 @@ export async function loadServedModel(
     const prepared = prepare(model, service, loaded);
     const toPrediction = compileOutput(model);
     await tryOut(model, service, prepared, toPrediction);
-    const columns = service.row.columns.map((column) => column.name);
-    return { version, folder, loaded, columns, prepared, fitted, toPrediction };
+    return { version, folder, loaded, columns: service.row.columns, prepared, fitted, toPrediction };
   } catch (error) {
     await loaded.runner.close();
     throw error;

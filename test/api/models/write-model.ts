@@ -4,6 +4,8 @@ import { join } from "node:path";
 export interface WrittenModel {
   /** What the model answers for every row: one number, or one per class. */
   readonly answer: number | readonly number[];
+  /** What it answers where its first input is 0 or more. Default: the same. */
+  readonly above?: number;
   /** Its inputs, in order. */
   readonly features: readonly string[];
   /** MLflow types of the inputs. Default: all double. */
@@ -34,7 +36,7 @@ export async function writeModel(folder: string, model: WrittenModel): Promise<v
   );
 }
 
-function boosterOf({ answer, features }: WrittenModel): object {
+function boosterOf({ answer, above, features }: WrittenModel): object {
   const answers = typeof answer === "number" ? [answer] : answer;
   return {
     version: [3, 2, 0],
@@ -55,18 +57,18 @@ function boosterOf({ answer, features }: WrittenModel): object {
           gbtree_model_param: { num_parallel_tree: "1", num_trees: String(answers.length) },
           iteration_indptr: [0, answers.length],
           tree_info: answers.map((_, output) => output),
-          trees: answers.map(constantTree),
+          trees: answers.map((one, id) => stump(one, above ?? one, id)),
         },
       },
     },
   };
 }
 
-/** One split whose sides answer the same. */
-function constantTree(answer: number, id: number): object {
+/** One split of the first input at 0. */
+function stump(answer: number, above: number, id: number): object {
   return {
     id,
-    base_weights: [0, answer, answer],
+    base_weights: [0, answer, above],
     categories: [],
     categories_nodes: [],
     categories_segments: [],
@@ -76,7 +78,7 @@ function constantTree(answer: number, id: number): object {
     right_children: [2, -1, -1],
     loss_changes: [1, 0, 0],
     parents: [2_147_483_647, 0, 0],
-    split_conditions: [0, answer, answer],
+    split_conditions: [0, answer, above],
     split_indices: [0, 0, 0],
     split_type: [0, 0, 0],
     sum_hessian: [2, 1, 1],
