@@ -57,8 +57,10 @@ export interface MillraceConfig {
     readonly pollSeconds?: number;
     /** The most memory that loaded models may take. Default 1 GiB. `MILLRACE_MODEL_CACHE_BYTES` */
     readonly cacheBytes?: number;
+    /** The most that downloaded models may take on disk, in the data folder. Default 10 GiB. `MILLRACE_MODEL_DISK_BYTES` */
+    readonly diskBytes?: number;
   };
-  /** How Kafka, Kinesis, Pub/Sub and a schema registry are reached. `MILLRACE_KAFKA_BROKERS`, … */
+  /** How Kafka, Kinesis, Pub/Sub, a schema registry and MLflow are reached. `MILLRACE_KAFKA_BROKERS`, … */
   readonly connections?: ConnectionsConfig;
   /** `silent`, `error`, `warn`, `info`, `debug`. Default `info`. `MILLRACE_LOG_LEVEL` */
   readonly logLevel?: LogLevel;
@@ -81,7 +83,7 @@ export interface ResolvedConfig {
     readonly adminToken: string | null;
   };
   readonly replay: { readonly speed: number | "max"; readonly hold: boolean };
-  readonly models: { readonly pollSeconds: number; readonly cacheBytes: number };
+  readonly models: { readonly pollSeconds: number; readonly cacheBytes: number; readonly diskBytes: number };
   readonly connections: ConnectionsConfig;
   readonly logLevel: LogLevel;
 }
@@ -102,8 +104,8 @@ const KNOWN: Readonly<Record<string, readonly string[] | null>> = {
   retention: null,
   server: ["host", "port", "bodyLimitBytes", "maxRows", "adminToken"],
   replay: ["speed", "hold"],
-  models: ["pollSeconds", "cacheBytes"],
-  connections: ["kafka", "kinesis", "pubsub", "schemaRegistry"],
+  models: ["pollSeconds", "cacheBytes", "diskBytes"],
+  connections: ["kafka", "kinesis", "pubsub", "schemaRegistry", "mlflow"],
   logLevel: null,
 };
 const LEVELS: readonly LogLevel[] = ["silent", "error", "warn", "info", "debug"];
@@ -116,6 +118,7 @@ const VARIABLES = [
   "MILLRACE_REPLAY_SPEED",
   "MILLRACE_MODEL_POLL_SECONDS",
   "MILLRACE_MODEL_CACHE_BYTES",
+  "MILLRACE_MODEL_DISK_BYTES",
   "MILLRACE_LOG_LEVEL",
   ...CONNECTION_VARIABLES,
   "MILLRACE_ADMIN_TOKEN",
@@ -244,6 +247,14 @@ export function resolveConfig(
         2 ** 30,
         2 ** 20,
         2 ** 40,
+      ),
+      diskBytes: number(
+        "models.diskBytes",
+        "MILLRACE_MODEL_DISK_BYTES",
+        config.models?.diskBytes,
+        10 * 2 ** 30,
+        2 ** 20,
+        2 ** 50,
       ),
     },
     connections: resolveConnections(config.connections, env),

@@ -1,8 +1,10 @@
+import type { MlflowOptions } from "./api/models/mlflow-registry.ts";
 import { millraceError } from "./definitions/errors.ts";
 import type { SchemaRegistryOptions } from "./ingestion/decoders/schema-registry.ts";
 import type { KafkaConnectionOptions, KafkaSasl } from "./ingestion/sources/kafka-options.ts";
 import type { KinesisSourceOptions } from "./ingestion/sources/kinesis-options.ts";
 import type { PubsubSourceOptions } from "./ingestion/sources/pubsub-options.ts";
+import { MLFLOW_VARIABLES, resolveMlflow } from "./model-connections.ts";
 
 /** How one Kafka cluster is reached, and as which group. */
 export interface KafkaClusterConfig extends KafkaConnectionOptions {
@@ -17,13 +19,15 @@ export interface KafkaClusterConfig extends KafkaConnectionOptions {
   readonly sessionTimeoutMs?: number;
 }
 
-/** How brokers are reached: apart from the declarations, which the registry keeps and which hold no secret. */
+/** How brokers and MLflow are reached: apart from the declarations, which the registry keeps and which hold no secret. */
 export interface ConnectionsConfig {
   /** By the name that sources give (`kafka({ cluster })`); `default` where they give none. */
   readonly kafka?: Readonly<Record<string, KafkaClusterConfig>>;
   readonly kinesis?: Pick<KinesisSourceOptions, "region" | "endpoint" | "credentials">;
   readonly pubsub?: Pick<PubsubSourceOptions, "projectId" | "emulator" | "maxOutstanding" | "maxOutstandingBytes">;
   readonly schemaRegistry?: SchemaRegistryOptions;
+  /** By the name that models give (`mlflowModel({ server })`); `default` where they give none. */
+  readonly mlflow?: Readonly<Record<string, MlflowOptions>>;
 }
 
 /** The variables that {@link resolveConnections} reads. */
@@ -40,6 +44,7 @@ export const CONNECTION_VARIABLES: readonly string[] = [
   "MILLRACE_SCHEMA_REGISTRY_URL",
   "MILLRACE_SCHEMA_REGISTRY_USERNAME",
   "MILLRACE_SCHEMA_REGISTRY_PASSWORD",
+  ...MLFLOW_VARIABLES,
 ];
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -49,7 +54,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
  * @throws `CONFIG_INVALID`, which names the value or the variable and never shows a secret
  */
 export function resolveConnections(config: ConnectionsConfig | undefined, env: Environment): ConnectionsConfig {
-  const known = ["kafka", "kinesis", "pubsub", "schemaRegistry"];
+  const known = ["kafka", "kinesis", "pubsub", "schemaRegistry", "mlflow"];
   for (const name of Object.keys(config ?? {})) {
     if (!known.includes(name)) throw invalid(`connections has no '${name}': known here are ${known.join(", ")}`);
   }
@@ -70,6 +75,7 @@ export function resolveConnections(config: ConnectionsConfig | undefined, env: E
       ...given("region", env.MILLRACE_KINESIS_REGION),
       ...given("endpoint", env.MILLRACE_KINESIS_ENDPOINT),
     },
+    mlflow: resolveMlflow(config?.mlflow, env),
     pubsub: { ...config?.pubsub, ...given("projectId", env.MILLRACE_PUBSUB_PROJECT) },
     ...(registryUrl === undefined
       ? {}

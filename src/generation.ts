@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import { createModelHost, type ModelHost } from "./api/models/model-host.ts";
+import { createModelSources } from "./api/models/model-sources.ts";
 import type { PredictionLog } from "./api/models/prediction-log.ts";
 import type { ResolvedConfig } from "./config.ts";
 import type { Declarations } from "./feature_engineering/plan/collect-declarations.ts";
@@ -23,11 +24,14 @@ export interface GenerationOptions {
   readonly reads: OnlineReadOptions;
   readonly predictionLog?: PredictionLog;
   readonly models: ResolvedConfig["models"];
+  readonly connections: ResolvedConfig["connections"];
+  /** Where downloaded models are kept. */
+  readonly modelFolder: string;
   readonly log: Logger;
 }
 
 export function createGeneration(options: GenerationOptions): Generation {
-  const { declarations, online, reads, models, predictionLog, log } = options;
+  const { declarations, online, reads, models, connections, predictionLog, log } = options;
   checkCachedViews(reads, declarations.views);
   let underWay = 0;
   let waiting: (() => void)[] = [];
@@ -53,18 +57,34 @@ export function createGeneration(options: GenerationOptions): Generation {
     onFunctionFailure: (where) => log.debug({ where }, "a function failed on a row"),
   });
   const features: FeatureStore = { ...store, getOnlineFeatures: counted(store.getOnlineFeatures) };
+  const sources = createModelSources({
+    mlflow: connections.mlflow ?? {},
+    cacheFolder: options.modelFolder,
+    cacheBytes: models.diskBytes,
+  });
   const host = createModelHost({
     models: declarations.models,
+    sourceOf: sources.sourceOf,
     features,
     ...models,
     ...(predictionLog === undefined ? {} : { predictionLog }),
     log,
     now: Date.now,
   });
+  const close = async (): Promise<void> => {
+    await host.close();
+    await sources.close();
+  };
   return {
     declarations,
     features,
-    models: { ...host, predict: counted(host.predict), fitted: counted(host.fitted) },
+    models: {
+      ...host,
+      predict: counted(host.predict),
+      fitted: counted(host.fitted),
+      close,
+      [Symbol.asyncDispose]: close,
+    },
     async idle() {
       if (underWay > 0) await new Promise<void>((resolve) => waiting.push(resolve));
     },

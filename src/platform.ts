@@ -1,5 +1,6 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
 import type { Logger } from "pino";
 import { MODEL_SWAP_CHANNEL, type ModelSwapEvent } from "./api/channels.ts";
 import type { ModelHost } from "./api/models/model-host.ts";
@@ -83,7 +84,16 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
     });
     undo.push(() => predictionLog.close());
     const generationOf = (of: Declarations): Generation =>
-      createGeneration({ declarations: of, online, reads: config.reads, models: config.models, predictionLog, log });
+      createGeneration({
+        declarations: of,
+        online,
+        reads: config.reads,
+        models: config.models,
+        connections: config.connections,
+        modelFolder: join(config.data, "models"),
+        predictionLog,
+        log,
+      });
     let current = generationOf(declarations);
     undo.push(() => current.models.close());
 

@@ -27,7 +27,8 @@ const declarations = collectDeclarations({
 const log = pino({ level: "silent" });
 
 function generation(online: OnlineStore, reads: OnlineReadOptions): Generation {
-  return createGeneration({ declarations, online, reads, models: { pollSeconds: 5, cacheBytes: 1_000 }, log });
+  const models = { pollSeconds: 5, diskBytes: 2 ** 30, cacheBytes: 1_000 };
+  return createGeneration({ declarations, online, reads, models, connections: {}, modelFolder: "unused", log });
 }
 
 it("reads no deadline, an error as fallback and no cache by default; variables win over the configuration", () => {

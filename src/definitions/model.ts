@@ -12,11 +12,48 @@ export interface ModelFolderLocation {
   /** A folder in MLflow model format, or one that holds such folders, one per version. */
   readonly path: string;
 }
-export type ModelLocation = ModelFolderLocation;
+/** A registered model of an MLflow server, or of a file store without one. */
+export interface MlflowModelLocation {
+  readonly location: "mlflow";
+  /** Which of the configuration's `connections.mlflow`. */
+  readonly server: string;
+  readonly name: string;
+  /** Which version serves: the one that an alias points to, a fixed one, or the newest. */
+  readonly follow: { readonly alias: string } | { readonly version: string } | "newest";
+}
+export type ModelLocation = ModelFolderLocation | MlflowModelLocation;
 
 /** A folder in MLflow model format, or a folder of such folders named by version; the newest version serves. */
 export function modelFolder(path: string): ModelFolderLocation {
   return Object.freeze({ location: "folder", path });
+}
+
+/**
+ * A registered model of MLflow: the version that `alias` points to, or `version`, or (default) the newest one. Where the
+ * server is and its secrets are in the configuration (`connections.mlflow`), not here: the declarations are kept in the
+ * registry. `server` (default `"default"`) names one of several.
+ */
+export function mlflowModel(options: {
+  readonly name: string;
+  readonly alias?: string;
+  readonly version?: string | number;
+  readonly server?: string;
+}): MlflowModelLocation {
+  const { name, alias, version, server = "default" } = options;
+  if (typeof name !== "string" || name === "") {
+    throw millraceError("DEFINITION_INVALID", "mlflowModel({ name }) needs the name of a registered model.");
+  }
+  if (alias !== undefined && version !== undefined) {
+    throw millraceError(
+      "DEFINITION_INVALID",
+      `mlflowModel({ name: "${name}" }) has an alias and a version: name one of them, or none for the newest version.`,
+    );
+  }
+  if (version !== undefined && !/^[1-9]\d*$/.test(String(version))) {
+    throw millraceError("DEFINITION_INVALID", `The version of MLflow's model "${name}" must be a whole number from 1.`);
+  }
+  const follow = alias !== undefined ? { alias } : version !== undefined ? { version: String(version) } : "newest";
+  return Object.freeze({ location: "mlflow", server, name, follow });
 }
 
 export interface ModelMeta {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { LightMyRequestResponse } from "fastify";
 import { pino } from "pino";
 import type { ApiBackend } from "../../src/api/backend.ts";
-import { folderModelSource } from "../../src/api/models/folder-model-source.ts";
+import { folderSourceOf } from "../../src/api/models/folder-model-source.ts";
 import { createModelHost, type ModelHost } from "../../src/api/models/model-host.ts";
 import { createPredictionLog, type PredictionLog } from "../../src/api/models/prediction-log.ts";
 import { type ApiServer, createApiServer } from "../../src/api/server.ts";
@@ -93,7 +93,7 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
     cacheBytes: 2 ** 30,
     log,
     now,
-    sourceOf: (model) => folderModelSource({ path: model.location.path, quietMs: 0 }),
+    sourceOf: (model) => folderSourceOf(model, { quietMs: 0 }),
     ...options.host,
   });
   const lifecycle = createLifecycle({

@@ -49,6 +49,13 @@ export async function folderState(path: string): Promise<FolderState | null> {
   return { fingerprint: files.map((file) => `${file}=${found.get(file)}`).join("\n"), changedAt, modifiedAt, files };
 }
 
+/** As {@link folderEtag}, of plain files whose hashes (SHA-256, in hex) are known; sorted by their paths. */
+export function etagOfFiles(files: readonly { readonly path: string; readonly sha256: string }[]): string {
+  const all = createHash("sha256");
+  for (const { path, sha256 } of files) all.update(`file ${path} ${sha256}\n`);
+  return all.digest("hex").slice(0, 32);
+}
+
 /** A hash of the names and contents of a folder's files, in hex. Equal for equal folders, wherever they are. */
 export async function folderEtag(path: string, files: readonly string[]): Promise<string> {
   const all = createHash("sha256");

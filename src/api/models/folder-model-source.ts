@@ -1,6 +1,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
+import type { ModelMeta } from "../../definitions/model.ts";
 import { type FolderState, folderEtag, folderState } from "./folder-etag.ts";
 import { modelError } from "./model-errors.ts";
 import type { ModelSource, ModelVersion } from "./model-source.ts";
@@ -106,7 +107,8 @@ export function folderModelSource(options: FolderModelSourceOptions): ModelSourc
     async fetch(version) {
       for (const [name, { etag, state }] of seen) {
         if (etag === null || versionOf(name, etag, state).id !== version.id) continue;
-        if ((await folderState(folderOf(name)))?.fingerprint === state.fingerprint) return folderOf(name);
+        const folder = folderOf(name);
+        if ((await folderState(folder))?.fingerprint === state.fingerprint) return { folder, etag };
       }
       throw modelError(
         "MODEL_VERSION_CHANGED",
@@ -116,6 +118,16 @@ export function folderModelSource(options: FolderModelSourceOptions): ModelSourc
     },
     close: async () => {},
   };
+}
+
+/** The source of a model that is declared to lie in a folder. @throws `MODEL_SERVER_UNKNOWN` for others */
+export function folderSourceOf(model: ModelMeta, options: Omit<FolderModelSourceOptions, "path"> = {}): ModelSource {
+  const { location } = model;
+  if (location.location === "folder") return folderModelSource({ path: location.path, ...options });
+  throw modelError(
+    "MODEL_SERVER_UNKNOWN",
+    `Model '${model.name}' does not come from a folder, and only folders are known here.`,
+  );
 }
 
 function versionOf(name: string, etag: string, state: FolderState): ModelVersion {

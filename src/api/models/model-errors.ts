@@ -38,6 +38,12 @@ export type ModelErrorCode =
   | "MODEL_NO_PREVIOUS"
   /** The files of a version changed while they were read: the next poll sees what they became. */
   | "MODEL_VERSION_CHANGED"
+  /** A server that models come from, or that predicts for them, does not answer, or answers with what it should not. */
+  | "MODEL_SERVER_UNAVAILABLE"
+  /** A server that models come from, or that predicts for them, refuses the configured user or token. */
+  | "MODEL_SERVER_DENIED"
+  /** The configuration does not say where a declared server is, or the artifacts are where Millrace cannot read. */
+  | "MODEL_SERVER_UNKNOWN"
   /** The model's declared timeout passed and it declares no fallback. */
   | "DEADLINE_EXCEEDED";
 

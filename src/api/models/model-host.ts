@@ -4,7 +4,7 @@ import type { ModelMeta } from "../../definitions/model.ts";
 import type { FittedState } from "../../feature_engineering/transforms/fitted-state.ts";
 import type { FeatureStore, OnlineFeatures, OnlineRead } from "../../feature_store/feature-store.ts";
 import { PREDICTION_CHANNEL, PREDICTION_START_CHANNEL, type PredictionEvent } from "../channels.ts";
-import { folderModelSource } from "./folder-model-source.ts";
+import { folderSourceOf } from "./folder-model-source.ts";
 import { createInferencePool } from "./inference-pool.ts";
 import { modelError } from "./model-errors.ts";
 import type { PredictionRow } from "./model-output.ts";
@@ -38,7 +38,7 @@ export interface ModelHostOptions {
   readonly log: HostLog;
   /** Wall clock; epoch milliseconds. */
   readonly now: () => number;
-  /** Default: by the model's declared location. */
+  /** Where a model's versions come from. Default: folders only. */
   readonly sourceOf?: (model: ModelMeta) => ModelSource;
   /** Threads for large batches. Default 1, started when first needed. */
   readonly inferenceThreads?: number;
@@ -109,7 +109,7 @@ const startChannel = channel(PREDICTION_START_CHANNEL);
 export function createModelHost(options: ModelHostOptions): ModelHost {
   const { features, log, now } = options;
   const large = options.largeBatch ?? { onnx: 32, others: 512 };
-  const sourceOf = options.sourceOf ?? ((model) => folderModelSource({ path: model.location.path }));
+  const sourceOf = options.sourceOf ?? folderSourceOf;
   const pool = createInferencePool({ threads: options.inferenceThreads ?? 1 });
   const models = new Map(options.models.map((model) => [model.name, versionsOf(model)]));
   let timer: NodeJS.Timeout | null = null;

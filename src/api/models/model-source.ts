@@ -4,10 +4,17 @@ export interface ModelVersion {
   readonly version: string;
   /** Changes whenever the content does: what was written anew under the same name is another version. */
   readonly id: string;
-  /** A hash of the content. */
-  readonly etag: string;
+  /** A hash of the content; null while the source does not know it. */
+  readonly etag: string | null;
   /** Epoch milliseconds; null if the source does not know. */
   readonly createdAt: number | null;
+}
+
+/** A version's files, in MLflow model format. */
+export interface FetchedModel {
+  readonly folder: string;
+  /** A hash of the content, see `folderEtag`. */
+  readonly etag: string;
 }
 
 /** Where the versions of one model come from: a folder, a model registry. */
@@ -21,7 +28,14 @@ export interface ModelSource {
    * The version as a local folder in MLflow model format, which stays as it is while the version is listed.
    * @throws `MODEL_VERSION_CHANGED` if its content is no longer that of the version
    */
-  fetch(version: ModelVersion): Promise<string>;
+  fetch(version: ModelVersion): Promise<FetchedModel>;
+  /**
+   * Forgets what it has of a version that proved bad, so that the next `fetch` gets it anew. Sources whose ids say what
+   * the content is have none: the same content would be as bad again.
+   */
+  discard?(version: ModelVersion): Promise<void>;
+  /** The version's folder is no longer needed. */
+  release?(version: ModelVersion): Promise<void>;
   /** Calls back when a list may have changed, for sources that are told; all others are polled. Returns how to stop. */
   watch?(onChange: () => void): () => void;
   close(): Promise<void>;

@@ -125,7 +125,7 @@ export function createModelVersions(options: ModelVersionsOptions): ModelVersion
     const started = performance.now();
     const resident = await load(version);
     const slot: VersionSlot = {
-      version,
+      version: resident.version,
       resident,
       inFlight: 0,
       isRetired: false,

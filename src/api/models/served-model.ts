@@ -12,7 +12,7 @@ import type { ModelSource, ModelVersion } from "./model-source.ts";
 
 /** A version of a model that is loaded, warm, and known to fit its feature service. */
 export interface ServedModel {
-  readonly version: ModelVersion;
+  readonly version: ModelVersion & { readonly etag: string };
   readonly folder: string;
   readonly loaded: LoadedModel;
   /** The service's columns, in their order. */
@@ -36,7 +36,7 @@ export async function loadServedModel(
   source: ModelSource,
   version: ModelVersion,
 ): Promise<ServedModel> {
-  const folder = await source.fetch(version);
+  const { folder, etag } = await source.fetch(version);
   const loaded = await loadModelFolder(folder);
   try {
     // Whoever wrote to the folder meanwhile made another version of it.
@@ -45,7 +45,15 @@ export async function loadServedModel(
     const prepared = prepare(model, service, loaded);
     const toPrediction = compileOutput(model);
     await tryOut(model, service, prepared, toPrediction);
-    return { version, folder, loaded, columns: service.row.columns, prepared, fitted, toPrediction };
+    return {
+      version: { ...version, etag },
+      folder,
+      loaded,
+      columns: service.row.columns,
+      prepared,
+      fitted,
+      toPrediction,
+    };
   } catch (error) {
     await loaded.runner.close();
     throw error;

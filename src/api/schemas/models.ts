@@ -56,7 +56,7 @@ export const modelDescription: JsonSchema = {
     serving: slot,
     previous: slot,
     pinned: maybeText,
-    versions: listOf(objectOf({ version: text, etag: text, created_at: maybeTime, failure }), "Newest first."),
+    versions: listOf(objectOf({ version: text, etag: maybeText, created_at: maybeTime, failure }), "Newest first."),
     last_failure: failure,
   }),
 };

@@ -33,7 +33,7 @@ describe("a folder of model versions", () => {
     const source = folderModelSource({ path, quietMs: 0 });
     const [before] = await source.list();
     expect(before?.version).toMatch(/^[0-9a-f]{12}$/);
-    expect(await source.fetch(before!)).toBe(path);
+    expect((await source.fetch(before!)).folder).toBe(path);
     await writeModel(path, { ...MODEL, answer: 2 });
     expect(await listed(source)).not.toEqual([before?.version]);
   });
@@ -96,7 +96,7 @@ describe("a folder of model versions", () => {
     await writeModel(join(path, "1"), MODEL);
     const source = folderModelSource({ path, quietMs: 0 });
     const [version] = await source.list();
-    expect(await source.fetch(version!)).toBe(join(path, "1"));
+    expect((await source.fetch(version!)).folder).toBe(join(path, "1"));
     await writeModel(join(path, "1"), { ...MODEL, answer: 2 });
     await expect(source.fetch(version!)).rejects.toMatchObject({ code: "MODEL_VERSION_CHANGED" });
     await rm(join(path, "1"), { recursive: true });

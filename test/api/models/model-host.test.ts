@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import * as flights from "../../../examples/flight_delays/features.ts";
 import { MODEL_LOAD_CHANNEL, MODEL_SWAP_CHANNEL, PREDICTION_CHANNEL } from "../../../src/api/channels.ts";
-import { folderModelSource } from "../../../src/api/models/folder-model-source.ts";
+import { folderSourceOf } from "../../../src/api/models/folder-model-source.ts";
 import { createModelHost, type ModelHost, type ModelHostOptions } from "../../../src/api/models/model-host.ts";
 import { featureService, type Model, model, modelFolder, requestSource, t } from "../../../src/definitions/index.ts";
 import { Meta } from "../../../src/definitions/meta.ts";
@@ -69,7 +69,7 @@ function open(models: readonly ModelMeta[], options: Partial<ModelHostOptions> =
     cacheBytes: 2 ** 30,
     log: { info: () => {}, warn: () => {} },
     now: () => NOW,
-    sourceOf: (meta) => folderModelSource({ path: meta.location.path, quietMs: 0 }),
+    sourceOf: (meta) => folderSourceOf(meta, { quietMs: 0 }),
     ...options,
   });
   return host;
@@ -325,7 +325,7 @@ describe("a new version", () => {
     let isFirst = true;
     const models = open([declared()], {
       sourceOf: (meta) => {
-        const inner = folderModelSource({ path: meta.location.path, quietMs: 0 });
+        const inner = folderSourceOf(meta, { quietMs: 0 });
         return {
           ...inner,
           async fetch(version) {

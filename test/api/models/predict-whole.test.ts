@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { PREDICTION_CHANNEL } from "../../../src/api/channels.ts";
-import { folderModelSource } from "../../../src/api/models/folder-model-source.ts";
+import { folderSourceOf } from "../../../src/api/models/folder-model-source.ts";
 import { createModelHost, type ModelHost } from "../../../src/api/models/model-host.ts";
 import { featureService, type Model, model, modelFolder, requestSource, t } from "../../../src/definitions/index.ts";
 import { Meta } from "../../../src/definitions/meta.ts";
@@ -46,7 +46,7 @@ beforeAll(async () => {
     cacheBytes: 2 ** 30,
     log: { info: () => {}, warn: () => {} },
     now: () => 0,
-    sourceOf: (meta) => folderModelSource({ path: meta.location.path, quietMs: 0 }),
+    sourceOf: (meta) => folderSourceOf(meta, { quietMs: 0 }),
   });
   await models.start();
 });

@@ -15,15 +15,13 @@ export interface WrittenModel {
   readonly bytes?: string;
 }
 
-/** Saves an XGBoost model with constant answers as MLflow would. The numbers must be exact in float32. */
-export async function writeModel(folder: string, model: WrittenModel): Promise<void> {
-  await mkdir(folder, { recursive: true });
+/** The files of an XGBoost model with constant answers, as MLflow would save them. The numbers must be exact in float32. */
+export function modelFiles(model: WrittenModel): Record<string, string> {
   const inputs = model.features.map((name) => ({ type: model.types?.[name] ?? "double", name, required: true }));
-  await writeFile(join(folder, "model.json"), model.bytes ?? JSON.stringify(boosterOf(model)));
-  if (model.millrace !== undefined) await writeFile(join(folder, "millrace.json"), JSON.stringify(model.millrace));
-  await writeFile(
-    join(folder, "MLmodel"),
-    [
+  return {
+    "model.json": model.bytes ?? JSON.stringify(boosterOf(model)),
+    ...(model.millrace === undefined ? {} : { "millrace.json": JSON.stringify(model.millrace) }),
+    MLmodel: [
       "flavors:",
       "  xgboost:",
       "    data: model.json",
@@ -33,7 +31,13 @@ export async function writeModel(folder: string, model: WrittenModel): Promise<v
       "  outputs: null",
       "",
     ].join("\n"),
-  );
+  };
+}
+
+/** Saves the files of {@link modelFiles}. */
+export async function writeModel(folder: string, model: WrittenModel): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  for (const [name, text] of Object.entries(modelFiles(model))) await writeFile(join(folder, name), text);
 }
 
 function boosterOf({ answer, above, features }: WrittenModel): object {

@@ -1,0 +1,57 @@
+import { createServer, request } from "node:http";
+import type { AddressInfo } from "node:net";
+
+export interface BearerProxy extends AsyncDisposable {
+  readonly url: string;
+  /** The requests that came, newest last: method and path. */
+  readonly requests: readonly string[];
+}
+
+/**
+ * What stands before an MLflow in many companies: asks for a bearer token, and passes the rest on with the credentials
+ * that MLflow itself wants. `cut` may end an answer after so many bytes of its body, as a network that breaks.
+ */
+export async function bearerProxy(
+  target: string,
+  token: string,
+  authorization: string,
+  cut: (path: string) => number | null = () => null,
+): Promise<BearerProxy> {
+  const requests: string[] = [];
+  const server = createServer((incoming, outgoing) => {
+    requests.push(
+      `${incoming.method} ${incoming.url}${incoming.headers.range === undefined ? "" : ` ${incoming.headers.range}`}`,
+    );
+    if (incoming.headers.authorization !== `Bearer ${token}`) {
+      outgoing.writeHead(401).end("no");
+      return;
+    }
+    const { method, headers, url = "/" } = incoming;
+    const limit = cut(url);
+    const passed = request(`${target}${url}`, { method, headers: { ...headers, authorization } }, (answer) => {
+      outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
+      if (limit === null) {
+        answer.pipe(outgoing);
+        return;
+      }
+      let sent = 0;
+      answer.on("data", (bytes: Buffer) => {
+        outgoing.write(bytes.subarray(0, limit - sent));
+        sent += bytes.length;
+        if (sent >= limit) setImmediate(() => outgoing.destroy());
+      });
+      answer.on("end", () => outgoing.end());
+    });
+    passed.on("error", () => outgoing.destroy());
+    incoming.pipe(passed);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    requests,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
