@@ -59,6 +59,8 @@ export interface MillraceConfig {
     readonly cacheBytes?: number;
     /** The most that downloaded models may take on disk, in the data folder. Default 10 GiB. `MILLRACE_MODEL_DISK_BYTES` */
     readonly diskBytes?: number;
+    /** The model that `/invocations` means. Default: the only one that is declared. `MILLRACE_DEFAULT_MODEL` */
+    readonly default?: string;
   };
   /** How Kafka, Kinesis, Pub/Sub, a schema registry and MLflow are reached. `MILLRACE_KAFKA_BROKERS`, … */
   readonly connections?: ConnectionsConfig;
@@ -83,7 +85,12 @@ export interface ResolvedConfig {
     readonly adminToken: string | null;
   };
   readonly replay: { readonly speed: number | "max"; readonly hold: boolean };
-  readonly models: { readonly pollSeconds: number; readonly cacheBytes: number; readonly diskBytes: number };
+  readonly models: {
+    readonly pollSeconds: number;
+    readonly cacheBytes: number;
+    readonly diskBytes: number;
+    readonly default: string | null;
+  };
   readonly connections: ConnectionsConfig;
   readonly logLevel: LogLevel;
 }
@@ -104,7 +111,7 @@ const KNOWN: Readonly<Record<string, readonly string[] | null>> = {
   retention: null,
   server: ["host", "port", "bodyLimitBytes", "maxRows", "adminToken"],
   replay: ["speed", "hold"],
-  models: ["pollSeconds", "cacheBytes", "diskBytes"],
+  models: ["pollSeconds", "cacheBytes", "diskBytes", "default"],
   connections: ["kafka", "kinesis", "pubsub", "schemaRegistry", "mlflow"],
   logLevel: null,
 };
@@ -119,6 +126,7 @@ const VARIABLES = [
   "MILLRACE_MODEL_POLL_SECONDS",
   "MILLRACE_MODEL_CACHE_BYTES",
   "MILLRACE_MODEL_DISK_BYTES",
+  "MILLRACE_DEFAULT_MODEL",
   "MILLRACE_LOG_LEVEL",
   ...CONNECTION_VARIABLES,
   "MILLRACE_ADMIN_TOKEN",
@@ -256,6 +264,10 @@ export function resolveConfig(
         2 ** 20,
         2 ** 50,
       ),
+      default:
+        env.MILLRACE_DEFAULT_MODEL === undefined && config.models?.default === undefined
+          ? null
+          : text("models.default", "MILLRACE_DEFAULT_MODEL", config.models?.default, ""),
     },
     connections: resolveConnections(config.connections, env),
     logLevel,

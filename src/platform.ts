@@ -179,6 +179,7 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
         return { ...own, body: mergeExpositions(own.body, pipelines) };
       },
       limits: { bodyLimitBytes: config.server.bodyLimitBytes, maxRows: config.server.maxRows },
+      defaultModel: config.models.default,
       log,
       version: VERSION,
       token,

@@ -27,7 +27,7 @@ const declarations = collectDeclarations({
 const log = pino({ level: "silent" });
 
 function generation(online: OnlineStore, reads: OnlineReadOptions): Generation {
-  const models = { pollSeconds: 5, diskBytes: 2 ** 30, cacheBytes: 1_000 };
+  const models = { pollSeconds: 5, diskBytes: 2 ** 30, cacheBytes: 1_000, default: null };
   return createGeneration({ declarations, online, reads, models, connections: {}, modelFolder: "unused", log });
 }
 

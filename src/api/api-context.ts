@@ -23,6 +23,8 @@ export interface ApiContext {
   readonly readiness: () => { readonly ready: boolean; readonly reasons: readonly string[] };
   /** Renders the metrics in the best of the formats that the `Accept` header names. */
   readonly metrics: (accept: string) => Promise<{ readonly contentType: string; readonly body: string }>;
+  /** The model that `/invocations` means; null or absent: the only one. */
+  readonly defaultModel?: string | null;
   readonly limits: {
     readonly bodyLimitBytes: number;
     /** Of one request. */

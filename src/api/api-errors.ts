@@ -21,6 +21,8 @@ export type ApiErrorCode =
   /** A part of a protocol that is not spoken here. */
   | "NOT_SUPPORTED"
   | "ROUTE_UNKNOWN"
+  /** A route without a model's name, and several models. */
+  | "MODEL_NOT_CHOSEN"
   /** Rows that may be what the model reads, or what that is made from. */
   | "ROWS_AMBIGUOUS"
   /** Rows without all the columns of either form. */

@@ -23,6 +23,7 @@ import { feastRoutes } from "./routes/feast.ts";
 import { historicalFeatureRoutes } from "./routes/features-historical.ts";
 import { onlineFeatureRoutes } from "./routes/features-online.ts";
 import { healthRoutes } from "./routes/health.ts";
+import { mlflowScoringRoutes } from "./routes/mlflow-scoring.ts";
 import { modelRoutes } from "./routes/models.ts";
 import { openInferenceRoutes } from "./routes/open-inference.ts";
 import { operationRoutes } from "./routes/operations.ts";
@@ -124,6 +125,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   await describeApi(app, options);
   predictRoutes(app, options);
   openInferenceRoutes(app, options, () => isDraining);
+  mlflowScoringRoutes(app, options, () => isDraining);
   modelRoutes(app, options, admin);
   onlineFeatureRoutes(app, options);
   feastRoutes(app, options);

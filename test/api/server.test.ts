@@ -134,8 +134,10 @@ describe("the API's description", () => {
     expect(Object.keys(body.paths).sort()).toEqual([
       "/get-online-features",
       "/health",
+      "/invocations",
       "/livez",
       "/metrics",
+      "/ping",
       "/push",
       "/readyz",
       "/v1/apply",
@@ -156,6 +158,7 @@ describe("the API's description", () => {
       "/v1/models/risk/predict",
       "/v1/models/scaled/predict",
       "/v1/models/{name}",
+      "/v1/models/{name}/invocations",
       "/v1/models/{name}/pin",
       "/v1/models/{name}/predict",
       "/v1/models/{name}/rollback",
@@ -185,6 +188,7 @@ describe("the API's description", () => {
       "/v2/models/{name}/infer",
       "/v2/models/{name}/ready",
       "/v2/repository/index",
+      "/version",
       "/write-to-online-store",
     ]);
     const { requestBody } = body.paths["/v1/models/risk/predict"].post;

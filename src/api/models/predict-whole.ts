@@ -129,7 +129,8 @@ function matrixRows({ columns }: ServedModel, matrix: NumberMatrix, count: numbe
     const row = new Array<Value>(width);
     for (let c = 0; c < width; c++) {
       const raw = matrix[r * width + c]!;
-      const value = wholeValue(raw, columns[c]!.type);
+      // NaN is missing, whatever the column: an array of floats has no other way to say so.
+      const value = Number.isNaN(raw) ? null : wholeValue(raw, columns[c]!.type);
       if (value === undefined) throw unfit(r, columns[c]!.name, columns[c]!.type, raw);
       row[c] = value;
     }

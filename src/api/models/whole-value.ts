@@ -5,12 +5,13 @@ const WITHOUT_ZONE = /^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?)?$
 
 /**
  * A value of a row that comes whole, as the column's type: numbers of any kind for a float64, whole ones for integers,
- * 0 and 1 for a bool, ISO 8601 (UTC if no zone is given) or epoch milliseconds for a timestamp. Null and what is not
- * finite is null, whatever the column: the model decides whether it takes that. Undefined if the value does not fit.
+ * 0 and 1 for a bool, ISO 8601 (UTC if no zone is given) or epoch milliseconds for a timestamp. Null, and what is not
+ * finite, is missing: any float64 may be, of the others those that may be null. Undefined if the value does not fit.
  */
 export function wholeValue(raw: unknown, type: ColumnTypeSpec): Value | undefined {
-  if (raw === null || raw === undefined) return null;
-  if (typeof raw === "number" && !Number.isFinite(raw)) return null;
+  if (raw === null || raw === undefined || (typeof raw === "number" && !Number.isFinite(raw))) {
+    return type.nullable || type.kind === "float64" ? null : undefined;
+  }
   switch (type.kind) {
     case "float64":
       if (typeof raw === "number") return raw + 0;
@@ -55,6 +56,33 @@ function timestamp(raw: unknown): number | undefined {
           ? Date.parse(WITHOUT_ZONE.test(raw) ? `${raw.length === 10 ? `${raw}T00:00` : raw.replace(" ", "T")}Z` : raw)
           : Number.NaN;
   return Number.isFinite(ms) && Math.abs(ms) <= 8.64e15 ? ms : undefined;
+}
+
+/** A value written as text, as in CSV; the text of a number or a bool may have blanks around it. Else as {@link wholeValue}. */
+export function textValue(text: string, type: ColumnTypeSpec): Value | undefined {
+  if (type.kind === "string" || type.kind === "one_of") return wholeValue(text, type);
+  const trimmed = text.trim();
+  if (MISSING.has(trimmed)) return wholeValue(null, type);
+  switch (type.kind) {
+    case "bool": {
+      return /^(true|1|1\.0)$/i.test(trimmed) ? true : /^(false|0|0\.0)$/i.test(trimmed) ? false : undefined;
+    }
+    case "int64":
+      return DIGITS.test(trimmed) ? wholeValue(trimmed, type) : wholeValue(numberOf(trimmed), type);
+    case "float64":
+    case "int32":
+      return wholeValue(numberOf(trimmed), type);
+    default:
+      return wholeValue(trimmed, type);
+  }
+}
+
+/** What pandas writes and reads for a missing value. */
+const MISSING: ReadonlySet<string> = new Set(["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>"]);
+
+/** A text that is no number stays one, and so fits no number's column. */
+function numberOf(text: string): number | string {
+  return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : text;
 }
 
 /** What a column takes, for messages. */

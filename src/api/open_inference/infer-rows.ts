@@ -133,7 +133,7 @@ function lookupRows(
 }
 
 function cell(raw: unknown, { name, type }: ServiceColumn, path: string): Value {
-  const value = wholeValue(raw, type);
+  const value = Number.isNaN(raw) ? null : wholeValue(raw, type);
   if (value === undefined) throw invalidRequest(path, `${wholeKind(type)}, for '${name}'`);
   return value;
 }
