@@ -1,5 +1,6 @@
 import { isMillraceError } from "../../definitions/errors.ts";
 import type { Value } from "../../definitions/value.ts";
+import { lightgbmRunner } from "./lightgbm-runner.ts";
 import { DEFAULT_MLMODEL_LIMITS, type Mlmodel, type MlmodelLimits, readMlmodel } from "./mlmodel.ts";
 import { readModelFile } from "./model-folder.ts";
 import type { ModelBatch, ModelRunner } from "./model-runner.ts";
@@ -9,7 +10,7 @@ import { xgboostRunner } from "./xgboost-runner.ts";
 
 export interface LoadModelOptions {
   /**
-   * What an XGBoost model answers with, see `XgboostRunnerOptions`. Default: `label` for an `XGBClassifier` whose
+   * What an XGBoost or LightGBM model answers with, see `XgboostRunnerOptions` (LightGBM has no `label`). Default: `label` for an `XGBClassifier` whose
    * signature has whole numbers as outputs, as its `predict` gives in MLflow, else `transformed`.
    */
   readonly output?: "transformed" | "margin" | "label";
@@ -35,7 +36,7 @@ export interface LoadedModel {
  * Loads a model from a folder in MLflow model format and warms it up with its input example, so that the first request
  * is as fast as later ones. Nothing in the folder is executed and nothing outside it is read.
  *
- * @throws the codes of `readMlmodel`, `xgboostRunner` and `onnxRunner`; SIGNATURE_MISMATCH or MODEL_INPUT_INVALID when
+ * @throws the codes of `readMlmodel`, `xgboostRunner`, `lightgbmRunner` and `onnxRunner`; SIGNATURE_MISMATCH or MODEL_INPUT_INVALID when
  * the input example does not fit the model.
  */
 export async function loadModelFolder(path: string, options: LoadModelOptions = {}): Promise<LoadedModel> {
@@ -65,6 +66,9 @@ async function createRunner(mlmodel: Mlmodel, bytes: Uint8Array, options: LoadMo
   const inputs = signatureColumns(mlmodel.signature?.inputs ?? null);
   if (mlmodel.flavor === "onnx") {
     return onnxRunner(bytes, { inputs, ...(options.onnxOutput === undefined ? {} : { output: options.onnxOutput }) });
+  }
+  if (mlmodel.flavor === "lightgbm") {
+    return lightgbmRunner(bytes, { inputs, output: options.output === "margin" ? "margin" : "transformed" });
   }
   const modelClass = mlmodel.modelClass ?? "";
   const givesLabels = modelClass.endsWith(".XGBClassifier") && isIntegral(mlmodel.signature?.outputs ?? null);

@@ -6,10 +6,19 @@ import { findModelFile, type ModelFolder, openModelFolder, readModelFile } from 
 import type { ModelBatch } from "./model-runner.ts";
 import { type ModelSignature, readSignature, signatureColumns } from "./model-signature.ts";
 
+/** The flavors that are loaded here, the first that a folder has is taken. */
+const NATIVE_FLAVORS = ["xgboost", "lightgbm", "onnx"] as const;
+type NativeFlavor = (typeof NATIVE_FLAVORS)[number];
+const VERSION_FIELDS: Readonly<Record<NativeFlavor, string>> = {
+  xgboost: "xgb_version",
+  lightgbm: "lgb_version",
+  onnx: "onnx_version",
+};
+
 /** What a folder in MLflow model format says, before its model is loaded. */
 export interface Mlmodel {
   readonly folder: ModelFolder;
-  readonly flavor: "xgboost" | "onnx";
+  readonly flavor: NativeFlavor;
   /** The model's file, relative to the folder. */
   readonly dataPath: string;
   /** The Python class that was saved, "xgboost.sklearn.XGBClassifier"; null when the flavor does not say. */
@@ -64,7 +73,7 @@ export async function readMlmodel(path: string, limits: MlmodelLimits = DEFAULT_
       runId: optionalText(field(document, "run_id")),
       createdAt: optionalText(field(document, "utc_time_created")),
       mlflowVersion: optionalText(field(document, "mlflow_version")),
-      libraryVersion: optionalText(field(settings, flavor === "onnx" ? "onnx_version" : "xgb_version")),
+      libraryVersion: optionalText(field(settings, VERSION_FIELDS[flavor])),
       metadata: field(document, "metadata") ?? null,
     },
   };
@@ -93,26 +102,25 @@ function parseYaml(text: string): unknown {
 }
 
 const EXPORT_HINT =
-  "Log the model with mlflow.xgboost.log_model (model_format ubj or json), or convert it with skl2onnx, onnxmltools or torch.onnx and log it with mlflow.onnx.log_model.";
+  "Log the model with mlflow.xgboost.log_model (model_format ubj or json), log a LightGBM model's booster_ with mlflow.lightgbm.log_model, or convert it with skl2onnx, onnxmltools or torch.onnx and log it with mlflow.onnx.log_model.";
 
-function chooseFlavor(flavors: DocumentObject): { flavor: "xgboost" | "onnx"; settings: DocumentObject } {
-  for (const flavor of ["xgboost", "onnx"] as const) {
-    const settings = field(flavors, flavor);
-    if (settings !== undefined) return { flavor, settings: asObject(settings, `MLmodel.flavors.${flavor}`) };
-  }
+function chooseFlavor(flavors: DocumentObject): { flavor: NativeFlavor; settings: DocumentObject } {
   const names = Object.keys(flavors);
-  const details = { flavors: names };
-  if (names.includes("lightgbm")) {
+  for (const flavor of NATIVE_FLAVORS) {
+    const value = field(flavors, flavor);
+    if (value === undefined) continue;
+    const settings = asObject(value, `MLmodel.flavors.${flavor}`);
+    if (!/\.(pkl|pickle|cloudpkl|joblib)$/.test(String(field(settings, "data")))) return { flavor, settings };
     throw modelError(
       "MODEL_FLAVOR_UNSUPPORTED",
-      `The model has the flavor lightgbm, which is not supported in this version (its trees must be evaluated in double precision, for which the evaluator does not exist yet). ${EXPORT_HINT}`,
-      { details },
+      `The model of flavor ${flavor} was saved as the pickle ${String(field(settings, "data"))}. Loading a pickle runs whatever code is in it, so pickles are never loaded. ${EXPORT_HINT}`,
+      { details: { flavors: names } },
     );
   }
   throw modelError(
     "MODEL_FLAVOR_UNSUPPORTED",
     `The model has the flavors ${names.join(", ") || "(none)"}, of which none is loaded here. Python models are pickles, and loading one runs whatever code is in it, so pickles are never loaded. ${EXPORT_HINT}`,
-    { details },
+    { details: { flavors: names } },
   );
 }
 

@@ -1,12 +1,17 @@
 import { modelError } from "./model-errors.ts";
 
-/** One tree to be packed: parallel arrays over its nodes, node 0 is the root, −1 in `left` marks a leaf. */
-export interface TreeSource {
+/**
+ * One tree to be packed: parallel arrays over its nodes, node 0 is the root, −1 in `left` marks a leaf. A row goes right
+ * iff the key in its slot is at least the node's key; at a node with categories, iff its category is among them.
+ */
+export interface PackableTree {
   readonly left: Int32Array;
   readonly right: Int32Array;
-  readonly feature: Int32Array;
-  readonly condition: Float32Array;
-  readonly defaultLeft: Int32Array;
+  /** Which of the row's keys a node reads. */
+  readonly slot: Int32Array;
+  readonly key: Int32Array;
+  /** A word for each leaf: its value's float32 bits, or where its value is. */
+  readonly leaf: Int32Array;
   readonly categories: ReadonlyMap<number, Int32Array> | null;
 }
 
@@ -15,21 +20,21 @@ export interface TreeSource {
  *
  * | word | inner node | leaf |
  * | --- | --- | --- |
- * | 0 | index of the row's key: the feature, plus `featureCount` if missing values go left | 0 |
- * | 1 | the threshold's key | the largest int32 |
+ * | 0 | which of the row's keys | 0 |
+ * | 1 | the node's key | the largest int32 |
  * | 2 | offset of the left child, the right one follows it | its own offset |
- * | 3 | 0, or 1 + offset of the category set | the value's float32 bits |
+ * | 3 | 0, or 1 + offset of the category set | the leaf's word |
  *
- * A key is a float32 as an int32 of the same order (see {@link writeRowKeys}). A row goes right iff its key is at least
- * the threshold's, and a leaf leads to itself, so that a walk needs no branch that depends on data and several walks
- * can be interleaved.
+ * Keys are int32 of the same order as the values that they stand for; each library's file says how they are made. A
+ * leaf leads to itself, so that a walk needs no branch that depends on data and several walks can be interleaved.
  */
 export interface TreeEnsemble {
-  readonly featureCount: number;
+  /** At least 1. */
+  readonly keysPerRow: number;
   readonly outputs: number;
+  /** What a key is at a split by category: the category itself, or a float32's key, whose fraction is cut off. */
+  readonly categoryKeys: "integer" | "float32";
   readonly nodes: Int32Array;
-  /** The same memory as `nodes`. */
-  readonly values: Float32Array;
   readonly roots: Int32Array;
   readonly depths: Int32Array;
   readonly treeOutputs: Int32Array;
@@ -41,38 +46,23 @@ export interface TreeEnsemble {
   readonly categoryBits: Int32Array;
 }
 
+/** The key of a missing value: beyond every node's key, so that the walk goes the way that its slot stands for. */
+export const MISSING_RIGHT = 0x7ffffffe;
+export const MISSING_LEFT = -0x80000000;
 /** Walks of more steps than this end at their leaf instead of running to the depth of the deepest. */
 export const MAX_INTERLEAVED_DEPTH = 12;
 const MAX_CATEGORY_WORDS = 64 * 1024 * 1024;
 const LEAF_KEY = 0x7fffffff;
 
-const floatCell: Float32Array = new Float32Array(1);
-const bitsCell: Int32Array = new Int32Array(floatCell.buffer);
-
-/**
- * A threshold's key. A NaN threshold, which no value is below, is less than every value's key; −0 needs no care, since
- * no value's key lies between its own and that of 0.
- */
-function thresholdKey(threshold: number): number {
-  if (Number.isNaN(threshold)) return -0x7fffffff;
-  floatCell[0] = threshold;
-  const bits = bitsCell[0]!;
-  return bits ^ ((bits >> 31) & 0x7fffffff);
-}
-
-/**
- * Packs trees for evaluation. `treeWeights` (dart) are multiplied into the leaves in float32, which is what the library
- * does at prediction.
- */
+/** Packs trees for evaluation. @throws MODEL_TOO_LARGE for category sets of more than 256 MB. */
 export function packTrees(
-  trees: readonly TreeSource[],
+  trees: readonly PackableTree[],
   treeOutputs: Int32Array,
-  options: { featureCount: number; outputs: number; treeWeights: Float32Array | null },
+  options: Pick<TreeEnsemble, "keysPerRow" | "outputs" | "categoryKeys">,
 ): TreeEnsemble {
   let nodeCount = 0;
   for (const tree of trees) nodeCount += tree.left.length;
   const nodes = new Int32Array(nodeCount * 4);
-  const values = new Float32Array(nodes.buffer);
   const roots = new Int32Array(trees.length);
   const depths = new Int32Array(trees.length);
   const isCategorical = new Uint8Array(trees.length);
@@ -80,7 +70,6 @@ export function packTrees(
   let end = 0;
   for (let t = 0; t < trees.length; t++) {
     const tree = trees[t]!;
-    const weight = options.treeWeights === null ? 1 : options.treeWeights[t]!;
     roots[t] = end;
     if (tree.categories !== null) isCategorical[t] = 1;
     // Breadth first, children side by side.
@@ -97,11 +86,11 @@ export function packTrees(
       if (tree.left[node] === -1) {
         nodes[end + 1] = LEAF_KEY;
         nodes[end + 2] = end;
-        values[end + 3] = tree.condition[node]! * weight;
+        nodes[end + 3] = tree.leaf[node]!;
         continue;
       }
-      nodes[end] = tree.feature[node]! + (tree.defaultLeft[node] !== 0 ? options.featureCount : 0);
-      nodes[end + 1] = thresholdKey(tree.condition[node]!);
+      nodes[end] = tree.slot[node]!;
+      nodes[end + 1] = tree.key[node]!;
       nodes[end + 2] = next;
       const categories = tree.categories?.get(node);
       if (categories !== undefined) nodes[end + 3] = 1 + appendCategorySet(categoryWords, categories);
@@ -111,10 +100,9 @@ export function packTrees(
     depths[t] = depth;
   }
   return {
-    featureCount: options.featureCount,
-    outputs: options.outputs,
+    ...options,
+    keysPerRow: Math.max(options.keysPerRow, 1),
     nodes: nodes.subarray(0, end),
-    values: values.subarray(0, end),
     roots,
     depths,
     treeOutputs,

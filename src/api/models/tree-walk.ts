@@ -1,42 +1,10 @@
-import { MAX_INTERLEAVED_DEPTH, type TreeEnsemble } from "./tree-ensemble.ts";
+import { MAX_INTERLEAVED_DEPTH, MISSING_RIGHT, type TreeEnsemble } from "./tree-ensemble.ts";
 
-/** Keys of a missing value: beyond every threshold, so that the walk takes the default branch. */
-const MISSING_RIGHT = 0x7ffffffe;
-const MISSING_LEFT = -0x80000000;
 const CATEGORY_LIMIT = 16_777_216;
 
-/** How many int32 keys a row has: one per feature for splits whose default is right, one for those whose is left. */
-export function keysPerRow(ensemble: TreeEnsemble): number {
-  return Math.max(2 * ensemble.featureCount, 1);
-}
-
-/**
- * Writes a row's keys. `bits` is an int32 view of the row's float32 values; NaN is missing. Keys order like the values,
- * −0 equals 0.
- */
-export function writeRowKeys(bits: Int32Array, from: number, featureCount: number, keys: Int32Array, to: number): void {
-  for (let f = 0; f < featureCount; f++) {
-    const b = bits[from + f]!;
-    if ((b & 0x7fffffff) > 0x7f800000) {
-      keys[to + f] = MISSING_RIGHT;
-      keys[to + featureCount + f] = MISSING_LEFT;
-    } else {
-      const key = b === -0x80000000 ? 0 : b ^ ((b >> 31) & 0x7fffffff);
-      keys[to + f] = key;
-      keys[to + featureCount + f] = key;
-    }
-  }
-}
-
-/** Adds every tree's leaf for one row to its margins, in the trees' order and in float32. */
-export function addTreesToRow(
-  ensemble: TreeEnsemble,
-  keys: Int32Array,
-  keyStart: number,
-  margins: Float32Array,
-  marginStart: number,
-): void {
-  const { nodes, values, roots, depths, treeOutputs, startsQuad } = ensemble;
+/** Writes for each tree the offset of the leaf that it sends one row to. */
+export function findRowLeaves(ensemble: TreeEnsemble, keys: Int32Array, keyStart: number, leaves: Int32Array): void {
+  const { nodes, roots, depths, startsQuad } = ensemble;
   for (let t = 0; t < roots.length; t++) {
     if (startsQuad[t] === 1) {
       let a = roots[t]!;
@@ -50,59 +18,52 @@ export function addTreesToRow(
         c = nodes[c + 2]! + (Number(keys[keyStart + nodes[c]!]! >= nodes[c + 1]!) << 2);
         d = nodes[d + 2]! + (Number(keys[keyStart + nodes[d]!]! >= nodes[d + 1]!) << 2);
       }
-      margins[marginStart + treeOutputs[t]!]! += values[a + 3]!;
-      margins[marginStart + treeOutputs[t + 1]!]! += values[b + 3]!;
-      margins[marginStart + treeOutputs[t + 2]!]! += values[c + 3]!;
-      margins[marginStart + treeOutputs[t + 3]!]! += values[d + 3]!;
+      leaves[t] = a;
+      leaves[t + 1] = b;
+      leaves[t + 2] = c;
+      leaves[t + 3] = d;
       t += 3;
     } else {
-      margins[marginStart + treeOutputs[t]!]! += values[findLeaf(ensemble, t, keys, keyStart) + 3]!;
+      leaves[t] = findLeaf(ensemble, t, keys, keyStart);
     }
   }
 }
 
-/** Adds every tree's leaf for a block of rows, tree by tree, so that a tree stays in the cache for the block. */
-export function addTreesToBlock(
+/** Writes for each of `rows` rows the offset of the leaf that tree `t` sends it to. */
+export function findTreeLeaves(
   ensemble: TreeEnsemble,
+  t: number,
   keys: Int32Array,
   rows: number,
-  margins: Float32Array,
-  marginStart: number,
+  leaves: Int32Array,
 ): void {
-  const { nodes, values, roots, depths, treeOutputs, isCategorical, outputs } = ensemble;
-  const stride = keysPerRow(ensemble);
-  for (let t = 0; t < roots.length; t++) {
-    const root = roots[t]!;
-    const steps = depths[t]!;
-    let margin = marginStart + treeOutputs[t]!;
-    let row = 0;
-    if (isCategorical[t] === 0 && steps <= MAX_INTERLEAVED_DEPTH) {
-      for (; row + 3 < rows; row += 4) {
-        const keyA = row * stride;
-        const keyB = keyA + stride;
-        const keyC = keyB + stride;
-        const keyD = keyC + stride;
-        let a = root;
-        let b = root;
-        let c = root;
-        let d = root;
-        for (let i = 0; i < steps; i++) {
-          a = nodes[a + 2]! + (Number(keys[keyA + nodes[a]!]! >= nodes[a + 1]!) << 2);
-          b = nodes[b + 2]! + (Number(keys[keyB + nodes[b]!]! >= nodes[b + 1]!) << 2);
-          c = nodes[c + 2]! + (Number(keys[keyC + nodes[c]!]! >= nodes[c + 1]!) << 2);
-          d = nodes[d + 2]! + (Number(keys[keyD + nodes[d]!]! >= nodes[d + 1]!) << 2);
-        }
-        margins[margin]! += values[a + 3]!;
-        margins[margin + outputs]! += values[b + 3]!;
-        margins[margin + 2 * outputs]! += values[c + 3]!;
-        margins[margin + 3 * outputs]! += values[d + 3]!;
-        margin += 4 * outputs;
+  const { nodes, keysPerRow } = ensemble;
+  const root = ensemble.roots[t]!;
+  const steps = ensemble.depths[t]!;
+  let row = 0;
+  if (ensemble.isCategorical[t] === 0 && steps <= MAX_INTERLEAVED_DEPTH) {
+    for (; row + 3 < rows; row += 4) {
+      const keyA = row * keysPerRow;
+      const keyB = keyA + keysPerRow;
+      const keyC = keyB + keysPerRow;
+      const keyD = keyC + keysPerRow;
+      let a = root;
+      let b = root;
+      let c = root;
+      let d = root;
+      for (let i = 0; i < steps; i++) {
+        a = nodes[a + 2]! + (Number(keys[keyA + nodes[a]!]! >= nodes[a + 1]!) << 2);
+        b = nodes[b + 2]! + (Number(keys[keyB + nodes[b]!]! >= nodes[b + 1]!) << 2);
+        c = nodes[c + 2]! + (Number(keys[keyC + nodes[c]!]! >= nodes[c + 1]!) << 2);
+        d = nodes[d + 2]! + (Number(keys[keyD + nodes[d]!]! >= nodes[d + 1]!) << 2);
       }
-    }
-    for (; row < rows; row++, margin += outputs) {
-      margins[margin]! += values[findLeaf(ensemble, t, keys, row * stride) + 3]!;
+      leaves[row] = a;
+      leaves[row + 1] = b;
+      leaves[row + 2] = c;
+      leaves[row + 3] = d;
     }
   }
+  for (; row < rows; row++) leaves[row] = findLeaf(ensemble, t, keys, row * keysPerRow);
 }
 
 /** The offset of the leaf that tree `t` sends a row to. */
@@ -121,8 +82,8 @@ function findLeaf(ensemble: TreeEnsemble, t: number, keys: Int32Array, keyStart:
 }
 
 /**
- * A categorical split sends the categories of its set right. Missing values take the default branch; negative values
- * and unknown categories are in no set and go left; fractions are cut off.
+ * A categorical split sends the categories of its set right. Missing values take the branch of their slot; negative
+ * values and unknown categories are in no set and go left.
  */
 function goesRight(ensemble: TreeEnsemble, node: number, keys: Int32Array, keyStart: number): boolean {
   const { nodes, categoryBits } = ensemble;
@@ -131,10 +92,13 @@ function goesRight(ensemble: TreeEnsemble, node: number, keys: Int32Array, keySt
   if (set < 0) return key >= nodes[node + 1]!;
   if (key === MISSING_RIGHT) return true;
   if (key < 0) return false;
-  bitsCell[0] = key;
-  const value = floatCell[0]!;
-  if (value >= CATEGORY_LIMIT) return false;
-  const category = Math.trunc(value);
+  let category = key;
+  if (ensemble.categoryKeys === "float32") {
+    bitsCell[0] = key;
+    const value = floatCell[0]!;
+    if (value >= CATEGORY_LIMIT) return false;
+    category = Math.trunc(value);
+  }
   const word = category >> 5;
   if (word >= categoryBits[set]!) return false;
   return ((categoryBits[set + 1 + word]! >>> (category & 31)) & 1) === 1;

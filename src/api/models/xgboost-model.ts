@@ -1,6 +1,6 @@
 import { modelError } from "./model-errors.ts";
-import { ensembleBytes, packTrees } from "./tree-ensemble.ts";
-import { addTreesToBlock, addTreesToRow, keysPerRow, writeRowKeys } from "./tree-walk.ts";
+import { ensembleBytes } from "./tree-ensemble.ts";
+import { addTreesToBlock, addTreesToRow, packXgboostTrees, writeRowKeys } from "./xgboost-ensemble.ts";
 import { xgboostObjective } from "./xgboost-objectives.ts";
 import { parseXgboost } from "./xgboost-parse.ts";
 
@@ -60,7 +60,7 @@ export function loadXgboostModel(bytes: Uint8Array, options: XgboostModelOptions
       ? Math.min(bestIteration + 1, file.iterationEnds.length - 1)
       : file.iterationEnds.length - 1;
   const treeCount = file.iterationEnds[lastIteration]!;
-  const ensemble = packTrees(file.trees.slice(0, treeCount), file.treeOutputs.slice(0, treeCount), {
+  const ensemble = packXgboostTrees(file.trees.slice(0, treeCount), file.treeOutputs.slice(0, treeCount), {
     featureCount,
     outputs,
     treeWeights: file.treeWeights,
@@ -68,13 +68,15 @@ export function loadXgboostModel(bytes: Uint8Array, options: XgboostModelOptions
   const baseMargins = file.baseScores.map(objective.marginOfBaseScore);
   const isMargin = options.output === "margin" || objective.isIdentity;
   const outputWidth = isMargin ? outputs : objective.outputWidth(outputs);
-  const stride = keysPerRow(ensemble);
+  const stride = ensemble.keysPerRow;
 
   const rowValues = new Float32Array(featureCount);
   const rowBits = new Int32Array(rowValues.buffer);
   const rowKeys = new Int32Array(stride);
+  const rowLeaves = new Int32Array(treeCount);
   const rowMargins = new Float32Array(outputs);
   const blockRows = Math.max(4, Math.min(BLOCK_ROWS, Math.floor(BLOCK_KEYS / stride) & ~3));
+  const blockLeaves = new Int32Array(blockRows);
   let blockKeys: Int32Array | null = null;
 
   function checkWidth(width: number): void {
@@ -89,7 +91,7 @@ export function loadXgboostModel(bytes: Uint8Array, options: XgboostModelOptions
     for (let f = 0; f < featureCount; f++) rowValues[f] = features[f]!;
     writeRowKeys(rowBits, 0, featureCount, rowKeys, 0);
     for (let i = 0; i < outputs; i++) rowMargins[i] = baseMargins[i]!;
-    addTreesToRow(ensemble, rowKeys, 0, rowMargins, 0);
+    addTreesToRow(ensemble, rowKeys, 0, rowLeaves, rowMargins, 0);
     const result = isMargin ? rowMargins : objective.transform(rowMargins, 1, outputs);
     return result.length === 1 ? [result[0]!] : Array.from(result);
   }
@@ -111,7 +113,7 @@ export function loadXgboostModel(bytes: Uint8Array, options: XgboostModelOptions
       for (let row = 0; row < count; row++) {
         writeRowKeys(bits, (start + row) * cols, featureCount, blockKeys, row * stride);
       }
-      addTreesToBlock(ensemble, blockKeys, count, margins, start * outputs);
+      addTreesToBlock(ensemble, blockKeys, count, blockLeaves, margins, start * outputs);
     }
     return isMargin ? margins : objective.transform(margins, rows, outputs);
   }

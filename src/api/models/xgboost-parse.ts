@@ -9,9 +9,8 @@ import {
   field,
 } from "./model-document.ts";
 import { corruptModel, modelError } from "./model-errors.ts";
-import type { TreeSource } from "./tree-ensemble.ts";
 import { decodeUbjson } from "./ubjson-decoder.ts";
-import { MAX_OUTPUTS, readXgboostTrees } from "./xgboost-trees.ts";
+import { MAX_OUTPUTS, readXgboostTrees, type XgboostTree } from "./xgboost-trees.ts";
 
 /** What an XGBoost model file says, checked for consistency but not yet prepared for evaluation. */
 export interface XgboostFile {
@@ -28,7 +27,7 @@ export interface XgboostFile {
   /** Margins per row: classes or targets, at least 1. */
   readonly outputs: number;
   readonly isMulticlass: boolean;
-  readonly trees: readonly TreeSource[];
+  readonly trees: readonly XgboostTree[];
   /** The output that each tree adds to. */
   readonly treeOutputs: Int32Array;
   /** `iterationEnds[i]` trees make up the first i iterations; starts with 0. */

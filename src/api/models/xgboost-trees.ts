@@ -1,6 +1,16 @@
 import { asCount, asFloats, asIntegers, asObject, type DocumentObject, field } from "./model-document.ts";
 import { corruptModel, modelError } from "./model-errors.ts";
-import type { TreeSource } from "./tree-ensemble.ts";
+
+/** One tree of a file: parallel arrays over its nodes, node 0 is the root, −1 in `left` marks a leaf. */
+export interface XgboostTree {
+  readonly left: Int32Array;
+  readonly right: Int32Array;
+  readonly feature: Int32Array;
+  /** The threshold, of a leaf its value. */
+  readonly condition: Float32Array;
+  readonly defaultLeft: Int32Array;
+  readonly categories: ReadonlyMap<number, Int32Array> | null;
+}
 
 /** More classes or targets than any model has; it bounds what a damaged file can make the loader allocate. */
 export const MAX_OUTPUTS = 65_536;
@@ -12,18 +22,18 @@ const MAX_CATEGORY = 16_777_215;
  *
  * @throws MODEL_CORRUPT, or MODEL_UNSUPPORTED for trees with vector leaves.
  */
-export function readXgboostTrees(items: ArrayLike<unknown>, featureCount: number): TreeSource[] {
-  const trees: (TreeSource | undefined)[] = new Array(items.length);
+export function readXgboostTrees(items: ArrayLike<unknown>, featureCount: number): XgboostTree[] {
+  const trees: (XgboostTree | undefined)[] = new Array(items.length);
   for (let i = 0; i < items.length; i++) {
     const tree = asObject(items[i], `trees[${i}]`);
     const id = asCount(field(tree, "id"), `trees[${i}].id`, items.length - 1, i);
     if (trees[id] !== undefined) throw corruptModel(`two trees have the id ${id}`);
     trees[id] = readTree(tree, `trees[${i}]`, featureCount);
   }
-  return trees as TreeSource[];
+  return trees as XgboostTree[];
 }
 
-function readTree(tree: DocumentObject, place: string, featureCount: number): TreeSource {
+function readTree(tree: DocumentObject, place: string, featureCount: number): XgboostTree {
   const parameters = asObject(field(tree, "tree_param"), `${place}.tree_param`);
   if (asCount(field(parameters, "size_leaf_vector"), `${place}.size_leaf_vector`, MAX_OUTPUTS, 0) > 1) {
     throw modelError(
@@ -47,7 +57,7 @@ function readTree(tree: DocumentObject, place: string, featureCount: number): Tr
 }
 
 /** Every reachable node is reached once, so that a walk ends; splits name features that exist. */
-function checkShape(tree: TreeSource, place: string, featureCount: number): void {
+function checkShape(tree: XgboostTree, place: string, featureCount: number): void {
   const seen = new Uint8Array(tree.left.length);
   const open = [0];
   for (let node = open.pop(); node !== undefined; node = open.pop()) {

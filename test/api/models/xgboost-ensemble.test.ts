@@ -1,7 +1,12 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { packTrees, type TreeSource } from "../../../src/api/models/tree-ensemble.ts";
-import { addTreesToBlock, addTreesToRow, keysPerRow, writeRowKeys } from "../../../src/api/models/tree-walk.ts";
+import {
+  addTreesToBlock,
+  addTreesToRow,
+  packXgboostTrees,
+  writeRowKeys,
+} from "../../../src/api/models/xgboost-ensemble.ts";
+import type { XgboostTree } from "../../../src/api/models/xgboost-trees.ts";
 
 const FEATURES = 3;
 const SPECIAL = [0, -0, 1e-45, -1e-45, 1.5, -1.5, 3.4e38, -3.4e38, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
@@ -38,7 +43,7 @@ const { node } = fc.letrec<{ node: Node; split: Node }>((tie) => ({
   }),
 }));
 
-function flatten(root: Node): TreeSource {
+function flatten(root: Node): XgboostTree {
   const nodes: Node[] = [root];
   const left: number[] = [];
   const right: number[] = [];
@@ -79,7 +84,7 @@ test("row by row and in blocks, packed trees give the sums of a plain recursive 
       fc.array(fc.tuple(node, fc.nat(1)), { minLength: 1, maxLength: 7 }),
       fc.array(fc.tuple(cell, cell, cell), { minLength: 1, maxLength: 9 }),
       (trees, rows) => {
-        const ensemble = packTrees(
+        const ensemble = packXgboostTrees(
           trees.map(([tree]) => flatten(tree)),
           Int32Array.from(trees, ([, output]) => output),
           { featureCount: FEATURES, outputs: 2, treeWeights: null },
@@ -90,14 +95,15 @@ test("row by row and in blocks, packed trees give the sums of a plain recursive 
           const row = matrix.subarray(r * FEATURES, (r + 1) * FEATURES);
           for (const [tree, output] of trees) expected[2 * r + output]! += oracle(tree, row);
         }
-        const stride = keysPerRow(ensemble);
+        const stride = ensemble.keysPerRow;
+        const leaves = new Int32Array(16);
         const keys = new Int32Array(stride * rows.length);
         for (let r = 0; r < rows.length; r++)
           writeRowKeys(new Int32Array(matrix.buffer), r * FEATURES, FEATURES, keys, r * stride);
         const single = new Float32Array(expected.length);
-        for (let r = 0; r < rows.length; r++) addTreesToRow(ensemble, keys, r * stride, single, 2 * r);
+        for (let r = 0; r < rows.length; r++) addTreesToRow(ensemble, keys, r * stride, leaves, single, 2 * r);
         const block = new Float32Array(expected.length);
-        addTreesToBlock(ensemble, keys, rows.length, block, 0);
+        addTreesToBlock(ensemble, keys, rows.length, leaves, block, 0);
         expect(single).toEqual(expected);
         expect(block).toEqual(expected);
       },
