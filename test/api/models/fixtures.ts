@@ -26,12 +26,16 @@ interface Entry {
 }
 
 function parseFloats(texts: readonly string[]): Float32Array {
+  return Float32Array.from(parseDoubles(texts));
+}
+
+function parseDoubles(texts: readonly string[]): Float64Array {
   const special: Record<string, number> = {
     nan: Number.NaN,
     inf: Number.POSITIVE_INFINITY,
     "-inf": Number.NEGATIVE_INFINITY,
   };
-  return Float32Array.from(texts, (text) => special[text] ?? Number(text));
+  return Float64Array.from(texts, (text) => special[text] ?? Number(text));
 }
 
 export function readFixture(...path: string[]): Uint8Array {
@@ -52,6 +56,38 @@ export function xgboostFixtures(): XgboostFixture[] {
         rows,
         margins: parseFloats(entry.margins),
         outputs: parseFloats(entry.outputs),
+      };
+    });
+  });
+}
+
+export interface LightgbmFixture {
+  readonly name: string;
+  readonly bytes: Uint8Array;
+  readonly objective: string;
+  readonly features: number;
+  readonly rowCount: number;
+  readonly rows: Float64Array;
+  /** LightGBM's own predictions. */
+  readonly margins: Float64Array;
+  readonly outputs: Float64Array;
+}
+
+/** Made by `benchmarks/lightgbm_parity.py --small` with 4.7.0 (17 models, seed 3), 3.3.5 and 2.3.1 (3 models, seed 5). */
+export function lightgbmFixtures(): LightgbmFixture[] {
+  return ["lightgbm-2", "lightgbm-3", "lightgbm-4"].flatMap((folder) => {
+    const entries: Entry[] = JSON.parse(readFileSync(join(FIXTURES, folder, "manifest.json"), "utf8"));
+    return entries.map((entry) => {
+      const rows = parseDoubles(entry.rows);
+      return {
+        name: `${folder}/${entry.file}`,
+        bytes: readFixture(folder, entry.file),
+        objective: entry.objective,
+        features: entry.features,
+        rowCount: rows.length / entry.features,
+        rows,
+        margins: parseDoubles(entry.margins),
+        outputs: parseDoubles(entry.outputs),
       };
     });
   });

@@ -98,10 +98,26 @@ describe("folders that MLflow 3.17 wrote", () => {
     await expect(loadModelFolder(folder)).rejects.toThrow(/pickles are never loaded.*onnx/s);
   });
 
-  test("LightGBM is recognised and refused", async () => {
-    const folder = await copyOf("sklearn");
-    await edit(folder, "  sklearn:", "  lightgbm:");
-    await expect(loadModelFolder(folder)).rejects.toThrow(/lightgbm, which is not supported in this version/);
+  test("a LightGBM booster takes its data frame's categories as texts", async () => {
+    const folder = join(FIXTURES, "mlflow", "lightgbm");
+    const loaded = await loadModelFolder(folder);
+    expect(loaded.flavor).toBe("lightgbm");
+    expect(loaded.about.libraryVersion).toBe("4.7.0");
+    expect(loaded.inputExample?.columns).toEqual(["amount", "city"]);
+    expect(loaded.runner.outputs).toEqual([{ name: "probability", type: "double", required: true }]);
+    const { rows, outputs } = JSON.parse(await readFile(join(folder, "expected.json"), "utf8"));
+    expect(await loaded.runner.predict({ columns: ["amount", "city"], rows })).toEqual(outputs);
+    const prepared = loaded.runner.prepare(["city", "amount"]);
+    expect(prepared.predictMatrix).toBeUndefined();
+    expect(prepared.predictRow!(["Zug", rows[1][0]])).toBe(outputs[1]);
+    expect(prepared.predictRow!(["Rom", 0.5])).toBe(prepared.predictRow!([null, 0.5]));
+  });
+
+  test("a LightGBM model that was saved as a pickle is refused with the way out", async () => {
+    const folder = await copyOf("lightgbm");
+    await edit(folder, "    data: model.lgb", "    data: model.pkl");
+    expect(await codeOf(() => loadModelFolder(folder))).toBe("MODEL_FLAVOR_UNSUPPORTED");
+    await expect(loadModelFolder(folder)).rejects.toThrow(/pickle model\.pkl.*booster_/s);
   });
 });
 
