@@ -17,6 +17,7 @@ import {
   load,
   oracle,
   plain,
+  plainOf,
   runtime,
   sales,
   stream,
@@ -43,7 +44,7 @@ describe("reading history from PostgreSQL", () => {
         for (const source of [table, stream, plain]) await load(store, source[Meta], list);
         const frame = frameOf(rows);
         const expected = oracle(list, rows, false);
-        expect(await readHistory(store, runtime, frame, "event_time")).toEqual(expected);
+        expect(plainOf(await readHistory(store, runtime, frame, "event_time"))).toEqual(expected);
         const database = await openPostgres({ url: server.url(), schema });
         try {
           const sources = postgresSources(database);
@@ -52,9 +53,9 @@ describe("reading history from PostgreSQL", () => {
             shareEvents: 4,
             connections: 1,
           });
-          expect(await readHistory({ history, pointInTime }, runtime, frame, "event_time")).toEqual(expected);
-          expect(await readHistory({ history }, runtime, frame, "event_time")).toEqual(expected);
-          expect(await readHistory({ history, pointInTime }, runtime, frame, "ingested_at")).toEqual(
+          expect(plainOf(await readHistory({ history, pointInTime }, runtime, frame, "event_time"))).toEqual(expected);
+          expect(plainOf(await readHistory({ history }, runtime, frame, "event_time"))).toEqual(expected);
+          expect(plainOf(await readHistory({ history, pointInTime }, runtime, frame, "ingested_at"))).toEqual(
             oracle(list, rows, true),
           );
         } finally {

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { CONNECTION_VARIABLES, type ConnectionsConfig, resolveConnections } from "./connections.ts";
 import { millraceError } from "./definitions/errors.ts";
+import { historyThreads } from "./feature_store/historical-reader.ts";
 import type { OnlineReadOptions } from "./feature_store/online-reader.ts";
 import { importModule } from "./module-loader.ts";
 import { READ_VARIABLES, resolveReads } from "./read-config.ts";
@@ -34,6 +35,10 @@ export interface MillraceConfig {
    * Default: all of it for ever. Needs PostgreSQL.
    */
   readonly retention?: RetentionConfig;
+  readonly history?: {
+    /** How many threads compute the windows of a training set. Default: one per core, at most 4. `MILLRACE_HISTORY_THREADS` */
+    readonly threads?: number;
+  };
   readonly server?: {
     /** Default `127.0.0.1`. `MILLRACE_HOST` */
     readonly host?: string;
@@ -77,6 +82,7 @@ export interface ResolvedConfig {
   readonly offline: OfflineConfig;
   readonly reads: OnlineReadOptions;
   readonly retention: Retention;
+  readonly history: { readonly threads: number };
   readonly server: {
     readonly host: string;
     readonly port: number;
@@ -109,6 +115,7 @@ const KNOWN: Readonly<Record<string, readonly string[] | null>> = {
   reads: ["deadlineMs", "fallback", "cache"],
   // By source, or one for all.
   retention: null,
+  history: ["threads"],
   server: ["host", "port", "bodyLimitBytes", "maxRows", "adminToken"],
   replay: ["speed", "hold"],
   models: ["pollSeconds", "cacheBytes", "diskBytes", "default"],
@@ -118,6 +125,7 @@ const KNOWN: Readonly<Record<string, readonly string[] | null>> = {
 const LEVELS: readonly LogLevel[] = ["silent", "error", "warn", "info", "debug"];
 const VARIABLES = [
   "MILLRACE_DATA",
+  "MILLRACE_HISTORY_THREADS",
   "MILLRACE_HOST",
   "MILLRACE_PORT",
   "MILLRACE_BODY_LIMIT_BYTES",
@@ -221,6 +229,11 @@ export function resolveConfig(
     offline: resolveOffline(config.offline, env),
     reads: resolveReads(config.reads, env),
     retention: resolveRetention(config.retention),
+    history: {
+      threads: Math.floor(
+        number("history.threads", "MILLRACE_HISTORY_THREADS", config.history?.threads, historyThreads(), 1, 64),
+      ),
+    },
     server: {
       host: text("server.host", "MILLRACE_HOST", config.server?.host, "127.0.0.1"),
       port: number("server.port", "MILLRACE_PORT", config.server?.port, 8080, 0, 65_535),

@@ -250,8 +250,9 @@ function workerOptions({
   replay,
   connections,
   retention,
+  history,
 }: ResolvedConfig): Omit<WorkerOptions, "ingest"> {
-  return { declarations, data, online, offline, replay, connections, retention };
+  return { declarations, data, online, offline, replay, connections, retention, history };
 }
 
 /** Embedded stores have one owner. */

@@ -39,6 +39,8 @@ export interface WorkerOptions extends StoresConfig {
   readonly connections?: ConnectionsConfig;
   /** How long history is kept. Left out: for ever. */
   readonly retention?: Retention;
+  /** How many threads compute the windows of training sets. Left out: one per core, at most 4. */
+  readonly history?: { readonly threads: number };
   /** False: no source is read; pushed events are taken all the same. */
   readonly ingest: boolean;
 }
@@ -102,7 +104,14 @@ export async function createWorkerMethods(
   const holder = shared ? crypto.randomUUID() : null;
   const onFunctionFailure = (where: string): void => tell("function-failed", where);
   const featureStoreOf = (declarations: Declarations): FeatureStore =>
-    createFeatureStore({ ...declarations, online, offline, now: Date.now, onFunctionFailure });
+    createFeatureStore({
+      ...declarations,
+      online,
+      offline,
+      now: Date.now,
+      onFunctionFailure,
+      ...(options.history === undefined ? {} : { historyThreads: options.history.threads }),
+    });
   const runs = createPipelineSwitch({
     declarations: declared,
     make: (declarations) =>

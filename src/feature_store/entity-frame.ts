@@ -4,6 +4,7 @@ import type { LabelFrame } from "./label-groups.ts";
 import { readLabels } from "./labels.ts";
 import { readTime } from "./lookup.ts";
 import type { FrameBatch, FrameColumn } from "./offline/frame-file.ts";
+import { type ColumnValues, valueAt } from "./offline/point-in-time.ts";
 import type { ServiceRuntime } from "./service-runtime.ts";
 import { EVENT_TIMESTAMP } from "./training-set.ts";
 
@@ -11,9 +12,9 @@ import { EVENT_TIMESTAMP } from "./training-set.ts";
 export interface FramePart {
   readonly frame: LabelFrame;
   /** One column per `EntityFrame.carried`. */
-  readonly carried: readonly (readonly Value[])[];
+  readonly carried: readonly ColumnValues[];
   /** One column per label that transforms learn from; none where nothing is fitted. */
-  readonly labels: readonly (readonly Value[])[];
+  readonly labels: readonly ColumnValues[];
 }
 
 /** How a service reads the frames that have these columns. */
@@ -78,7 +79,7 @@ export function createEntityFrame(
     return {
       frame: { count, lookup: looked, times },
       carried: columns.map((_, index) => {
-        if (index === timeIndex) return Array.from(times);
+        if (index === timeIndex) return times;
         const at = lookupIndexes.indexOf(index);
         return at < 0 ? raw[index]! : looked[at]!;
       }),
@@ -115,9 +116,9 @@ function sliced(batch: FrameBatch, from: number, to: number): FrameBatch {
   return { count: to - from, columns: batch.columns.map((column) => column.slice(from, to)) };
 }
 
-function joined(columns: readonly (readonly Value[])[]): Value[] {
+function joined(columns: readonly ColumnValues[]): Value[] {
   const all: Value[] = [];
-  for (const column of columns) for (let i = 0; i < column.length; i++) all.push(column[i]!);
+  for (const column of columns) for (let i = 0; i < column.length; i++) all.push(valueAt(column, i));
   return all;
 }
 

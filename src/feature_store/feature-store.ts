@@ -11,10 +11,12 @@ import type { FeatureStatus } from "../feature_engineering/windows/read-features
 import type { EntityReading } from "./cached-reader.ts";
 import { ONLINE_READ_CHANNEL, type OnlineReadEvent } from "./channels.ts";
 import { createFeatureLists } from "./feature-list.ts";
-import { type HistoricalInputs, type Knowledge, readHistory } from "./historical-reader.ts";
+import { type HistoricalInputs, statusOf } from "./historical-inputs.ts";
+import { type Knowledge, readHistory } from "./historical-reader.ts";
 import type { LabelFrame } from "./label-groups.ts";
 import { checkLabels } from "./labels.ts";
 import type { OfflineStore } from "./offline/offline-store.ts";
+import { valueAt } from "./offline/point-in-time.ts";
 import type { OnlineStore } from "./online/online-store.ts";
 import { createOnlineReader, type OnlineInputs, type OnlineReadOptions } from "./online-reader.ts";
 import { createServiceRuntime, type ServiceRuntime } from "./service-runtime.ts";
@@ -93,6 +95,8 @@ export interface FeatureStoreOptions {
   readonly now: () => number;
   /** Deadline, fallback and caches of reads from the hot store. Default: none. */
   readonly reads?: OnlineReadOptions;
+  /** How many threads compute the windows of a training set. Default: one per core, at most 4. */
+  readonly historyThreads?: number;
   /** Called when a derive or where function fails on a row. */
   readonly onFunctionFailure?: (where: string) => void;
 }
@@ -113,7 +117,12 @@ export interface FeatureStore {
   getOnlineFeatures(service: string | ServiceRuntime, request: OnlineRequest): Promise<OnlineFeatures>;
   getHistoricalFeatures(service: string, request: HistoricalRequest): Promise<HistoricalFeatures>;
   /** The inputs of a frame's rows from history, before transforms. */
-  readInputs(service: ServiceRuntime, frame: LabelFrame, knowledge: Knowledge): Promise<HistoricalInputs>;
+  readInputs(
+    service: ServiceRuntime,
+    frame: LabelFrame,
+    knowledge: Knowledge,
+    signal?: AbortSignal,
+  ): Promise<HistoricalInputs>;
   /** The moment that a request without `as_of` reads at: the wall clock, or of replayed sources their stream clock. */
   now(service: ServiceRuntime): Promise<number>;
 }
@@ -190,13 +199,17 @@ export function createFeatureStore(options: FeatureStoreOptions): FeatureStore {
     runtime: ServiceRuntime,
     frame: LabelFrame,
     knowledge: Knowledge,
+    signal?: AbortSignal,
   ): Promise<HistoricalInputs> {
     if (offline === null) {
       throw millraceError("HISTORY_UNAVAILABLE", "This process has no cold store: ask the process that owns it.", {
         kind: "operational",
       });
     }
-    return readHistory(offline, runtime, frame, knowledge);
+    return readHistory(offline, runtime, frame, knowledge, {
+      ...(options.historyThreads === undefined ? {} : { threads: options.historyThreads }),
+      ...(signal === undefined ? {} : { signal }),
+    });
   }
 
   return {
@@ -247,7 +260,7 @@ export function createFeatureStore(options: FeatureStoreOptions): FeatureStore {
       const runtime = service(name);
       const { rows: lookups, knowledge = "event_time" } = request;
       const read = await readInputs(runtime, frameOf(runtime, lookups), knowledge);
-      const inputs = lookups.map((_, row) => read.values.map((column) => column[row]!));
+      const inputs = lookups.map((_, row) => read.values.map((column) => valueAt(column, row)));
       const { fitted, make } = await fit(runtime, request, inputs);
       const rows = inputs.map(make);
       return {
@@ -258,7 +271,7 @@ export function createFeatureStore(options: FeatureStoreOptions): FeatureStore {
           statusesOf(
             runtime,
             row,
-            read.statuses.map((column) => column[i]!),
+            read.statuses.map((codes) => statusOf(codes[i]!)),
           ),
         ),
         fitted,

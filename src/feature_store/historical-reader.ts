@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import type { Value } from "../definitions/value.ts";
 import { keyText } from "../feature_engineering/encoding/key-text.ts";
 import type { LoggedEvent } from "../feature_engineering/engine/event-log.ts";
@@ -9,42 +10,68 @@ import {
   pruneState,
 } from "../feature_engineering/windows/fold-event.ts";
 import { createViewReading, type FeatureStatus, readFeatures } from "../feature_engineering/windows/read-features.ts";
+import {
+  codeOf,
+  createHistoricalInputs,
+  type HistoricalInputs,
+  NULL_VALUE,
+  PRESENT,
+  putValue,
+  statusOf,
+} from "./historical-inputs.ts";
 import { groupLabels, type LabelFrame, type LabelGroups } from "./label-groups.ts";
 import { readLatest, readsLatestOnly } from "./latest-reader.ts";
 import type { OfflineStore } from "./offline/offline-store.ts";
+import { valueAt } from "./offline/point-in-time.ts";
 import type { ServiceLookup, ServiceRuntime } from "./service-runtime.ts";
 import type { ViewRuntime } from "./view-runtime.ts";
+import { windowFolds } from "./window-folds.ts";
 import { readWindows } from "./window-reader.ts";
 
 export type Knowledge = "event_time" | "ingested_at";
 
-/** The inputs of a frame's rows, before transforms, as they were at each row's time; per input slot, one per row. */
-export interface HistoricalInputs {
-  readonly values: Value[][];
-  readonly statuses: FeatureStatus[][];
+export interface HistoryReadOptions {
+  /** How many threads compute windows, from 1 (the caller's own). Default: one per core, at most 4. */
+  readonly threads?: number;
+  /** As `WindowFoldOptions`. */
+  readonly threadedFrom?: number;
+  /** Ends the reading, which throws the signal's reason. */
+  readonly signal?: AbortSignal;
 }
 
 /**
  * Computes the inputs of each row from raw events, with the same code as online. A store that reads in columns gives
  * each label's latest event, or the events of its windows; else, and by arrival, the events of each key are folded in
  * the order in which a reader learns of them, and the view is read at each row's time on the way.
+ *
+ * @throws `HISTORY_THREAD_FAILED`; what the store throws
  */
 export async function readHistory(
   store: Pick<OfflineStore, "history" | "pointInTime">,
   service: ServiceRuntime,
   frame: LabelFrame,
   knowledge: Knowledge,
+  options: HistoryReadOptions = {},
 ): Promise<HistoricalInputs> {
-  const inputs = createInputs(service.inputCount, frame.count);
+  const { featureInputs, requestInputs } = service.row;
+  const inputs = createHistoricalInputs(
+    [...featureInputs, ...requestInputs].sort((a, b) => a.slot - b.slot).map(({ type }) => type),
+    frame.count,
+  );
   for (const { index, slot } of service.requests) {
     for (let row = 0; row < frame.count; row++) {
       const value = frame.lookup[index]![row]!;
-      inputs.values[slot]![row] = value;
-      inputs.statuses[slot]![row] = value === null ? "NULL_VALUE" : "PRESENT";
+      putValue(inputs.values[slot]!, row, value);
+      inputs.statuses[slot]![row] = value === null ? NULL_VALUE : PRESENT;
     }
   }
-  for (const lookup of service.lookups) await readLookup(store, lookup, frame, knowledge, inputs);
+  await readLookups(store, service.lookups, frame, knowledge, inputs, options);
   return inputs;
+}
+
+/** How many threads compute windows where nothing else is said. */
+export function historyThreads(): number {
+  return Math.min(availableParallelism(), 4);
 }
 
 /** Every feature of a view, for each key, at one moment, from raw events. */
@@ -54,57 +81,70 @@ export async function readViewHistory(
   keys: readonly (readonly Value[])[],
   time: number,
 ): Promise<{ readonly values: readonly Value[]; readonly statuses: readonly FeatureStatus[] }[]> {
+  const { view, keyTypes, features } = runtime.layout;
   const lookup: ServiceLookup = {
     runtime,
-    keyIndexes: runtime.layout.keyTypes.map((_, index) => index),
-    reads: runtime.layout.features.map((_, index) => ({ feature: index, slot: index })),
+    keyIndexes: keyTypes.map((_, index) => index),
+    reads: features.map((_, index) => ({ feature: index, slot: index })),
   };
-  const inputs = createInputs(lookup.reads.length, keys.length);
+  const inputs = createHistoricalInputs(
+    view.features.map(({ type }) => type),
+    keys.length,
+  );
   const frame: LabelFrame = {
     count: keys.length,
     lookup: lookup.keyIndexes.map((index) => keys.map((key) => key[index]!)),
     times: new Float64Array(keys.length).fill(time),
   };
-  await readLookup(store, lookup, frame, "event_time", inputs);
+  await readLookups(store, [lookup], frame, "event_time", inputs, {});
   return keys.map((_, row) => ({
-    values: inputs.values.map((column) => column[row]!),
-    statuses: inputs.statuses.map((column) => column[row]!),
+    values: inputs.values.map((column) => valueAt(column, row)),
+    statuses: inputs.statuses.map((codes) => statusOf(codes[row]!)),
   }));
 }
 
-function createInputs(slots: number, rows: number): HistoricalInputs {
-  return {
-    values: Array.from({ length: slots }, () => new Array<Value>(rows).fill(null)),
-    statuses: Array.from({ length: slots }, () => new Array<FeatureStatus>(rows).fill("NOT_FOUND")),
-  };
-}
-
-async function readLookup(
+async function readLookups(
   store: Pick<OfflineStore, "history" | "pointInTime">,
-  lookup: ServiceLookup,
+  lookups: readonly ServiceLookup[],
   frame: LabelFrame,
   knowledge: Knowledge,
   into: HistoricalInputs,
+  { threads = historyThreads(), ...options }: HistoryReadOptions,
 ): Promise<void> {
-  const labels = groupLabels(frame, lookup.keyIndexes);
-  if (labels.keys.length > 0) {
-    const { pointInTime } = store;
-    if (pointInTime === undefined || knowledge !== "event_time") {
-      await readFolding(store, lookup, labels, knowledge, into);
-    } else if (readsLatestOnly(lookup)) {
-      await readLatest(pointInTime, lookup, labels, into);
-    } else {
-      await readWindows(pointInTime, lookup, labels, into);
+  const { pointInTime } = store;
+  const folds = windowFolds({ threads, ...options });
+  try {
+    for (const lookup of lookups) {
+      options.signal?.throwIfAborted();
+      const labels = groupLabels(frame, lookup.keyIndexes);
+      readNobody(lookup, labels.orphans, into);
+      if (labels.keys.length === 0) continue;
+      if (pointInTime === undefined || knowledge !== "event_time") {
+        await readFolding(store, lookup, labels, knowledge, into);
+      } else if (readsLatestOnly(lookup)) {
+        await readLatest(pointInTime, lookup, labels, into);
+      } else {
+        await readWindows(pointInTime, lookup, labels, folds, into);
+      }
     }
+    await folds.finish();
+  } finally {
+    await folds.close();
   }
-  // Rows of no entity read as one without events.
-  const { layout } = lookup.runtime;
+}
+
+/** Rows of no entity read as one without events. */
+function readNobody(
+  { runtime: { layout }, reads }: ServiceLookup,
+  rows: readonly number[],
+  into: HistoricalInputs,
+): void {
   const nobody = createViewReading(layout);
   readFeatures(layout, createEntityState(layout), 0, nobody);
-  for (const row of labels.orphans) {
-    for (const { feature, slot } of lookup.reads) {
-      into.values[slot]![row] = nobody.values[feature]!;
-      into.statuses[slot]![row] = nobody.statuses[feature]!;
+  for (const row of rows) {
+    for (const { feature, slot } of reads) {
+      putValue(into.values[slot]!, row, nobody.values[feature]!);
+      into.statuses[slot]![row] = codeOf(nobody.statuses[feature]!);
     }
   }
 }
@@ -137,8 +177,8 @@ async function readFolding(
       readFeatures(layout, state, times[next]!, reading);
       const row = labels.rows[next]!;
       for (const { feature, slot } of lookup.reads) {
-        into.values[slot]![row] = reading.values[feature]!;
-        into.statuses[slot]![row] = reading.statuses[feature]!;
+        putValue(into.values[slot]!, row, reading.values[feature]!);
+        into.statuses[slot]![row] = codeOf(reading.statuses[feature]!);
       }
     }
   };

@@ -1,7 +1,13 @@
 import type { Value } from "../definitions/value.ts";
-import type { FeatureStatus } from "../feature_engineering/windows/read-features.ts";
-import { foundFrom } from "./found-from.ts";
-import type { HistoricalInputs } from "./historical-reader.ts";
+import { foundBounds, foundFrom } from "./found-from.ts";
+import {
+  type HistoricalInputs,
+  NOT_FOUND,
+  NULL_VALUE,
+  OUTSIDE_MAX_AGE,
+  PRESENT,
+  putValue,
+} from "./historical-inputs.ts";
 import type { LabelGroups } from "./label-groups.ts";
 import { type PointInTimeReader, valueAt } from "./offline/point-in-time.ts";
 import type { ServiceLookup } from "./service-runtime.ts";
@@ -38,7 +44,7 @@ export async function readLatest(
     version: columns.version,
   });
   const inputs = columns.inputsOf(found.columns, found.times.length);
-  const foundSince = foundFrom(layout);
+  const foundSince = foundFrom(foundBounds(layout));
   for (const { feature, slot } of lookup.reads) {
     const read = layout.features[feature]!;
     const input = inputs[layout.families[read.family]!.slots[read.slot]!.input]!;
@@ -50,13 +56,13 @@ export async function readLatest(
       const time = labels.times[label]!;
       const at = event < 0 ? Number.NEGATIVE_INFINITY : found.times[event]!;
       let value: Value = null;
-      let status: FeatureStatus = "NULL_VALUE";
+      let status = NULL_VALUE;
       if (event >= 0 && at >= time - ttl) value = valueAt(input, event);
-      else if (event >= 0 && at >= time - 2 * ttl) status = "OUTSIDE_MAX_AGE";
-      if (value !== null) status = "PRESENT";
-      if (event < 0 || at < foundSince(time)) status = "NOT_FOUND";
+      else if (event >= 0 && at >= time - 2 * ttl) status = OUTSIDE_MAX_AGE;
+      if (value !== null) status = PRESENT;
+      if (event < 0 || at < foundSince(time)) status = NOT_FOUND;
       const row = labels.rows[label]!;
-      values[row] = value === null && read.default !== undefined ? read.default : value;
+      putValue(values, row, value === null && read.default !== undefined ? read.default : value);
       statuses[row] = status;
     }
   }

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { millraceError } from "../definitions/errors.ts";
 import type { ColumnTypeSpec, Value } from "../definitions/value.ts";
@@ -19,6 +19,7 @@ import {
   type FrameReader,
   MANIFEST_KEY,
 } from "./offline/frame-file.ts";
+import { type ColumnValues, sliceColumn, valueAt } from "./offline/point-in-time.ts";
 import type { ServiceRuntime } from "./service-runtime.ts";
 import { type TrainingManifest, trainingManifest } from "./training-set.ts";
 
@@ -82,20 +83,29 @@ export async function writeTrainingFile(store: FeatureStore, request: TrainingFi
     const from = ready === -1 ? staged.length : ready;
     onProgress({ step: "read", rows: Math.min(total, from * partRows), total });
 
+    const metadataOf = (fitted: FittedState): Readonly<Record<string, string>> => ({
+      [MANIFEST_KEY]: JSON.stringify(trainingManifest(runtime, fitted, knowledge, total)),
+    });
+    /** A set of one part is that part's file: it is not written again. */
+    const isWhole = staged.length === 1 && format === "parquet";
+    let fitted = request.fitted ?? { service: request.service, service_hash: runtime.hash, transforms: {} };
     const make = fits ? null : runtime.row.bind(request.fitted ?? null);
     let part = from;
     for await (const rows of frame.parts(reader.read(from * partRows), partRows, from * partRows)) {
       request.signal?.throwIfAborted();
-      const read = await store.readInputs(runtime, rows.frame, knowledge);
+      const read = await store.readInputs(runtime, rows.frame, knowledge, request.signal);
       const path = staged[part]!;
-      const content = make === null ? stagedBatches(rows, read.values, fits) : madeBatches(rows, read.values, make);
-      await writeWhole(path, (temporary) =>
-        files.writeParquet(temporary, make === null ? stagedColumns : columns, content),
-      );
+      if (make === null) {
+        const content = stagedBatches(rows, read.values, fits);
+        await writeWhole(path, (temporary) => files.writeParquet(temporary, stagedColumns, content));
+      } else {
+        const content = madeBatches(rows, read.values, runtime.isPlain ? null : make);
+        const metadata = isWhole ? metadataOf(fitted) : {};
+        await writeWhole(path, (temporary) => files.writeParquet(temporary, columns, content, metadata));
+      }
       part++;
       onProgress({ step: "read", rows: Math.min(total, part * partRows), total });
     }
-    let fitted = request.fitted ?? { service: request.service, service_hash: runtime.hash, transforms: {} };
     let parts = staged;
     if (fits) {
       const learned = await fit(runtime, files, staged, stagedColumns, total, onProgress);
@@ -106,26 +116,27 @@ export async function writeTrainingFile(store: FeatureStore, request: TrainingFi
         request.signal?.throwIfAborted();
         const finished = join(folder, `made-${index}.parquet`);
         const content = remade(files, path, frame, runtime, learned.make, done);
-        await writeWhole(finished, (temporary) => files.writeParquet(temporary, columns, content));
+        const metadata = isWhole ? metadataOf(fitted) : {};
+        await writeWhole(finished, (temporary) => files.writeParquet(temporary, columns, content, metadata));
         parts.push(finished);
         done = Math.min(total, done + partRows);
         onProgress({ step: "write", rows: done, total });
       }
     }
-    const manifest = trainingManifest(runtime, fitted, knowledge, total);
-    const metadata = { [MANIFEST_KEY]: JSON.stringify(manifest) };
+    const metadata = metadataOf(fitted);
     await writeWhole(out, async (temporary) => {
       if (parts.length === 0) {
         const empty = join(folder, "part-0.parquet");
         await files.writeParquet(empty, columns, []);
         parts = [empty];
       }
-      if (format === "arrow") await writeArrowFrame(temporary, columns, readAll(files, parts), metadata);
+      if (isWhole) await move(parts[0]!, temporary);
+      else if (format === "arrow") await writeArrowFrame(temporary, columns, readAll(files, parts), metadata);
       else await files.concatenate(parts, temporary, format, metadata);
     });
     onProgress({ step: "write", rows: total, total });
     await plan.remove();
-    return manifest;
+    return trainingManifest(runtime, fitted, knowledge, total);
   } finally {
     await reader.close();
     await files.close();
@@ -151,6 +162,7 @@ async function planOf(
   const { size, mtimeMs } = await stat(request.entities);
   const facts = [
     runtime.hash,
+    formatOf(request.out),
     request.knowledge ?? "event_time",
     request.fitted ?? null,
     [size, mtimeMs, reader.rows, reader.columns],
@@ -182,36 +194,38 @@ async function writeWhole(path: string, write: (temporary: string) => Promise<vo
   }
 }
 
+/** The parts' folder may lie on another disk. */
+async function move(from: string, to: string): Promise<void> {
+  await rename(from, to).catch(() => copyFile(from, to));
+}
+
 function* slices(count: number): Generator<readonly [number, number]> {
   for (let from = 0; from < count; from += BATCH_ROWS) yield [from, Math.min(count, from + BATCH_ROWS)];
 }
 
 /** The frame's columns and the inputs, which transforms are to be fitted on. */
-function* stagedBatches(
-  part: FramePart,
-  inputs: readonly (readonly Value[])[],
-  labels: boolean,
-): Generator<FrameBatch> {
+function* stagedBatches(part: FramePart, inputs: readonly ColumnValues[], labels: boolean): Generator<FrameBatch> {
   const columns = [...part.carried, ...inputs, ...(labels ? part.labels : [])];
   for (const [from, to] of slices(part.frame.count)) {
-    yield { count: to - from, columns: columns.map((column) => column.slice(from, to)) };
+    yield { count: to - from, columns: columns.map((column) => sliceColumn(column, from, to)) };
   }
 }
 
-/** The frame's columns and the made rows. */
+/** The frame's columns and the made rows; without `make` those are the inputs as they are. */
 function* madeBatches(
   part: FramePart,
-  inputs: readonly (readonly Value[])[],
-  make: (inputs: readonly Value[]) => Value[],
+  inputs: readonly ColumnValues[],
+  make: ((inputs: readonly Value[]) => Value[]) | null,
 ): Generator<FrameBatch> {
   for (const [from, to] of slices(part.frame.count)) {
-    const made = makeRows(inputs, from, to, make);
-    yield { count: to - from, columns: [...part.carried.map((column) => column.slice(from, to)), ...made] };
+    const sliced = (column: ColumnValues): ColumnValues => sliceColumn(column, from, to);
+    const made = make === null ? inputs.map(sliced) : makeRows(inputs, from, to, make);
+    yield { count: to - from, columns: [...part.carried.map(sliced), ...made] };
   }
 }
 
 function makeRows(
-  inputs: readonly (readonly Value[])[],
+  inputs: readonly ColumnValues[],
   from: number,
   to: number,
   make: (inputs: readonly Value[], row: number) => Value[],
@@ -220,7 +234,7 @@ function makeRows(
   const scratch = new Array<Value>(inputs.length);
   const columns: Value[][] = [];
   for (let row = from; row < to; row++) {
-    for (let i = 0; i < inputs.length; i++) scratch[i] = inputs[i]![row]!;
+    for (let i = 0; i < inputs.length; i++) scratch[i] = valueAt(inputs[i]!, row);
     const made = make(scratch, firstRow + row);
     if (row === from) for (let i = 0; i < made.length; i++) columns.push(new Array<Value>(to - from));
     for (let i = 0; i < made.length; i++) columns[i]![row - from] = made[i]!;
@@ -246,8 +260,8 @@ async function fit(
     for await (const batch of readAll(files, staged)) {
       const inputs = new Array<Value>(runtime.inputCount);
       for (let row = 0; row < batch.count; row++) {
-        for (let i = 0; i < inputs.length; i++) inputs[i] = batch.columns[firstInput + i]![row]!;
-        const values = labels.map((_, i) => batch.columns[firstLabel + i]![row]!);
+        for (let i = 0; i < inputs.length; i++) inputs[i] = valueAt(batch.columns[firstInput + i]!, row);
+        const values = labels.map((_, i) => valueAt(batch.columns[firstLabel + i]!, row));
         for (let i = 0; i < values.length; i++) if (values[i] !== null) known[i] = 1;
         fitter.add(inputs, values);
       }

@@ -24,7 +24,8 @@ import type { Value } from "../../src/definitions/value.ts";
 import { createMessageLogger } from "../../src/feature_engineering/engine/message-logger.ts";
 import { compileEventExpression } from "../../src/feature_engineering/transforms/compile-event-expression.ts";
 import { naiveFeatures } from "../../src/feature_engineering/windows/naive-window.ts";
-import type { HistoricalInputs } from "../../src/feature_store/historical-reader.ts";
+import type { FeatureStatus } from "../../src/feature_engineering/windows/read-features.ts";
+import { type HistoricalInputs, statusOf } from "../../src/feature_store/historical-inputs.ts";
 import type { LabelFrame } from "../../src/feature_store/label-groups.ts";
 import type { OfflineStore } from "../../src/feature_store/offline/offline-store.ts";
 import { createServiceRuntime } from "../../src/feature_store/service-runtime.ts";
@@ -230,9 +231,22 @@ export async function load(
   await store.commit({ partition, events, deadLetters: [], lastOffset: list.length - 1 });
 }
 
+export interface PlainInputs {
+  readonly values: Value[][];
+  readonly statuses: FeatureStatus[][];
+}
+
+/** Inputs with nulls and names instead of NaN and codes. */
+export function plainOf({ values, statuses }: HistoricalInputs): PlainInputs {
+  return {
+    values: values.map((column) => Array.from(column as Value[], (value) => (Number.isNaN(value) ? null : value))),
+    statuses: statuses.map((codes) => Array.from(codes, statusOf)),
+  };
+}
+
 /** What the definition alone says. */
-export function oracle(list: readonly Sale[], rows: readonly Label[], arrived: boolean): HistoricalInputs {
-  const inputs: HistoricalInputs = {
+export function oracle(list: readonly Sale[], rows: readonly Label[], arrived: boolean): PlainInputs {
+  const inputs: PlainInputs = {
     values: Array.from({ length: runtime.inputCount }, () => []),
     statuses: Array.from({ length: runtime.inputCount }, () => []),
   };

@@ -4,6 +4,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { DuckDBInstance } from "@duckdb/node-api";
 import { tableFromIPC } from "apache-arrow";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { openArrowFrame } from "../../src/feature_store/offline/arrow-frame-files.ts";
@@ -46,6 +47,27 @@ describe("a training set in a file", () => {
     }
     expect((await readdir(folder)).filter((name) => name.includes("part"))).toEqual([]);
   });
+
+  it.each(["fitted", "plain"])(
+    "keeps the manifest of '%s' in a Parquet file, of one part or several",
+    async (service) => {
+      const store = await trainingStore();
+      for (const partRows of [10, 57, 1_000]) {
+        const out = join(folder, "train.parquet");
+        const manifest = await writeTrainingFile(store, { service, entities, out, partRows });
+        const instance = await DuckDBInstance.create(":memory:");
+        const connection = await instance.connect();
+        const read = await connection.runAndReadAll(
+          `SELECT decode(value) FROM parquet_kv_metadata('${out}') WHERE decode(key) = 'millrace'`,
+        );
+        expect(JSON.parse(String(read.getRows()[0]![0]))).toEqual(JSON.parse(JSON.stringify(manifest)));
+        connection.closeSync();
+        instance.closeSync();
+        expect((await readFrame(out)).rows).toHaveLength(57);
+        expect((await readdir(folder)).filter((name) => name.includes("part"))).toEqual([]);
+      }
+    },
+  );
 
   it("reads frames from Parquet and Arrow as from CSV", async () => {
     const store = await trainingStore();

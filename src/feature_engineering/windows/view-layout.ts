@@ -146,7 +146,8 @@ function reachOf(spec: AggregationSpec, ttlMs: number | null): number {
   return ttlMs === null || spec.name !== "latest" ? Number.POSITIVE_INFINITY : 2 * ttlMs;
 }
 
-function eventTimeReader(spec: AggregationSpec): ((state: unknown) => number | null) | null {
+/** How the event time of the latest event is read from a state of such a value; null for other aggregations. */
+export function eventTimeReader(spec: AggregationSpec): ((state: unknown) => number | null) | null {
   if (spec.name === "latest") return (state) => latestEventTime(state as LatestState);
   if (spec.name === "last_n") return (state) => lastNEventTime(state as LastNState);
   if (spec.name === "first") return (state) => latestOfFirst(state as FirstState);

@@ -4,6 +4,7 @@ import type { DataType, RecordBatch } from "apache-arrow";
 import { millraceError } from "../../definitions/errors.ts";
 import type { ColumnTypeSpec, Value } from "../../definitions/value.ts";
 import type { FrameBatch, FrameColumn, FrameReader } from "./frame-file.ts";
+import { valueAt } from "./point-in-time.ts";
 
 type ArrowModule = typeof import("apache-arrow");
 
@@ -64,9 +65,9 @@ export async function writeArrowFrame(
   writer.reset(undefined, schema);
   for await (const batch of batches) {
     const children = types.map((type, index) => {
-      const isTime = arrow.DataType.isTimestamp(type);
       const builder = arrow.makeBuilder({ type, nullValues: [null] });
-      for (const value of batch.columns[index]!) builder.append(isTime || value === null ? value : value);
+      const column = batch.columns[index]!;
+      for (let row = 0; row < batch.count; row++) builder.append(valueAt(column, row));
       return builder.finish().flush();
     });
     const struct = arrow.makeData({ type: new arrow.Struct(schema.fields), length: batch.count, children });

@@ -6,8 +6,8 @@ import type { DuckdbApi } from "./duckdb-database.ts";
 /** How the values of one column enter and leave DuckDB's vectors. */
 export interface DuckdbColumn {
   readonly type: DuckDBType;
-  /** Writes the first `count` values. */
-  write(vector: DuckDBVector, values: readonly Value[], count: number): void;
+  /** Writes the first `count` values; NaN in a typed array is null. */
+  write(vector: DuckDBVector, values: readonly Value[] | Float64Array, count: number): void;
   /** Reads `count` values and hands each on with its index. */
   read(vector: DuckDBVector, count: number, take: (index: number, value: Value) => void): void;
 }
@@ -64,9 +64,19 @@ function fixedColumn<Items extends { [index: number]: Value }>(
     write(vector, values, count) {
       const items = itemsOf(vector);
       let nulls: Uint32Array | null = null;
+      if (values instanceof Float64Array && items instanceof Float64Array) {
+        items.set(values.length === count ? values : values.subarray(0, count));
+        for (let index = 0; index < count; index++) {
+          if (!Number.isNaN(items[index])) continue;
+          nulls ??= writableNulls(vector);
+          nulls[index >> 5]! &= ~(1 << (index & 31));
+        }
+        vector.flush();
+        return;
+      }
       for (let index = 0; index < count; index++) {
         const value = values[index]!;
-        if (value !== null) {
+        if (value !== null && !Number.isNaN(value)) {
           set(items, index, value);
         } else {
           nulls ??= writableNulls(vector);

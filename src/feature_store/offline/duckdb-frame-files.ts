@@ -6,6 +6,7 @@ import { type DuckdbColumn, duckdbColumn } from "./duckdb-column.ts";
 import type { DuckdbApi } from "./duckdb-database.ts";
 import { literal, quoted, VECTOR_ROWS } from "./duckdb-event-table.ts";
 import type { FrameBatch, FrameColumn, FrameReader } from "./frame-file.ts";
+import { sliceColumn } from "./point-in-time.ts";
 
 /** Reads and writes tables in files with a DuckDB of its own, in memory. */
 export interface DuckdbFrameFiles {
@@ -173,8 +174,7 @@ function appendBatch(
       rows,
     );
     writers.forEach((writer, index) => {
-      const values = rows === count ? columns[index]! : columns[index]!.slice(from, from + rows);
-      writer.write(chunk.getColumnVector(index), values, rows);
+      writer.write(chunk.getColumnVector(index), sliceColumn(columns[index]!, from, from + rows), rows);
     });
     appender.appendDataChunk(chunk);
   }

@@ -23,6 +23,8 @@ import {
   type LabelQuery,
   type LatestEvents,
   type PointInTimeReader,
+  sharedFloats,
+  sharedInts,
 } from "./point-in-time.ts";
 
 export interface DuckdbPointInTimeOptions {
@@ -276,8 +278,8 @@ export function duckdbPointInTime(
           const sized = await database.step(() => connection.runAndReadAll(`SELECT count(*) ${from}${mine}`));
           capacity = Number(sized.getRows()[0]![0]);
         }
-        const entities = new Int32Array(capacity);
-        const times = new Float64Array(capacity);
+        const entities = sharedInts(capacity);
+        const times = sharedFloats(capacity);
         const columns = query.columns.map((name) => createColumn(typeOf.get(name)!, capacity));
         const arrivals = new Float64Array(query.orders ? capacity : 0);
         const hashes = new Uint32Array(query.orders ? capacity * 4 : 0);

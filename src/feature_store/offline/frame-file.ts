@@ -1,4 +1,5 @@
-import type { ColumnTypeSpec, Value } from "../../definitions/value.ts";
+import type { ColumnTypeSpec } from "../../definitions/value.ts";
+import type { ColumnValues } from "./point-in-time.ts";
 
 export interface FrameColumn {
   readonly name: string;
@@ -8,7 +9,7 @@ export interface FrameColumn {
 /** Some thousand rows, by column. */
 export interface FrameBatch {
   readonly count: number;
-  readonly columns: readonly (readonly Value[])[];
+  readonly columns: readonly ColumnValues[];
 }
 
 /** A table in a file, read in the file's order without holding it. */

@@ -72,15 +72,31 @@ export function isNumberColumn({ kind }: ColumnTypeSpec): boolean {
   return kind === "float64" || kind === "int32" || kind === "timestamp";
 }
 
-/** A column of `length` nulls. */
+/** A column of `length` nulls; numbers lie in shared memory, where threads read and write them without a copy. */
 export function createColumn(type: ColumnTypeSpec, length: number): ColumnValues {
-  return isNumberColumn(type) ? new Float64Array(length).fill(Number.NaN) : new Array<Value>(length).fill(null);
+  return isNumberColumn(type) ? sharedFloats(length).fill(Number.NaN) : new Array<Value>(length).fill(null);
+}
+
+/** Zeros in shared memory. */
+export function sharedFloats(length: number): Float64Array {
+  return new Float64Array(new SharedArrayBuffer(length * 8));
+}
+
+/** Zeros in shared memory. */
+export function sharedInts(length: number): Int32Array {
+  return new Int32Array(new SharedArrayBuffer(length * 4));
 }
 
 /** The value at an index. */
 export function valueAt(column: ColumnValues, index: number): Value {
   const value = column[index]!;
   return Number.isNaN(value) ? null : value;
+}
+
+/** Some of a column's values; of numbers a view. */
+export function sliceColumn(column: ColumnValues, from: number, to: number): ColumnValues {
+  if (from === 0 && to === column.length) return column;
+  return column instanceof Float64Array ? column.subarray(from, to) : column.slice(from, to);
 }
 
 /** The first of `values[from, to)`, which ascend, that is greater than `value`; `to` if none is. */

@@ -9,6 +9,8 @@ import {
   type LabelQuery,
   type LatestEvents,
   type PointInTimeReader,
+  sharedFloats,
+  sharedInts,
 } from "./point-in-time.ts";
 import { float64Column, int32Column, int64Column, type PostgresColumn, timeColumn, viewOf } from "./postgres-column.ts";
 import { copyIn, copySlices } from "./postgres-copy.ts";
@@ -235,8 +237,8 @@ export function postgresPointInTime(
   ): Promise<EventShare> {
     // Events that arrived since they were counted make it grow.
     let capacity = Math.ceil(expected * 1.05) + 1_000;
-    let entities = new Int32Array(capacity);
-    let times = new Float64Array(capacity);
+    let entities = sharedInts(capacity);
+    let times = sharedFloats(capacity);
     const columns = query.columns.map((name) => createColumn(typeOf(table, name), capacity));
     let arrivals = new Float64Array(query.orders ? capacity : 0);
     let hashes = new Uint32Array(query.orders ? capacity * 4 : 0);
@@ -245,15 +247,15 @@ export function postgresPointInTime(
     let count = 0;
     const grow = (): void => {
       capacity *= 2;
-      entities = grown(entities, new Int32Array(capacity));
-      times = grown(times, new Float64Array(capacity));
+      entities = grown(entities, sharedInts(capacity));
+      times = grown(times, sharedFloats(capacity));
       if (query.orders) {
         arrivals = grown(arrivals, new Float64Array(capacity));
         hashes = grown(hashes, new Uint32Array(capacity * 4));
       }
       for (let i = 0; i < columns.length; i++) {
         const column = columns[i]!;
-        if (column instanceof Float64Array) columns[i] = grown(column, new Float64Array(capacity).fill(Number.NaN));
+        if (column instanceof Float64Array) columns[i] = grown(column, sharedFloats(capacity).fill(Number.NaN));
         else column.length = capacity;
       }
     };
