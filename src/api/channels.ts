@@ -8,6 +8,8 @@ export const PREDICTION_CHANNEL = "millrace:api:prediction";
 export const MODEL_LOAD_CHANNEL = "millrace:api:model-load";
 /** Published when the serving version of a model changed: {@link ModelSwapEvent}. */
 export const MODEL_SWAP_CHANNEL = "millrace:api:model-swap";
+/** Published after each look for new versions of a model: {@link ModelUpdateEvent}. */
+export const MODEL_UPDATE_CHANNEL = "millrace:api:model-update";
 /** Published after each HTTP request: {@link HttpRequestEvent}. */
 export const HTTP_REQUEST_CHANNEL = "millrace:api:http-request";
 
@@ -37,6 +39,14 @@ export interface ModelSwapEvent {
   readonly model: string;
   readonly version: string;
   readonly previous: string | null;
+}
+
+export interface ModelUpdateEvent {
+  readonly model: string;
+  /** What failed in this look; with an empty version if the versions could not be listed. `reason` is the error's code. */
+  readonly failures: readonly { readonly version: string; readonly reason: string }[];
+  /** A version that should serve cannot be loaded, or the versions cannot be listed. */
+  readonly isFailing: boolean;
 }
 
 export interface HttpRequestEvent {

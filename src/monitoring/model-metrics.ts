@@ -1,4 +1,11 @@
-import { MODEL_LOAD_CHANNEL, MODEL_SWAP_CHANNEL, type ModelLoadEvent, type ModelSwapEvent } from "../api/channels.ts";
+import {
+  MODEL_LOAD_CHANNEL,
+  MODEL_SWAP_CHANNEL,
+  MODEL_UPDATE_CHANNEL,
+  type ModelLoadEvent,
+  type ModelSwapEvent,
+  type ModelUpdateEvent,
+} from "../api/channels.ts";
 import * as families from "./families/serving.ts";
 import { observe } from "./histogram-cell.ts";
 import type { MetricSet } from "./metric-set.ts";
@@ -11,6 +18,8 @@ export function modelMetrics(set: MetricSet, now: () => number): () => void {
   const lastLoad = set.gauge(families.modelLastLoad);
   const serving = set.gauge(families.modelServing);
   const size = set.gauge(families.modelSize);
+  const failures = set.counter(families.modelUpdateFailures);
+  const failing = set.gauge(families.modelUpdateFailing);
   /** Per model its sizes by version: few, and a rollback swaps to an old one. */
   const sizes = new Map<string, Map<string, number>>();
   const versions = new Map<string, string>();
@@ -33,6 +42,10 @@ export function modelMetrics(set: MetricSet, now: () => number): () => void {
       const bytes = sizes.get(event.model)?.get(event.version);
       if (bytes === undefined) size.remove(event.model);
       else size.child(event.model).value = bytes;
+    }),
+    subscribe<ModelUpdateEvent>(MODEL_UPDATE_CHANNEL, (event) => {
+      for (const { reason } of event.failures) failures.child(event.model, reason).value++;
+      failing.child(event.model).value = Number(event.isFailing);
     }),
   ];
   return () => {

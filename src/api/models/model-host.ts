@@ -93,8 +93,12 @@ export interface ModelHost {
    * @throws `MODEL_UNKNOWN`, `MODEL_NOT_READY`, `DEADLINE_EXCEEDED`, `MODEL_…`
    */
   predictWhole(name: string, rows: WholeRows, startedAt?: number): Promise<WholePrediction>;
-  /** Looks for new versions now, of one model or of all. */
+  /** Looks for new versions now, of one model or of all; what proved bad is not tried again. */
   refresh(name?: string): Promise<void>;
+  /** Looks for new versions now, also tries again what proved bad, and brings the model into memory. @throws `MODEL_UNKNOWN`, `MODEL_NOT_READY` */
+  load(name: string): Promise<void>;
+  /** Frees the model's memory; it answers nothing until `load`. @throws `MODEL_UNKNOWN` */
+  unload(name: string): Promise<void>;
   /** @throws `MODEL_UNKNOWN`, `MODEL_NO_PREVIOUS` */
   rollback(name: string): Promise<void>;
   /** Null goes back to the newest version. @throws `MODEL_UNKNOWN`, `MODEL_VERSION_UNKNOWN`, load errors */
@@ -262,7 +266,7 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
   }
 
   async function poll(): Promise<void> {
-    await Promise.all([...models.values()].map((versions) => versions.update()));
+    await Promise.all([...models.values()].map((versions) => versions.update("poll")));
     if (isClosed) return;
     timer = setTimeout(() => void poll(), options.pollSeconds * 1_000);
     timer.unref();
@@ -289,8 +293,12 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
     predict,
     predictWhole: answerWhole,
     async refresh(name) {
-      await Promise.all((name === undefined ? [...models.values()] : [get(name)]).map((versions) => versions.update()));
+      await Promise.all(
+        (name === undefined ? [...models.values()] : [get(name)]).map((versions) => versions.update("told")),
+      );
     },
+    load: async (name) => get(name).load(),
+    unload: async (name) => get(name).unload(),
     rollback: async (name) => get(name).rollback(),
     pin: async (name, version) => get(name).pin(version),
     close,

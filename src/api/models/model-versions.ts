@@ -2,7 +2,15 @@ import { channel } from "node:diagnostics_channel";
 import { isMillraceError, type MillraceError } from "../../definitions/errors.ts";
 import type { ModelMeta } from "../../definitions/model.ts";
 import type { ServiceRuntime } from "../../feature_store/service-runtime.ts";
-import { MODEL_LOAD_CHANNEL, MODEL_SWAP_CHANNEL, type ModelLoadEvent, type ModelSwapEvent } from "../channels.ts";
+import {
+  MODEL_LOAD_CHANNEL,
+  MODEL_SWAP_CHANNEL,
+  MODEL_UPDATE_CHANNEL,
+  type ModelLoadEvent,
+  type ModelSwapEvent,
+  type ModelUpdateEvent,
+} from "../channels.ts";
+import { loadRetries } from "./load-retries.ts";
 import { modelError } from "./model-errors.ts";
 import type { ModelSource, ModelVersion } from "./model-source.ts";
 import { loadServedModel, type ServedModel } from "./served-model.ts";
@@ -16,6 +24,8 @@ export interface VersionSlot {
   inFlight: number;
   /** Nobody will ask for it again. */
   isRetired: boolean;
+  /** Set while it is being brought back into memory. */
+  loading?: Promise<void> | null;
   /** Monotonic clock, milliseconds. */
   usedAt: number;
   /** Epoch milliseconds. */
@@ -34,6 +44,13 @@ export interface VersionFailure {
   readonly at: number;
 }
 
+/**
+ * Why new versions are looked for: the time for it came, the registry said that there may be some, or an operator asks
+ * for it. What failed for the moment is tried again before its pause is over if the registry said so, and what proved
+ * bad if an operator asks.
+ */
+export type UpdateCause = "poll" | "told" | "asked";
+
 /** The versions of one model: which one serves, which one did before, which ones are bad. */
 export interface ModelVersions {
   readonly model: ModelMeta;
@@ -47,8 +64,16 @@ export interface ModelVersions {
   /** The serving version, in memory, counted as in use until `release`. @throws `MODEL_NOT_READY` */
   acquire(): VersionSlot | Promise<VersionSlot>;
   release(slot: VersionSlot): void;
+  /** True after `unload`: nothing answers until `load`. */
+  readonly isUnloaded: boolean;
+  /** A version that should serve cannot be loaded, or the versions cannot be listed. */
+  readonly isFailing: boolean;
   /** Looks for a newer version, and serves it if it is good. Never rejects: what failed is in `lastFailure`. */
-  update(): Promise<void>;
+  update(cause: UpdateCause): Promise<void>;
+  /** Looks for new versions now, and brings the serving one into memory. @throws `MODEL_NOT_READY` */
+  load(): Promise<void>;
+  /** Frees the memory; requests are refused until `load`. */
+  unload(): void;
   /** Serves the previous version again; the one left is not taken again. @throws `MODEL_NO_PREVIOUS` */
   rollback(): Promise<void>;
   /** Serves that version until told otherwise; null goes back to the newest. @throws `MODEL_VERSION_UNKNOWN`, load errors */
@@ -70,6 +95,7 @@ export interface ModelVersionsOptions {
 
 const loads = channel(MODEL_LOAD_CHANNEL);
 const swaps = channel(MODEL_SWAP_CHANNEL);
+const updates = channel(MODEL_UPDATE_CHANNEL);
 
 export function createModelVersions(options: ModelVersionsOptions): ModelVersions {
   const { model, service, source, now } = options;
@@ -78,36 +104,39 @@ export function createModelVersions(options: ModelVersionsOptions): ModelVersion
   let pinned: string | null = null;
   let known: readonly ModelVersion[] = [];
   let lastFailure: VersionFailure | null = null;
-  /** By id: versions whose content is bad, which only new content can change. */
-  const bad = new Map<string, VersionFailure>();
   /** Ids of versions that were rolled back. */
   const left = new Set<string>();
   /** Ids of versions that were listed after the serving one. */
   let older: ReadonlySet<string> = new Set();
-  let turn: Promise<unknown> = Promise.resolve();
+  const retries = loadRetries(source.discard === undefined);
+  const listRetries = loadRetries(false);
+  /** Counts what operators decided: an update that began before gives way. */
+  let decisions = 0;
+  let isFailing = false;
+  let isUnloaded = false;
   let isClosed = false;
+  const inUpdateTurn = oneAtATime();
+  const inOperatorTurn = oneAtATime();
+  const inLoadTurn = oneAtATime();
+  let waitingUpdate: { readonly done: Promise<void>; cause: UpdateCause } | null = null;
 
-  /** One change at a time: loads of one model never overlap. */
-  function inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const done = turn.then(work, work);
-    turn = done.catch(() => {});
-    return done;
-  }
-
+  /** One at a time; files are fetched before, so that a long download holds up no load of another version. */
   async function load(version: ModelVersion): Promise<ServedModel> {
     const started = performance.now();
     let outcome = "ok";
     let sizeBytes: number | null = null;
     try {
-      const served = await loadServedModel(model, service, source, version);
+      await source.fetch(version);
+      const served = await inLoadTurn(() => loadServedModel(model, service, source, version));
       sizeBytes = served.loaded.runner.sizeBytes;
+      retries.succeeded(version.id);
       return served;
     } catch (error) {
-      outcome = isMillraceError(error) ? error.code : "INTERNAL";
-      const message = error instanceof Error ? error.message : String(error);
-      lastFailure = { version: version.version, code: outcome, message, at: now() };
-      if (isMillraceError(error) && error.kind === "user") bad.set(version.id, lastFailure);
-      options.onFailed(lastFailure, error);
+      outcome = noteFailure(version.version, error).code;
+      retries.failed(version.id, error, lastFailure!);
+      await source.release?.(version).catch(() => {});
+      // What the registry has may have been repaired when it is tried again.
+      if (isMillraceError(error) && error.kind === "user") await source.discard?.(version).catch(() => {});
       throw error;
     } finally {
       const seconds = (performance.now() - started) / 1_000;
@@ -121,10 +150,19 @@ export function createModelVersions(options: ModelVersionsOptions): ModelVersion
     }
   }
 
+  function noteFailure(version: string, error: unknown): VersionFailure {
+    const code = isMillraceError(error) ? error.code : "INTERNAL";
+    const message = error instanceof Error ? error.message : String(error);
+    const isNew = lastFailure?.message !== message || lastFailure.version !== version;
+    lastFailure = { version, code, message, at: now() };
+    if (isNew) options.onFailed(lastFailure, error);
+    return lastFailure;
+  }
+
   async function open(version: ModelVersion): Promise<VersionSlot> {
     const started = performance.now();
     const resident = await load(version);
-    const slot: VersionSlot = {
+    return {
       version: resident.version,
       resident,
       inFlight: 0,
@@ -135,14 +173,13 @@ export function createModelVersions(options: ModelVersionsOptions): ModelVersion
       sizeBytes: resident.loaded.runner.sizeBytes,
       flavor: resident.loaded.flavor,
     };
-    if (isClosed) retire(slot);
-    return slot;
   }
 
   function retire(slot: VersionSlot | null): void {
     if (slot === null) return;
     slot.isRetired = true;
     free(slot);
+    void source.release?.(slot.version).catch(() => {});
   }
 
   function free(slot: VersionSlot): void {
@@ -169,11 +206,10 @@ export function createModelVersions(options: ModelVersionsOptions): ModelVersion
 
   /** The versions that may replace the serving one, best first. */
   function candidates(): readonly ModelVersion[] {
-    if (serving === null) return known;
     const at = known.findIndex((version) => version.id === serving?.version.id);
-    if (at >= 0) return known.slice(0, at);
-    // Its folder is gone, or is being replaced: what was older than it stays so.
-    return known.filter((version) => !older.has(version.id));
+    // Its folder is gone, or is being replaced, or an alias moved: what was older than it stays so.
+    const newer = at >= 0 ? known.slice(0, at) : known.filter((version) => !older.has(version.id));
+    return newer.filter(({ id }) => !left.has(id));
   }
 
   function noteOlder(): void {
@@ -181,61 +217,100 @@ export function createModelVersions(options: ModelVersionsOptions): ModelVersion
     if (at >= 0) older = new Set(known.slice(at + 1).map((version) => version.id));
   }
 
-  async function update(): Promise<void> {
+  async function update(cause: UpdateCause): Promise<void> {
+    const failures: { readonly version: string; readonly reason: string }[] = [];
     try {
+      if (!listRetries.isDue("", cause)) return;
       known = await source.list();
+      listRetries.succeeded("");
     } catch (error) {
-      const code = isMillraceError(error) ? error.code : "INTERNAL";
-      const message = error instanceof Error ? error.message : String(error);
-      const isNew = lastFailure?.message !== message;
-      lastFailure = { version: "", code, message, at: now() };
-      if (isNew) options.onFailed(lastFailure, error);
+      const failure = noteFailure("", error);
+      listRetries.failed("", error, failure);
+      failures.push({ version: "", reason: failure.code });
+      publish(failures, true);
       return;
     }
     const listed = new Set(known.map((version) => version.id));
-    for (const id of bad.keys()) if (!listed.has(id)) bad.delete(id);
+    retries.keep(listed);
     for (const id of left) if (!listed.has(id)) left.delete(id);
     noteOlder();
-    if (pinned !== null) return;
-    for (const version of candidates()) {
-      if (isClosed) return;
-      if (bad.has(version.id) || left.has(version.id)) continue;
+    const decided = decisions;
+    for (const version of pinned === null && !isUnloaded ? candidates() : []) {
+      if (isClosed || decided !== decisions) break;
+      if (!retries.isDue(version.id, cause)) continue;
       try {
-        serve(await open(version));
-        return;
-      } catch {
-        // Kept in `lastFailure`; an older version that is newer than the serving one may do.
+        const slot = await open(version);
+        if (isClosed || decided !== decisions) retire(slot);
+        else serve(slot);
+        break;
+      } catch (error) {
+        // An older version that is newer than the serving one may do.
+        failures.push({ version: version.version, reason: isMillraceError(error) ? error.code : "INTERNAL" });
       }
     }
+    publish(failures, pinned === null && candidates().some(({ id }) => retries.failureOf(id) !== null));
+  }
+
+  function publish(failures: ModelUpdateEvent["failures"], isFailingNow: boolean): void {
+    isFailing = isFailingNow;
+    updates.publish({ model: model.name, failures, isFailing } satisfies ModelUpdateEvent);
   }
 
   /** Brings the serving version back into memory. */
   async function reload(): Promise<VersionSlot> {
     for (;;) {
       const slot = serving;
-      if (slot === null || isClosed) throw notReady(model, lastFailure);
-      if (slot.resident === null) {
-        await inTurn(async () => {
-          if (slot.resident !== null || slot.isRetired) return;
-          try {
-            slot.resident = await load(slot.version);
-          } catch (cause) {
-            throw notReady(model, lastFailure, cause);
-          }
-          slot.usedAt = performance.now();
-          slot.loadedAt = now();
-          options.onLoaded(slot);
-        });
-      }
+      if (slot === null || isClosed || isUnloaded) throw refusal();
+      slot.loading ??= revive(slot).finally(() => {
+        slot.loading = null;
+      });
+      await slot.loading;
       // Another version may serve by now.
       if (slot === serving && slot.resident !== null) return take(slot);
     }
+  }
+
+  async function revive(slot: VersionSlot): Promise<void> {
+    if (slot.resident !== null || slot.isRetired) return;
+    let resident: ServedModel;
+    try {
+      resident = await load(slot.version);
+    } catch (cause) {
+      throw notReady(model, lastFailure, cause);
+    }
+    if (slot.isRetired || isClosed) {
+      await resident.loaded.runner.close();
+      return;
+    }
+    slot.resident = resident;
+    slot.usedAt = performance.now();
+    slot.loadedAt = now();
+    options.onLoaded(slot);
   }
 
   function take(slot: VersionSlot): VersionSlot {
     slot.inFlight++;
     slot.usedAt = performance.now();
     return slot;
+  }
+
+  function refusal(): MillraceError {
+    return isUnloaded ? unloaded(model) : notReady(model, lastFailure);
+  }
+
+  /** Many calls while one is under way are one more. */
+  function requestUpdate(cause: UpdateCause): Promise<void> {
+    if (waitingUpdate !== null) {
+      if (cause !== "poll" && waitingUpdate.cause !== "asked") waitingUpdate.cause = cause;
+      return waitingUpdate.done;
+    }
+    const done = inUpdateTurn(() => {
+      const { cause: latest } = waitingUpdate!;
+      waitingUpdate = null;
+      return update(latest);
+    });
+    waitingUpdate = { done, cause };
+    return done;
   }
 
   return {
@@ -256,18 +331,35 @@ export function createModelVersions(options: ModelVersionsOptions): ModelVersion
     get lastFailure() {
       return lastFailure;
     },
-    failureOf: (version) => bad.get(version.id) ?? null,
+    get isUnloaded() {
+      return isUnloaded;
+    },
+    get isFailing() {
+      return isFailing;
+    },
+    failureOf: (version) => retries.failureOf(version.id),
     acquire() {
-      if (serving === null) throw notReady(model, lastFailure);
+      if (serving === null || isUnloaded) throw refusal();
       return serving.resident === null ? reload() : take(serving);
     },
     release(slot) {
       slot.inFlight--;
-      if (slot.isRetired) free(slot);
+      if (slot.isRetired || isUnloaded) free(slot);
     },
-    update: () => inTurn(update),
+    update: requestUpdate,
+    async load() {
+      isUnloaded = false;
+      await requestUpdate("asked");
+      if (serving?.resident === null) this.release(await reload());
+      if (serving === null) throw refusal();
+    },
+    unload() {
+      isUnloaded = true;
+      decisions++;
+      for (const slot of [serving, previous]) if (slot !== null) free(slot);
+    },
     rollback: () =>
-      inTurn(async () => {
+      inOperatorTurn(async () => {
         if (serving === null || previous === null) {
           throw modelError(
             "MODEL_NO_PREVIOUS",
@@ -275,18 +367,21 @@ export function createModelVersions(options: ModelVersionsOptions): ModelVersion
           );
         }
         const target = previous;
-        target.resident ??= await load(target.version);
+        decisions++;
+        if (target.resident === null && !isUnloaded) target.resident = await load(target.version);
         left.add(serving.version.id);
         left.delete(target.version.id);
         if (pinned !== null) pinned = target.version.version;
+        decisions++;
         serve(target);
       }),
     pin: (name) =>
-      inTurn(async () => {
+      inOperatorTurn(async () => {
+        decisions++;
         if (name === null) {
           pinned = null;
           left.clear();
-          return update();
+          return requestUpdate("asked");
         }
         known = await source.list();
         const held = [serving, previous].find((slot) => slot?.version.version === name);
@@ -298,8 +393,11 @@ export function createModelVersions(options: ModelVersionsOptions): ModelVersion
             { details: { model: model.name, version: name } },
           );
         }
-        if (held?.version.id === version.id) held.resident ??= await load(version);
-        serve(held?.version.id === version.id ? held : await open(version));
+        const isHeld = held?.version.id === version.id;
+        if (isHeld) held.resident ??= await load(version);
+        const slot = isHeld ? held : await open(version);
+        decisions++;
+        serve(slot);
         pinned = name;
       }),
     evict(slot) {
@@ -311,9 +409,20 @@ export function createModelVersions(options: ModelVersionsOptions): ModelVersion
       retire(previous);
       serving = null;
       previous = null;
-      await turn;
+      await inUpdateTurn(async () => {});
+      await inOperatorTurn(async () => {});
       await source.close();
     },
+  };
+}
+
+/** Runs what it is given in the order of the calls, each when the one before it has ended. */
+function oneAtATime(): <T>(work: () => Promise<T>) => Promise<T> {
+  let turn: Promise<unknown> = Promise.resolve();
+  return (work) => {
+    const done = turn.then(work, work);
+    turn = done.catch(() => {});
+    return done;
   };
 }
 
@@ -328,5 +437,13 @@ function notReady(model: ModelMeta, failure: VersionFailure | null, cause?: unkn
       cause,
       details: { model: model.name, ...(failure === null ? {} : { reason: failure.code }) },
     },
+  );
+}
+
+function unloaded(model: ModelMeta): MillraceError {
+  return modelError(
+    "MODEL_NOT_READY",
+    `Model '${model.name}' was taken out of memory by an operator: load it again with \`millrace models load ${model.name}\`.`,
+    { kind: "operational", details: { model: model.name, reason: "MODEL_UNLOADED" } },
   );
 }

@@ -65,6 +65,22 @@ export const modelLastLoad: GaugeFamily<["model"]> = {
   buckets: [],
 };
 
+export const modelUpdateFailures: CounterFamily<["model", "reason"]> = {
+  name: "millrace_model_update_failures_total",
+  type: "counter",
+  help: "New versions of the model that could not be loaded, and looks for new versions that failed, by the error's code. The version that served goes on serving.",
+  labels: ["model", "reason"],
+  buckets: [],
+};
+
+export const modelUpdateFailing: GaugeFamily<["model"]> = {
+  name: "millrace_model_update_failing",
+  type: "gauge",
+  help: "1 while a version that should serve cannot be loaded, or the model's versions cannot be listed; else 0.",
+  labels: ["model"],
+  buckets: [],
+};
+
 export const modelServing: GaugeFamily<["model", "version"]> = {
   name: "millrace_model_serving_info",
   type: "gauge",
