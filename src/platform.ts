@@ -180,6 +180,7 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
       },
       limits: { bodyLimitBytes: config.server.bodyLimitBytes, maxRows: config.server.maxRows },
       defaultModel: config.models.default,
+      webhookSecrets: webhookSecretsOf(config),
       log,
       version: VERSION,
       token,
@@ -253,6 +254,14 @@ function workerOptions({
   history,
 }: ResolvedConfig): Omit<WorkerOptions, "ingest"> {
   return { declarations, data, online, offline, replay, connections, retention, history };
+}
+
+function webhookSecretsOf({ connections }: ResolvedConfig): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(connections.mlflow ?? {}).flatMap(([server, { webhookSecret }]) =>
+      webhookSecret === undefined ? [] : [[server, webhookSecret]],
+    ),
+  );
 }
 
 /** Embedded stores have one owner. */

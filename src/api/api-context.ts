@@ -30,6 +30,8 @@ export interface ApiContext {
     /** Of one request. */
     readonly maxRows: number;
   };
+  /** What MLflow servers sign their webhooks with, by the server's name. Default: none, webhooks are refused. */
+  readonly webhookSecrets?: Readonly<Record<string, string>>;
   /** Millrace's own. */
   readonly version: string;
 }

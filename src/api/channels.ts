@@ -10,6 +10,8 @@ export const MODEL_LOAD_CHANNEL = "millrace:api:model-load";
 export const MODEL_SWAP_CHANNEL = "millrace:api:model-swap";
 /** Published after each look for new versions of a model: {@link ModelUpdateEvent}. */
 export const MODEL_UPDATE_CHANNEL = "millrace:api:model-update";
+/** Published after each webhook of a model registry: {@link ModelWebhookEvent}. */
+export const MODEL_WEBHOOK_CHANNEL = "millrace:api:model-webhook";
 /** Published after each HTTP request: {@link HttpRequestEvent}. */
 export const HTTP_REQUEST_CHANNEL = "millrace:api:http-request";
 
@@ -47,6 +49,10 @@ export interface ModelUpdateEvent {
   readonly failures: readonly { readonly version: string; readonly reason: string }[];
   /** A version that should serve cannot be loaded, or the versions cannot be listed. */
   readonly isFailing: boolean;
+}
+
+export interface ModelWebhookEvent {
+  readonly outcome: "taken" | "repeated" | "ignored" | "refused";
 }
 
 export interface HttpRequestEvent {

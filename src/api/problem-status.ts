@@ -3,6 +3,7 @@ import type { MillraceError } from "../definitions/errors.ts";
 /** The HTTP status of each error code that does not have the status of its kind. */
 const STATUS: Readonly<Record<string, number>> = {
   UNAUTHORIZED: 401,
+  WEBHOOK_REFUSED: 401,
   ADMIN_DISABLED: 403,
   ROUTE_UNKNOWN: 404,
   MODEL_UNKNOWN: 404,

@@ -24,6 +24,7 @@ import { historicalFeatureRoutes } from "./routes/features-historical.ts";
 import { onlineFeatureRoutes } from "./routes/features-online.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { mlflowScoringRoutes } from "./routes/mlflow-scoring.ts";
+import { modelWebhookRoutes } from "./routes/model-webhooks.ts";
 import { modelRoutes } from "./routes/models.ts";
 import { openInferenceRoutes } from "./routes/open-inference.ts";
 import { operationRoutes } from "./routes/operations.ts";
@@ -127,6 +128,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   openInferenceRoutes(app, options, () => isDraining);
   mlflowScoringRoutes(app, options, () => isDraining);
   modelRoutes(app, options, admin);
+  modelWebhookRoutes(app, options);
   onlineFeatureRoutes(app, options);
   feastRoutes(app, options);
   historicalFeatureRoutes(app, options);

@@ -40,6 +40,11 @@ export async function connect(config: ResolvedConfig): Promise<Connection> {
   return connection(platform.url, platform.token, false, () => platform.close());
 }
 
+/** The Millrace at this address. `token` is asked for by what only operators may do. */
+export function connectTo(url: string, token: string): Connection {
+  return connection(url.replace(/\/+$/, ""), token, true, async () => {});
+}
+
 function connection(url: string, token: string, isRemote: boolean, close: () => Promise<void>): Connection {
   const raw: Connection["raw"] = async (method, path, body, headers = {}) => {
     const response = await httpRequest(`${url}${path}`, {

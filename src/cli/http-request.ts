@@ -1,4 +1,5 @@
 import { Agent, type IncomingHttpHeaders, request } from "node:http";
+import { Agent as TlsAgent, request as tlsRequest } from "node:https";
 import { Readable } from "node:stream";
 
 export interface HttpRequest {
@@ -8,6 +9,7 @@ export interface HttpRequest {
 }
 
 const agent = new Agent({ keepAlive: false });
+const tlsAgent = new TlsAgent({ keepAlive: false });
 
 /**
  * As `fetch`, which gives an answer up whose first byte takes above five minutes: this waits as long as the other
@@ -17,7 +19,9 @@ export function httpRequest(url: string, { method, headers = {}, body }: HttpReq
   return new Promise((resolve, reject) => {
     // Not every method has Node say by itself that a body comes.
     const length = body === undefined ? {} : { "content-length": String(Buffer.byteLength(body)) };
-    const sent = request(url, { method, headers: { ...headers, ...length }, agent }, (answer) => {
+    const isTls = url.startsWith("https:");
+    const options = { method, headers: { ...headers, ...length }, agent: isTls ? tlsAgent : agent };
+    const sent = (isTls ? tlsRequest : request)(url, options, (answer) => {
       const { statusCode = 500 } = answer;
       const isEmpty = statusCode === 204 || statusCode === 304;
       if (isEmpty) answer.resume();

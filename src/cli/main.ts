@@ -187,16 +187,39 @@ for (const [name, description] of [
 const models = program.command("models").description("models and their versions");
 models
   .command("list", { isDefault: true })
+  .description("every model with the version that serves")
+  .option("--url <url>", "of this running server; its token in MILLRACE_ADMIN_TOKEN")
   .action(async (_options, command: Command) =>
     (await import("./commands/models.ts")).listModels(command.optsWithGlobals()),
   );
 models
-  .command("rollback <model>")
-  .description("serve the previous version again, of a running server")
+  .command("status <model>")
+  .description("which versions there are, which one serves, what failed")
+  .option("--url <url>", "of this running server; its token in MILLRACE_ADMIN_TOKEN")
   .action(async (model: string, _options, command: Command) =>
-    (await import("./commands/models.ts")).rollback(model, command.optsWithGlobals()),
+    (await import("./commands/models.ts")).modelStatus(model, command.optsWithGlobals()),
   );
-
+for (const [act, description] of [
+  ["load", "look for new versions now, also try bad ones again, and bring it into memory"],
+  ["unload", "take it out of memory; it answers nothing until it is loaded"],
+  ["rollback", "serve the previous version again"],
+  ["unpin", "serve the newest version again"],
+] as const) {
+  models
+    .command(`${act} <model>`)
+    .description(`${description}, of a running server`)
+    .option("--url <url>", "of this running server; its token in MILLRACE_ADMIN_TOKEN")
+    .action(async (model: string, _options, command: Command) =>
+      (await import("./commands/models.ts")).changeModel(act, model, null, command.optsWithGlobals()),
+    );
+}
+models
+  .command("pin <model> <version>")
+  .description("serve this version until it is unpinned, of a running server")
+  .option("--url <url>", "of this running server; its token in MILLRACE_ADMIN_TOKEN")
+  .action(async (model: string, version: string, _options, command: Command) =>
+    (await import("./commands/models.ts")).changeModel("pin", model, version, command.optsWithGlobals()),
+  );
 try {
   checkNode(process.versions.node);
   await program.parseAsync();

@@ -2,9 +2,11 @@ import {
   MODEL_LOAD_CHANNEL,
   MODEL_SWAP_CHANNEL,
   MODEL_UPDATE_CHANNEL,
+  MODEL_WEBHOOK_CHANNEL,
   type ModelLoadEvent,
   type ModelSwapEvent,
   type ModelUpdateEvent,
+  type ModelWebhookEvent,
 } from "../api/channels.ts";
 import * as families from "./families/serving.ts";
 import { observe } from "./histogram-cell.ts";
@@ -19,6 +21,7 @@ export function modelMetrics(set: MetricSet, now: () => number): () => void {
   const serving = set.gauge(families.modelServing);
   const size = set.gauge(families.modelSize);
   const failures = set.counter(families.modelUpdateFailures);
+  const webhooks = set.counter(families.modelWebhooks);
   const failing = set.gauge(families.modelUpdateFailing);
   /** Per model its sizes by version: few, and a rollback swaps to an old one. */
   const sizes = new Map<string, Map<string, number>>();
@@ -43,6 +46,7 @@ export function modelMetrics(set: MetricSet, now: () => number): () => void {
       if (bytes === undefined) size.remove(event.model);
       else size.child(event.model).value = bytes;
     }),
+    subscribe<ModelWebhookEvent>(MODEL_WEBHOOK_CHANNEL, ({ outcome }) => void webhooks.child(outcome).value++),
     subscribe<ModelUpdateEvent>(MODEL_UPDATE_CHANNEL, (event) => {
       for (const { reason } of event.failures) failures.child(event.model, reason).value++;
       failing.child(event.model).value = Number(event.isFailing);

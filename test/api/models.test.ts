@@ -89,6 +89,21 @@ describe("the models' routes", () => {
     expect(await served()).toBe("2");
   });
 
+  it("take a model out of memory, whose requests are refused then, and bring it back with what came meanwhile", async () => {
+    const refused = await api.request("POST", "/v1/models/risk/unload");
+    expect([refused.status, refused.body.code]).toEqual([401, "UNAUTHORIZED"]);
+    const out = await api.request("POST", "/v1/models/risk/unload", undefined, ADMIN);
+    expect(out.body).toMatchObject({ status: "unloaded", serving: { version: "2", in_memory: false } });
+    const { status, body } = await api.predict([{ card_id: "c", amount: 1 }]);
+    expect([status, body.code, body.reason]).toEqual([503, "MODEL_NOT_READY", "MODEL_UNLOADED"]);
+    await save("5", 5);
+    await api.models.refresh();
+    expect((await api.request("GET", "/v1/models/risk")).body.status).toBe("unloaded");
+    const back = await api.request("POST", "/v1/models/risk/load", undefined, ADMIN);
+    expect(back.body).toMatchObject({ status: "serving", serving: { version: "5", in_memory: true } });
+    expect(await served()).toBe("5");
+  });
+
   it("find new versions in the background, without being asked", async () => {
     const other = await openTestApi({ host: { pollSeconds: 0.01 } });
     await writeModel(join(other.folder, "risk", "1"), { answer: 1, features: RISK_COLUMNS });

@@ -44,6 +44,8 @@ export type ModelErrorCode =
   | "MODEL_SERVER_DENIED"
   /** The configuration does not say where a declared server is, or the artifacts are where Millrace cannot read. */
   | "MODEL_SERVER_UNKNOWN"
+  /** A webhook that is not signed by a configured server, or not now. */
+  | "WEBHOOK_REFUSED"
   /** The model's declared timeout passed and it declares no fallback. */
   | "DEADLINE_EXCEEDED";
 

@@ -95,6 +95,11 @@ export interface ModelHost {
   predictWhole(name: string, rows: WholeRows, startedAt?: number): Promise<WholePrediction>;
   /** Looks for new versions now, of one model or of all; what proved bad is not tried again. */
   refresh(name?: string): Promise<void>;
+  /**
+   * A registry said that a registered model changed: looks for new versions of the models that come from it, in the
+   * background, and gives their names.
+   */
+  told(server: string, registered: string): readonly string[];
   /** Looks for new versions now, also tries again what proved bad, and brings the model into memory. @throws `MODEL_UNKNOWN`, `MODEL_NOT_READY` */
   load(name: string): Promise<void>;
   /** Frees the model's memory; it answers nothing until `load`. @throws `MODEL_UNKNOWN` */
@@ -296,6 +301,13 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
       await Promise.all(
         (name === undefined ? [...models.values()] : [get(name)]).map((versions) => versions.update("told")),
       );
+    },
+    told(server, registered) {
+      const named = [...models.values()].filter(({ model: { location } }) => {
+        return location.location === "mlflow" && location.server === server && location.name === registered;
+      });
+      for (const versions of named) void versions.update("told");
+      return named.map(({ model }) => model.name);
     },
     load: async (name) => get(name).load(),
     unload: async (name) => get(name).unload(),

@@ -1,9 +1,17 @@
 import type { FastifyInstance } from "fastify";
+import type { ModelLocation } from "../../definitions/model.ts";
 import type { AdminGuard, ApiContext } from "../api-context.ts";
 import { invalidRequest } from "../api-errors.ts";
 import type { ModelVersions, VersionFailure, VersionSlot } from "../models/model-versions.ts";
 import { readObject } from "../request-body.ts";
-import { modelListSchema, modelSchema, pinSchema, rollbackSchema } from "../schemas/models.ts";
+import {
+  loadSchema,
+  modelListSchema,
+  modelSchema,
+  pinSchema,
+  rollbackSchema,
+  unloadSchema,
+} from "../schemas/models.ts";
 
 /** Which models there are, which of their versions serve, and going back to another. */
 export function modelRoutes(app: FastifyInstance, api: ApiContext, admin: AdminGuard): void {
@@ -21,6 +29,17 @@ export function modelRoutes(app: FastifyInstance, api: ApiContext, admin: AdminG
       return describe(api.models.get(request.params.name));
     },
   );
+
+  for (const act of ["load", "unload"] as const) {
+    app.post<{ Params: { name: string } }>(
+      `/v1/models/:name/${act}`,
+      { schema: act === "load" ? loadSchema : unloadSchema, onRequest: admin },
+      async (request) => {
+        await api.models[act](request.params.name);
+        return describe(api.models.get(request.params.name));
+      },
+    );
+  }
 
   app.post<{ Params: { name: string } }>(
     "/v1/models/:name/pin",
@@ -51,7 +70,9 @@ function describe(versions: ModelVersions): object {
     outputs: model.output.map(({ name, type }) => ({ name, type: type.kind })),
     timeout_ms: model.timeoutMs,
     fallback: model.fallback,
-    status: serving === null ? "unavailable" : "serving",
+    source: describeLocation(model.location),
+    status: versions.isUnloaded ? "unloaded" : serving === null ? "unavailable" : "serving",
+    is_failing: versions.isFailing,
     serving: describeSlot(serving),
     previous: describeSlot(previous),
     pinned,
@@ -63,6 +84,13 @@ function describe(versions: ModelVersions): object {
     })),
     last_failure: describeFailure(lastFailure),
   };
+}
+
+/** Without addresses, which are the operator's. */
+function describeLocation(location: ModelLocation): object {
+  if (location.location !== "mlflow") return { kind: location.location };
+  const { server, name, follow } = location;
+  return { kind: "mlflow", server, name, follow: follow === "newest" ? { newest: true } : follow };
 }
 
 function describeSlot(slot: VersionSlot | null): object | null {

@@ -52,7 +52,12 @@ export const modelDescription: JsonSchema = {
     outputs: listOf(column),
     timeout_ms: { type: ["number", "null"] },
     fallback: { type: ["object", "null"], additionalProperties: true },
-    status: { type: "string", enum: ["serving", "unavailable"] },
+    source: { type: "object", additionalProperties: true, description: "Where its versions come from." },
+    status: { type: "string", enum: ["serving", "unavailable", "unloaded"] },
+    is_failing: {
+      type: "boolean",
+      description: "A version that should serve cannot be loaded, or the versions cannot be listed.",
+    },
     serving: slot,
     previous: slot,
     pinned: maybeText,
@@ -81,6 +86,34 @@ export const rollbackSchema: RouteSchema = {
   params: nameParam,
   security: adminOnly,
   response: answers(200, one),
+};
+export const loadSchema: RouteSchema = {
+  tags: ["models"],
+  summary: "Look for new versions now, and bring the model into memory",
+  description: "Versions that proved bad are tried again.",
+  params: nameParam,
+  security: adminOnly,
+  response: answers(200, one),
+};
+export const unloadSchema: RouteSchema = {
+  tags: ["models"],
+  summary: "Take a model out of memory",
+  description: "It answers nothing until it is loaded; requests in flight are finished.",
+  params: nameParam,
+  security: adminOnly,
+  response: answers(200, one),
+};
+export const webhookSchema: RouteSchema = {
+  tags: ["models"],
+  summary: "Take a webhook of MLflow",
+  description: "Signed: X-MLflow-Signature, X-MLflow-Delivery-Id, X-MLflow-Timestamp.",
+  response: answers(
+    202,
+    objectOf({
+      status: { type: "string", enum: ["taken", "repeated", "ignored"] },
+      models: listOf(text, "Whose versions are looked for."),
+    }),
+  ),
 };
 export const pinSchema: RouteSchema = {
   tags: ["models"],

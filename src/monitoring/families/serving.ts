@@ -81,6 +81,14 @@ export const modelUpdateFailing: GaugeFamily<["model"]> = {
   buckets: [],
 };
 
+export const modelWebhooks: CounterFamily<["outcome"]> = {
+  name: "millrace_model_webhooks_total",
+  type: "counter",
+  help: "Webhooks of model registries: taken, repeated (taken before), ignored (of no model that is declared, or no model at all) or refused (signature, time).",
+  labels: ["outcome"],
+  buckets: [],
+};
+
 export const modelServing: GaugeFamily<["model", "version"]> = {
   name: "millrace_model_serving_info",
   type: "gauge",
