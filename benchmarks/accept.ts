@@ -1,5 +1,13 @@
 /** `npm run accept -- NAME`: runs one acceptance and prints its figures. */
-const names = ["parity", "crashes", "crashes-redis-postgres", "xgboost", "transforms", "kafka-faults"] as const;
+const names = [
+  "parity",
+  "crashes",
+  "crashes-redis-postgres",
+  "xgboost",
+  "transforms",
+  "kafka-faults",
+  "model-updates",
+] as const;
 const name = process.argv[2];
 if (!names.includes(name as (typeof names)[number])) {
   process.stderr.write(`usage: npm run accept -- ${names.join("|")}\n`);
