@@ -23,6 +23,8 @@ export type ApiErrorCode =
   | "ROUTE_UNKNOWN"
   /** A route without a model's name, and several models. */
   | "MODEL_NOT_CHOSEN"
+  /** No format of answers that Accept names. */
+  | "NOT_ACCEPTABLE"
   /** Rows that may be what the model reads, or what that is made from. */
   | "ROWS_AMBIGUOUS"
   /** Rows without all the columns of either form. */

@@ -56,7 +56,8 @@ export async function onlineArrow(read: OnlineFeatures): Promise<Uint8Array> {
   return writer.toUint8Array(true);
 }
 
-function columnData(arrow: Arrow, type: ColumnTypeSpec, values: readonly Value[]): Data {
+/** The values of a column as Arrow holds them. */
+export function columnData(arrow: Arrow, type: ColumnTypeSpec, values: readonly Value[]): Data {
   const length = values.length;
   let nullCount = 0;
   for (let i = 0; i < length; i++) if (values[i] === null) nullCount++;

@@ -12,6 +12,8 @@ export const MODEL_SWAP_CHANNEL = "millrace:api:model-swap";
 export const MODEL_UPDATE_CHANNEL = "millrace:api:model-update";
 /** Published after each webhook of a model registry: {@link ModelWebhookEvent}. */
 export const MODEL_WEBHOOK_CHANNEL = "millrace:api:model-webhook";
+/** Published after each batch of predictions, failed ones too: {@link BatchEvent}. */
+export const BATCH_CHANNEL = "millrace:api:batch";
 /** Published after each HTTP request: {@link HttpRequestEvent}. */
 export const HTTP_REQUEST_CHANNEL = "millrace:api:http-request";
 
@@ -25,6 +27,18 @@ export interface PredictionEvent {
   /** Of which: reading features (store round trip, windows), transforms, the model. */
   readonly stages: { readonly features: number; readonly model: number };
   /** `ok`, or the error's code. */
+  readonly outcome: string;
+}
+
+export interface BatchEvent {
+  readonly model: string;
+  /** Of the body; `unknown` if it has none that is read. */
+  readonly format: string;
+  /** Rows that were answered, of which `failed` with an error in place. */
+  readonly rows: number;
+  readonly failed: number;
+  readonly seconds: number;
+  /** `ok`, or the code of the error that ended it. */
   readonly outcome: string;
 }
 

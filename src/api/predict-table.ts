@@ -5,6 +5,7 @@ import type { ServiceRuntime } from "../feature_store/service-runtime.ts";
 import type { ApiContext } from "./api-context.ts";
 import { invalidRequest } from "./api-errors.ts";
 import { locateLookup } from "./locate-lookup.ts";
+import type { VersionSlot } from "./models/model-versions.ts";
 import type { WholeAnswers, WholeRows } from "./models/predict-whole.ts";
 import { isNumeric, textValue, wholeKind, wholeValue } from "./models/whole-value.ts";
 import type { RowForm } from "./row-form.ts";
@@ -34,6 +35,8 @@ export interface TableOptions {
   /** Epoch milliseconds; for keys. */
   readonly asOf?: number | undefined;
   readonly exact: boolean;
+  /** See `PredictRequest.slot`. */
+  readonly slot?: VersionSlot;
   /** The request's arrival on the monotonic clock. */
   readonly startedAt: number;
 }
@@ -68,6 +71,7 @@ export async function predictTable(
       model.name,
       wholeRows(tableColumns(runtime, "features"), table.rows),
       options.startedAt,
+      options.slot,
     );
     return { version, answers, fallback, asOf: null, headOverlap: [] };
   }
@@ -77,11 +81,12 @@ export async function predictTable(
     for (let i = 0; i < lookup.length; i++) row[lookup[i]!.name] = values[i];
     return row;
   });
-  const { asOf, exact } = options;
+  const { asOf, exact, slot } = options;
+  const held = slot === undefined ? {} : { slot };
   try {
     const done = await api.models.predict(
       model.name,
-      asOf === undefined ? { rows, exact } : { rows, exact, asOf },
+      asOf === undefined ? { rows, exact, ...held } : { rows, exact, asOf, ...held },
       options.startedAt,
     );
     return {

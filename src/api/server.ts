@@ -30,6 +30,7 @@ import { openInferenceRoutes } from "./routes/open-inference.ts";
 import { operationRoutes } from "./routes/operations.ts";
 import { operatorRoutes } from "./routes/operator.ts";
 import { predictRoutes } from "./routes/predict.ts";
+import { predictBatchRoutes } from "./routes/predict-batch.ts";
 import { predictionRoutes } from "./routes/predictions.ts";
 import { registryRoutes } from "./routes/registry.ts";
 import { trainingSetRoutes } from "./routes/training-sets.ts";
@@ -125,6 +126,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   const admin = adminGuard(options.token);
   await describeApi(app, options);
   predictRoutes(app, options);
+  predictBatchRoutes(app, options);
   openInferenceRoutes(app, options, () => isDraining);
   mlflowScoringRoutes(app, options, () => isDraining);
   modelRoutes(app, options, admin);

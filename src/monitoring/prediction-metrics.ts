@@ -1,4 +1,6 @@
 import {
+  BATCH_CHANNEL,
+  type BatchEvent,
   MODEL_LOAD_CHANNEL,
   type ModelLoadEvent,
   PREDICTION_CHANNEL,
@@ -28,6 +30,8 @@ export function predictionMetrics(set: MetricSet): () => void {
   const stages = set.histogram(families.predictionStageDuration);
   const rows = set.counter(families.predictions);
   const requests = set.counter(families.predictionRequests);
+  const batches = set.counter(families.batches);
+  const batchRows = set.counter(families.batchRows);
   const inFlight = set.gauge(families.predictionsInFlight).child();
   const loaded = new Set<string>();
   const answering = new Map<string, ModelCells>();
@@ -47,6 +51,13 @@ export function predictionMetrics(set: MetricSet): () => void {
 
   const ends = [
     subscribe<ModelLoadEvent>(MODEL_LOAD_CHANNEL, (event) => loaded.add(event.model)),
+    subscribe<BatchEvent>(BATCH_CHANNEL, ({ model, format, rows, failed, outcome }) => {
+      const name = loaded.has(model) ? model : UNKNOWN_MODEL;
+      batches.child(name, format, outcome).value++;
+      if (rows === 0) return;
+      batchRows.child(name, "ok").value += rows - failed;
+      if (failed > 0) batchRows.child(name, "error").value += failed;
+    }),
     subscribe(PREDICTION_START_CHANNEL, () => {
       inFlight.value++;
     }),

@@ -162,6 +162,7 @@ describe("the API's description", () => {
       "/v1/models/{name}/load",
       "/v1/models/{name}/pin",
       "/v1/models/{name}/predict",
+      "/v1/models/{name}/predict-batch",
       "/v1/models/{name}/rollback",
       "/v1/models/{name}/unload",
       "/v1/plan",

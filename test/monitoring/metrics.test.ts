@@ -82,6 +82,24 @@ describe("metrics of predictions", () => {
     ]);
   });
 
+  it("count batches and their rows, by loaded model", async () => {
+    loaded();
+    const batch = { model: "delay", format: "csv", rows: 10, failed: 3, seconds: 1, outcome: "ok" };
+    for (const event of [
+      batch,
+      { ...batch, failed: 0 },
+      { ...batch, model: "guess", rows: 0, outcome: "MODEL_UNKNOWN" },
+    ]) {
+      channel(api.BATCH_CHANNEL).publish(event satisfies api.BatchEvent);
+    }
+    const seen = await scrape(main);
+    const ended = { model: "delay", format: "csv", outcome: "ok" };
+    expect(seen.value("millrace_batches_total", ended)).toBe(2);
+    expect(seen.value("millrace_batches_total", { ...ended, model: "unknown", outcome: "MODEL_UNKNOWN" })).toBe(1);
+    expect(seen.value("millrace_batch_rows_total", { model: "delay", outcome: "ok" })).toBe(17);
+    expect(seen.value("millrace_batch_rows_total", { model: "delay", outcome: "error" })).toBe(3);
+  });
+
   it("show what is in flight, never less than nothing", async () => {
     const inFlight = async () => (await scrape(main)).value("millrace_prediction_requests_in_flight");
     const begin = () => channel(api.PREDICTION_START_CHANNEL).publish(undefined);

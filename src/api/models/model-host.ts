@@ -89,10 +89,10 @@ export interface ModelHost {
   predict(name: string, request: PredictRequest, startedAt?: number): Promise<Prediction>;
   /**
    * Predicts rows that came whole, with all columns that the service would make: nothing is looked up or transformed,
-   * and the prediction log, which is checked against history, does not keep them.
+   * and the prediction log, which is checked against history, does not keep them. `held`: see `PredictRequest.slot`.
    * @throws `MODEL_UNKNOWN`, `MODEL_NOT_READY`, `DEADLINE_EXCEEDED`, `MODEL_…`
    */
-  predictWhole(name: string, rows: WholeRows, startedAt?: number): Promise<WholePrediction>;
+  predictWhole(name: string, rows: WholeRows, startedAt?: number, held?: VersionSlot): Promise<WholePrediction>;
   /** Looks for new versions now, of one model or of all; what proved bad is not tried again. */
   refresh(name?: string): Promise<void>;
   /**
@@ -174,7 +174,7 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
     request: PredictRequest,
     stages: PredictStages,
   ): Promise<PredictedRows & { readonly version: string }> {
-    const acquired = versions.acquire();
+    const acquired = request.slot ?? versions.acquire();
     const slot = acquired instanceof Promise ? await acquired : acquired;
     try {
       const rows = await predictRows(
@@ -188,7 +188,7 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
       );
       return { ...rows, version: slot.version.version };
     } finally {
-      versions.release(slot);
+      if (request.slot === undefined) versions.release(slot);
     }
   }
 
@@ -251,18 +251,23 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
     };
   }
 
-  async function answerWhole(name: string, rows: WholeRows, startedAt = performance.now()): Promise<WholePrediction> {
+  async function answerWhole(
+    name: string,
+    rows: WholeRows,
+    startedAt = performance.now(),
+    held?: VersionSlot,
+  ): Promise<WholePrediction> {
     const versions = get(name);
     const { model } = versions;
     if (startChannel.hasSubscribers) startChannel.publish(name);
     const done = await measured(versions, rows.count, startedAt, async (stages) => {
-      const acquired = versions.acquire();
+      const acquired = held ?? versions.acquire();
       const slot = acquired instanceof Promise ? await acquired : acquired;
       try {
         const answers = await predictWhole(slot.resident!, model, pool, large, rows, stages);
         return { answers, version: slot.version.version };
       } finally {
-        versions.release(slot);
+        if (held === undefined) versions.release(slot);
       }
     });
     if (done !== null) return { model: name, ...done, fallback: false };

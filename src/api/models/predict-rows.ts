@@ -4,6 +4,7 @@ import type { FeatureStore, OnlineFeatures, OnlineRead } from "../../feature_sto
 import type { InferencePool } from "./inference-pool.ts";
 import type { PredictionRow } from "./model-output.ts";
 import type { ModelAnswer } from "./model-runner.ts";
+import type { VersionSlot } from "./model-versions.ts";
 import type { ServedModel } from "./served-model.ts";
 
 export interface PredictRequest {
@@ -13,6 +14,8 @@ export interface PredictRequest {
   readonly asOf?: number;
   /** Refuse if an event at or after t was applied. Default false. */
   readonly exact?: boolean;
+  /** A version that the caller has acquired and will release: for several calls that one version must answer. */
+  readonly slot?: VersionSlot;
   readonly onRead?: (read: OnlineRead) => void;
 }
 

@@ -41,6 +41,22 @@ export const predictionsInFlight: GaugeFamily<[]> = {
   buckets: [],
 };
 
+export const batches: CounterFamily<["model", "format", "outcome"]> = {
+  name: "millrace_batches_total",
+  type: "counter",
+  help: "Batches of predictions by the format of their body and their outcome: ok, or the code of the error that ended them. A model that nobody ever loaded is counted as unknown.",
+  labels: ["model", "format", "outcome"],
+  buckets: [],
+};
+
+export const batchRows: CounterFamily<["model", "outcome"]> = {
+  name: "millrace_batch_rows_total",
+  type: "counter",
+  help: "Rows of batches by outcome: ok, or error for those that were answered with an error in place.",
+  labels: ["model", "outcome"],
+  buckets: [],
+};
+
 export const modelLoadDuration: HistogramFamily<["model"]> = {
   name: "millrace_model_load_duration_seconds",
   type: "histogram",
