@@ -127,7 +127,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   await describeApi(app, options);
   predictRoutes(app, options);
   predictBatchRoutes(app, options);
-  openInferenceRoutes(app, options, () => isDraining);
+  openInferenceRoutes(app, options, admin, () => isDraining);
   mlflowScoringRoutes(app, options, () => isDraining);
   modelRoutes(app, options, admin);
   modelWebhookRoutes(app, options);

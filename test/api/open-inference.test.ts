@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { deflateSync, gunzipSync, gzipSync, inflateSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { writeModel } from "./models/write-model.ts";
-import { type Answered, openTestApi, payment, type TestApi } from "./open-api.ts";
+import { ADMIN, type Answered, openTestApi, payment, type TestApi } from "./open-api.ts";
 import { NOW, RISK_COLUMNS } from "./payments.ts";
 
 const INFER = "/v2/models/risk/infer";
@@ -76,6 +76,17 @@ describe("the Open Inference Protocol's metadata", () => {
     ]);
     expect((await api.request("POST", "/v2/repository/index", { ready: true })).body).toHaveLength(1);
     expect((await api.request("GET", "/v2/models/scaled/ready")).status).toBe(503);
+  });
+
+  it("loads and unloads a model for an administrator", async () => {
+    const ask = async (what: string, headers = ADMIN): Promise<number> =>
+      (await api.request("POST", `/v2/repository/models/risk/${what}`, {}, headers)).status;
+    expect(await ask("unload", {})).toBe(401);
+    expect(await ask("unload")).toBe(200);
+    expect((await infer({ inputs: [table()] })).status).toBe(503);
+    expect((await api.request("GET", "/v2/models/risk/ready")).status).toBe(503);
+    expect(await ask("load")).toBe(200);
+    expect((await infer({ inputs: [table()] })).status).toBe(200);
   });
 
   it("says that it is not ready as the platform does", async () => {

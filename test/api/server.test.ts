@@ -192,6 +192,8 @@ describe("the API's description", () => {
       "/v2/models/{name}/infer",
       "/v2/models/{name}/ready",
       "/v2/repository/index",
+      "/v2/repository/models/{name}/load",
+      "/v2/repository/models/{name}/unload",
       "/version",
       "/write-to-online-store",
     ]);

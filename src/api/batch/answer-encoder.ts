@@ -1,6 +1,5 @@
 import type { ModelMeta } from "../../definitions/model.ts";
 import { valueJson } from "../value-json.ts";
-import type { BatchFormat } from "./batch-format.ts";
 import type { AnsweredRows } from "./predict-batch.ts";
 
 /** Writes answers in one format, in pieces. */
@@ -11,9 +10,6 @@ export interface AnswerEncoder {
   /** The last words where an error ends the answer; null where the format has none. */
   failed(code: string, detail: string): Buffer | null;
 }
-
-/** Formats that are written piece by piece; the others need the whole answer before their first byte or for their last. */
-export type StreamedFormat = Exclude<BatchFormat, "arrow-file" | "parquet">;
 
 /** Encodes as JSON, NDJSON or CSV. */
 export function textEncoder(format: "json" | "ndjson" | "csv", model: ModelMeta, version: string): AnswerEncoder {

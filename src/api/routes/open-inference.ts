@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import type { ApiContext } from "../api-context.ts";
-import { apiError, invalidRequest } from "../api-errors.ts";
+import type { AdminGuard, ApiContext } from "../api-context.ts";
+import { invalidRequest } from "../api-errors.ts";
 import { decodeContent, encodeContent } from "../content-encoding.ts";
 import { locateLookup } from "../locate-lookup.ts";
 import { modelError } from "../models/model-errors.ts";
@@ -28,7 +28,12 @@ interface Inferred {
 }
 
 /** The routes of the Open Inference Protocol (V2) and of Triton's binary tensor and repository index extensions. */
-export function openInferenceRoutes(app: FastifyInstance, api: ApiContext, isDraining: () => boolean): void {
+export function openInferenceRoutes(
+  app: FastifyInstance,
+  api: ApiContext,
+  admin: AdminGuard,
+  isDraining: () => boolean,
+): void {
   void app.register(async (v2) => {
     v2.setErrorHandler(sendInferenceError);
     v2.removeAllContentTypeParsers();
@@ -57,9 +62,14 @@ export function openInferenceRoutes(app: FastifyInstance, api: ApiContext, isDra
       const onlyReady = isObject(body) && body.ready === true;
       const states = api.models
         .list()
-        .map(({ model, serving, lastFailure }) =>
-          serving === null
-            ? { name: model.name, version: "", state: "UNAVAILABLE", reason: lastFailure?.code ?? "" }
+        .map(({ model, serving, lastFailure, isUnloaded }) =>
+          serving === null || isUnloaded
+            ? {
+                name: model.name,
+                version: "",
+                state: "UNAVAILABLE",
+                reason: isUnloaded ? "unloaded" : (lastFailure?.code ?? ""),
+              }
             : { name: model.name, version: serving.version.version, state: "READY", reason: "" },
         )
         .filter(({ state }) => !onlyReady || state === "READY");
@@ -79,8 +89,8 @@ export function openInferenceRoutes(app: FastifyInstance, api: ApiContext, isDra
       });
 
       v2.get<Named>(`${path}/ready`, { schema: schemaOf("modelReady") }, async (request, reply) => {
-        const { model, serving } = versionsOf(request.params);
-        const ready = serving !== null && !isDraining();
+        const { model, serving, isUnloaded } = versionsOf(request.params);
+        const ready = serving !== null && !isUnloaded && !isDraining();
         return sendJson(reply.code(ready ? 200 : 503), { name: model.name, ready });
       });
 
@@ -107,12 +117,13 @@ export function openInferenceRoutes(app: FastifyInstance, api: ApiContext, isDra
       });
     }
 
-    for (const url of ["/v2/repository/models/:name/load", "/v2/repository/models/:name/unload"]) {
-      v2.post(url, { schema: { hide: true } }, async () => {
-        throw apiError(
-          "NOT_SUPPORTED",
-          "New versions are found and loaded by themselves: pin one with POST /v1/models/{name}/pin.",
-        );
+    for (const [what, schema] of [
+      ["load", openInferenceSchemas.load],
+      ["unload", openInferenceSchemas.unload],
+    ] as const) {
+      v2.post<Named>(`/v2/repository/models/:name/${what}`, { schema, onRequest: admin }, async (request, reply) => {
+        await api.models[what](request.params.name);
+        return sendJson(reply, {});
       });
     }
   });

@@ -1,4 +1,4 @@
-import { type JsonSchema, listOf, objectOf, type RouteSchema, text } from "./problem.ts";
+import { adminOnly, type JsonSchema, listOf, objectOf, type RouteSchema, text } from "./problem.ts";
 
 const parameters: JsonSchema = { type: "object", additionalProperties: true };
 const shape: JsonSchema = listOf({ type: "integer" });
@@ -85,7 +85,7 @@ const params: JsonSchema = {
 
 /** The Open Inference Protocol. */
 export const openInferenceSchemas: Readonly<
-  Record<"server" | "live" | "ready" | "index" | "model" | "modelReady" | "infer", RouteSchema>
+  Record<"server" | "live" | "ready" | "index" | "load" | "unload" | "model" | "modelReady" | "infer", RouteSchema>
 > = {
   server: {
     tags,
@@ -112,6 +112,21 @@ export const openInferenceSchemas: Readonly<
         }),
       ),
     ),
+  },
+  load: {
+    tags,
+    security: adminOnly,
+    summary: "Look for a newer version, and bring the model into memory",
+    params,
+    response: answered(objectOf({})),
+  },
+  unload: {
+    tags,
+    security: adminOnly,
+    summary: "Free the model's memory",
+    description: "It answers nothing until it is loaded.",
+    params,
+    response: answered(objectOf({})),
   },
   model: {
     tags,
