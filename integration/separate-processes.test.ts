@@ -76,13 +76,15 @@ async function start(command: string): Promise<{ child: ChildProcess; url: strin
   return { child, url: /serves at (\S+)/.exec(text)![1]!, text: () => text };
 }
 
-async function push(url: string, i: number): Promise<void> {
+async function push(url: string, i: number, card = CARDS[i % CARDS.length]): Promise<boolean> {
   const response = await fetch(`${url}/v1/sources/clicks/events`, {
     method: "POST",
     headers: { "content-type": "application/json", "idempotency-key": `push-${i}`, connection: "close" },
-    body: JSON.stringify([{ card_id: CARDS[i % CARDS.length], weight: i, at: new Date().toISOString() }]),
+    body: JSON.stringify([{ card_id: card, weight: i, at: new Date().toISOString() }]),
   });
-  expect(response.status, await response.text()).toBe(202);
+  const text = await response.text();
+  expect(response.status, text).toBe(202);
+  return (JSON.parse(text) as { duplicate: boolean }).duplicate;
 }
 
 async function read(url: string): Promise<readonly (readonly unknown[])[]> {
@@ -143,6 +145,10 @@ it("keeps every event and counts it once, with one process that ingests and two 
   // A process that comes later reads the same, and takes pushes in a partition of its own.
   const third = await start("serve");
   expect(await read(third.url)).toEqual(expected);
+
+  // At two processes at once, one of them counts it and the other one says that it was known.
+  const both = Array.from({ length: 40 }, (_, i) => [second, third].map(({ url }) => push(url, 10_000 + i, "d")));
+  expect((await Promise.all(both.flat())).filter((duplicate) => !duplicate).length).toBe(both.length);
 
   const online = await redisOnlineStore({ url: env.MILLRACE_REDIS_URL!, password: "it's secret" });
   try {

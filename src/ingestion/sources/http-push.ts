@@ -73,7 +73,7 @@ interface QueuedPush {
   readonly queuedAt: number;
   lastOffset: number;
   record: AcceptedPush | null;
-  readonly resolve: () => void;
+  readonly resolve: (answer: AcceptedPush | null) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -84,6 +84,11 @@ function closedError(): MillraceError {
       "same idempotency key, since some may have been applied.",
     { kind: "operational", details: { retry_after_seconds: 5 } },
   );
+}
+
+/** What the first push under a key was answered. */
+function answerOf({ accepted, rejected }: AcceptedPush): PushResult {
+  return { accepted, rejected, duplicate: true };
 }
 
 function eventsOf(text: string): readonly unknown[] {
@@ -134,7 +139,7 @@ export function httpPush(options: HttpPushOptions): HttpPushSource {
     const result: PushResult = { accepted: values.length, rejected, duplicate: false };
     if (values.length === 0) return Promise.resolve(result);
     return new Promise((resolve, reject) => {
-      const settle = { resolve: () => resolve(result), reject };
+      const settle = { resolve: (first: AcceptedPush | null) => resolve(first ? answerOf(first) : result), reject };
       queue.push({ idempotencyKey, values, rejected, queuedAt: now(), lastOffset: -1, record: null, ...settle });
       changed();
     });
@@ -165,7 +170,7 @@ export function httpPush(options: HttpPushOptions): HttpPushSource {
     try {
       if (idempotencyKey !== null) {
         const [known] = await log.seen([idempotencyKey]);
-        if (known) return { accepted: known.accepted, rejected: known.rejected, duplicate: true };
+        if (known) return answerOf(known);
         if (!isOpen) throw closedError();
       }
       return await enqueue(events, idempotencyKey, decode);
@@ -239,9 +244,20 @@ export function httpPush(options: HttpPushOptions): HttpPushSource {
     checkpoint: async (_partition, offset) => {
       const done = handed.filter((pushed) => pushed.lastOffset <= offset);
       const records = done.flatMap((pushed) => (pushed.record === null ? [] : [pushed.record]));
-      if (records.length > 0) await log.record(records);
+      const first = new Map<string, AcceptedPush>();
+      if (records.length > 0) {
+        await log.record(records);
+        // Another process may have committed a push under the same key meanwhile: then that one counts, and not this.
+        const known = await log.seen(records.map((record) => record.idempotencyKey));
+        for (const [i, record] of records.entries()) {
+          const one = known[i];
+          if (one && (one.partition !== partition || one.firstOffset !== record.firstOffset)) {
+            first.set(record.idempotencyKey, one);
+          }
+        }
+      }
       handed = handed.filter((pushed) => pushed.lastOffset > offset);
-      for (const pushed of done) pushed.resolve();
+      for (const pushed of done) pushed.resolve(first.get(pushed.idempotencyKey ?? "") ?? null);
     },
     lag: async () => {
       const oldest = handed[0] ?? queue[0];

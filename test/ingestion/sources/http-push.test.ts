@@ -120,6 +120,24 @@ test("a push under a known key is answered as the first was and applied once, al
   await second.ingestion.close();
 });
 
+test("of one push at two processes at once, the one that is committed second is answered as the first was", async () => {
+  const log = memoryIdempotencyLog({ now: () => T0 });
+  const committed = Promise.withResolvers<void>();
+  const one = await start({ idempotencyLog: log, partition: "http:0" });
+  const other = await start({ idempotencyLog: log, partition: "http:1" }, () => committed.promise);
+  // Both look the key up before either has committed.
+  const answers = await Promise.all([
+    one.source.push([event(1), {}], { idempotencyKey: "k" }).finally(committed.resolve),
+    other.source.push([event(1), event(2)], { idempotencyKey: "k" }),
+  ]);
+  expect(answers).toMatchObject([
+    { accepted: 1, rejected: [{ index: 1 }], duplicate: false },
+    { accepted: 1, rejected: [{ index: 1 }], duplicate: true },
+  ]);
+  await one.ingestion.close();
+  await other.ingestion.close();
+});
+
 test("a key is forgotten after the log's window", async () => {
   let now = 0;
   const log = memoryIdempotencyLog({ windowMs: 10, now: () => now });
