@@ -7,6 +7,8 @@ const names = [
   "transforms",
   "kafka-faults",
   "model-updates",
+  "kinesis-faults",
+  "pubsub-faults",
 ] as const;
 const name = process.argv[2];
 if (!names.includes(name as (typeof names)[number])) {

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { Admin, Producer } from "@platformatic/kafka";
-import { type FaultStores, openFaultStores } from "../integration/kafka/fault-stores.ts";
+import { type FaultStores, openFaultStores } from "../integration/orders/fault-stores.ts";
 import { kafkaCluster } from "../integration/services/kafka-cluster.ts";
 import { startPostgres } from "../integration/services/postgres-server.ts";
 import { startRedis } from "../integration/services/redis-server.ts";

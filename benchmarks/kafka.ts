@@ -3,7 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { FaultStores } from "../integration/kafka/fault-stores.ts";
+import type { FaultStores } from "../integration/orders/fault-stores.ts";
 import { kafkaCluster } from "../integration/services/kafka-cluster.ts";
 import { startPostgres } from "../integration/services/postgres-server.ts";
 import { pythonEnvironment } from "../integration/services/python-environment.ts";

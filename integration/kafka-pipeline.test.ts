@@ -3,12 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { checkOrders, type OrdersCheck } from "./kafka/check-orders.ts";
-import type { ConsumerPlan } from "./kafka/consumer-plan.ts";
-import { type ConsumerProcess, caughtUp, startConsumer } from "./kafka/consumer-process.ts";
-import { declareOrders } from "./kafka/declarations.ts";
-import { type FaultStores, openFaultStores } from "./kafka/fault-stores.ts";
-import { type OrderProducer, orderProducer } from "./kafka/order-producer.ts";
+import { checkOrders, type OrdersCheck } from "./orders/check-orders.ts";
+import type { ConsumerPlan } from "./orders/consumer-plan.ts";
+import { type ConsumerProcess, caughtUp, startConsumer } from "./orders/consumer-process.ts";
+import { declareOrders, kafkaConnections } from "./orders/declarations.ts";
+import { type FaultStores, openFaultStores } from "./orders/fault-stores.ts";
+import { type KafkaOrderProducer, kafkaOrderProducer } from "./orders/kafka-order-producer.ts";
 import { type KafkaCluster, kafkaCluster } from "./services/kafka-cluster.ts";
 import { type PostgresServer, startPostgres } from "./services/postgres-server.ts";
 import { type RedisServer, startRedis } from "./services/redis-server.ts";
@@ -36,10 +36,13 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-function planOf(producer: OrderProducer, stores: FaultStores, more: Partial<ConsumerPlan> = {}): ConsumerPlan {
-  const { topic } = producer;
-  const { brokers } = cluster;
-  return { topic, brokers, stores, groupProtocol: "classic", die: null, recovery: true, more: {}, ...more };
+function planOf(
+  { stream, topic }: KafkaOrderProducer,
+  stores: FaultStores,
+  { groupProtocol = "classic", ...more }: Partial<ConsumerPlan> & { groupProtocol?: "classic" | "consumer" } = {},
+): ConsumerPlan {
+  const connections = kafkaConnections(cluster.brokers, topic, groupProtocol);
+  return { stream, connections, stores, die: null, recovery: true, more: {}, ...more };
 }
 
 function start(plan: ConsumerPlan): ConsumerProcess {
@@ -48,10 +51,10 @@ function start(plan: ConsumerPlan): ConsumerProcess {
   return consumer;
 }
 
-async function check(producer: OrderProducer, stores: FaultStores): Promise<OrdersCheck> {
+async function check(producer: KafkaOrderProducer, stores: FaultStores): Promise<OrdersCheck> {
   const opened = await openFaultStores(stores);
   try {
-    return await checkOrders(opened, declareOrders(producer.topic), producer.produced);
+    return await checkOrders(opened, declareOrders(producer.stream), producer.produced);
   } finally {
     await opened.close();
   }
@@ -59,7 +62,11 @@ async function check(producer: OrderProducer, stores: FaultStores): Promise<Orde
 
 describe("a pipeline that reads Kafka into the embedded stores", () => {
   it("loses nothing and counts nothing twice through kills, a broken broker, poison and aborted transactions", async () => {
-    const producer = await orderProducer(cluster.brokers, { topic: "embedded", partitions: PARTITIONS, replicas: 1 });
+    const producer = await kafkaOrderProducer(cluster.brokers, {
+      topic: "embedded",
+      partitions: PARTITIONS,
+      replicas: 1,
+    });
     const stores = { folder: join(folder, "embedded") };
     for (const die of [
       { point: "before-commit", after: 3 },
@@ -86,7 +93,11 @@ describe("a pipeline that reads Kafka into the embedded stores", () => {
   });
 
   it("would not without the recovery code", async () => {
-    const producer = await orderProducer(cluster.brokers, { topic: "broken", partitions: PARTITIONS, replicas: 1 });
+    const producer = await kafkaOrderProducer(cluster.brokers, {
+      topic: "broken",
+      partitions: PARTITIONS,
+      replicas: 1,
+    });
     const stores = { folder: join(folder, "broken") };
     const consumer = start(planOf(producer, stores, { die: { point: "after-commit", after: 2 }, recovery: false }));
     await producer.send(1_500);
@@ -111,7 +122,7 @@ describe("pipelines that share the partitions of Kafka, on Redis and PostgreSQL"
 
   for (const groupProtocol of ["classic", "consumer"] as const) {
     it(`lose nothing and count nothing twice while they join, leave and die under load, in a ${groupProtocol} group`, async () => {
-      const producer = await orderProducer(cluster.brokers, {
+      const producer = await kafkaOrderProducer(cluster.brokers, {
         topic: `shared-${groupProtocol}`,
         partitions: PARTITIONS,
         replicas: 1,

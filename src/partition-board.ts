@@ -1,4 +1,5 @@
 import { hostname } from "node:os";
+import { isMillraceError } from "./definitions/errors.ts";
 import type { OfflineStore } from "./feature_store/offline/offline-store.ts";
 import type { PartitionStatus } from "./ingestion/channels.ts";
 
@@ -23,7 +24,7 @@ export interface PartitionBoardOptions {
 export interface PartitionBoard {
   /** To be called now and then with what this process reads. */
   tell(own: readonly PartitionStatus[]): Promise<void>;
-  /** All partitions: this process's as they are now, those of others as they told. */
+  /** All partitions: this process's as they are now, those of others as they told. While the cold store is away, only its own. */
   all(own: readonly PartitionStatus[]): Promise<readonly BoardPartition[]>;
 }
 
@@ -49,19 +50,33 @@ export function partitionBoard({ source, offline, shared, now }: PartitionBoardO
       }
     },
     async all(own) {
-      const found = new Map<string, BoardPartition>();
-      for (const { partition, committed } of await offline.partitions(source)) {
-        const unknown = { lastOffset: null, lastEventTime: null, lagMessages: null, lagSeconds: null };
-        found.set(partition, { partition, committed, owner: null, ...unknown });
+      try {
+        return await everyPartition(own);
+      } catch (error) {
+        // Without the cold store, what this process reads is still known, and its sources say what is wrong.
+        if (!isMillraceError(error) || error.kind !== "operational") throw error;
+        return sorted(own.map((status) => ({ ...status, owner: me, committed: status.lastOffset ?? -1 })));
       }
-      const put = (status: Told): void => {
-        found.set(status.partition, { committed: found.get(status.partition)?.committed ?? -1, ...status });
-      };
-      for (const { json, putAt } of shared ? await offline.documents(kind) : []) {
-        if (now() - putAt <= SILENT_MS) put(JSON.parse(json) as Told);
-      }
-      for (const status of own) put({ ...status, owner: me });
-      return [...found.values()].sort((a, b) => a.partition.localeCompare(b.partition, "en", { numeric: true }));
     },
   };
+
+  async function everyPartition(own: readonly PartitionStatus[]): Promise<readonly BoardPartition[]> {
+    const found = new Map<string, BoardPartition>();
+    for (const { partition, committed } of await offline.partitions(source)) {
+      const unknown = { lastOffset: null, lastEventTime: null, lagMessages: null, lagSeconds: null };
+      found.set(partition, { partition, committed, owner: null, ...unknown });
+    }
+    const put = (status: Told): void => {
+      found.set(status.partition, { committed: found.get(status.partition)?.committed ?? -1, ...status });
+    };
+    for (const { json, putAt } of shared ? await offline.documents(kind) : []) {
+      if (now() - putAt <= SILENT_MS) put(JSON.parse(json) as Told);
+    }
+    for (const status of own) put({ ...status, owner: me });
+    return sorted([...found.values()]);
+  }
+}
+
+function sorted(partitions: BoardPartition[]): readonly BoardPartition[] {
+  return partitions.sort((a, b) => a.partition.localeCompare(b.partition, "en", { numeric: true }));
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { millraceError } from "../src/definitions/errors.ts";
 import { memoryOfflineStore } from "../src/feature_store/offline/memory-offline-store.ts";
 import type { OfflineStore } from "../src/feature_store/offline/offline-store.ts";
 import type { PartitionStatus } from "../src/ingestion/channels.ts";
@@ -43,6 +44,18 @@ describe("the board of a source's partitions", () => {
     expect((await board.all([]))[0]).toMatchObject({ lagMessages: 5 });
     now += 31_000;
     expect((await board.all([]))[0]).toMatchObject({ owner: null, lagMessages: null });
+  });
+
+  it("shows what the process itself reads while the cold store is away", async () => {
+    const offline = await storeWith("t:0", "t:1");
+    const away: OfflineStore = {
+      ...offline,
+      partitions: () => Promise.reject(millraceError("OFFLINE_STORE_UNAVAILABLE", "gone", { kind: "operational" })),
+    };
+    const board = partitionBoard({ source: "orders", offline: away, shared: true, now: () => 0 });
+    expect(await board.all([status("t:0", 5)])).toMatchObject([
+      { partition: "t:0", owner: expect.any(String), lagMessages: 5, committed: 7 },
+    ]);
   });
 
   it("of a process that is alone writes nothing", async () => {

@@ -4,7 +4,7 @@
  */
 
 import { subscribe } from "node:diagnostics_channel";
-import { type FaultStores, openFaultStores } from "../../integration/kafka/fault-stores.ts";
+import { type FaultStores, openFaultStores } from "../../integration/orders/fault-stores.ts";
 import { ENGINE_BATCH_CHANNEL, type EngineBatchEvent } from "../../src/feature_engineering/engine/channels.ts";
 import { collectDeclarations } from "../../src/feature_engineering/plan/collect-declarations.ts";
 import { kafka, streamSource } from "../../src/index.ts";

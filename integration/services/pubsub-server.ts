@@ -8,23 +8,55 @@ import { fileURLToPath } from "node:url";
 import { MillraceError } from "../../src/definitions/errors.ts";
 import { debianProgram } from "./debian-program.ts";
 
+export interface PubsubServerOptions {
+  /** The shortest deadline for acknowledgements that a subscription may have. Default 10, as Google's. */
+  readonly minAckDeadlineSeconds?: number;
+  /** Every so manyth acknowledgement, and extension of a deadline, is answered and forgotten. Default: none. */
+  readonly loseAcks?: number;
+  readonly loseExtensions?: number;
+}
+
+/** What became of all messages so far. */
+export interface PubsubDeliveries {
+  readonly messages: number;
+  readonly deliveries: number;
+  readonly unacknowledged: number;
+  readonly lostAcks: number;
+  readonly lostExtensions: number;
+}
+
 export interface PubsubServer {
   /** `host:port`, as `PUBSUB_EMULATOR_HOST` wants it. */
   readonly address: string;
+  /** One call at a time. */
+  deliveries(): Promise<PubsubDeliveries>;
   close(): Promise<void>;
 }
 
 /** Google's own stand-in for Pub/Sub, of its Go client's tests. */
-export async function pubsubServer(): Promise<PubsubServer> {
-  const child = spawn(build(), [], { stdio: ["ignore", "pipe", "inherit"] });
-  let address = "";
-  for await (const line of createInterface(child.stdout!)) {
-    address = line.trim();
-    break;
-  }
-  if (address === "") throw new MillraceError("TOOL_MISSING", "pstest did not start.", { kind: "operational" });
+export async function pubsubServer(options: PubsubServerOptions = {}): Promise<PubsubServer> {
+  const child = spawn(
+    build(),
+    [
+      `-min-ack-deadline=${options.minAckDeadlineSeconds ?? 10}s`,
+      `-lose-acks=${options.loseAcks ?? 0}`,
+      `-lose-extensions=${options.loseExtensions ?? 0}`,
+    ],
+    { stdio: ["pipe", "pipe", "inherit"] },
+  );
+  const lines = createInterface(child.stdout!)[Symbol.asyncIterator]();
+  const next = async (): Promise<string> => {
+    const line = await lines.next();
+    if (line.done) throw new MillraceError("TOOL_MISSING", "pstest did not start.", { kind: "operational" });
+    return line.value.trim();
+  };
+  const address = await next();
   return {
     address,
+    async deliveries() {
+      child.stdin!.write("\n");
+      return JSON.parse(await next()) as PubsubDeliveries;
+    },
     async close() {
       if (child.exitCode !== null) return;
       const ended = once(child, "exit");
@@ -35,7 +67,7 @@ export async function pubsubServer(): Promise<PubsubServer> {
 }
 
 function build(): string {
-  const folder = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "millrace", "pstest-2.9.0");
+  const folder = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "millrace", "pstest-2.9.0-2");
   const program = join(folder, "pstest");
   if (existsSync(program)) return program;
   mkdirSync(folder, { recursive: true });

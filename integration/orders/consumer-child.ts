@@ -1,5 +1,5 @@
 /**
- * Reads the orders' topic into stores until it is told to stop, and dies at a chosen point: the process that the fault
+ * Reads the orders into stores until it is told to stop, and dies at a chosen point: the process that the fault
  * tests kill. Argument: a {@link ConsumerPlan} as JSON. Writes its status to stdout, a line of JSON at a time.
  */
 
@@ -51,14 +51,10 @@ function dyingOnline(store: OnlineStore): OnlineStore {
 
 const stores = await openFaultStores(plan.stores);
 const pipeline = createPipeline({
-  ...declareOrders(plan.topic),
+  ...declareOrders(plan.stream),
   online: dyingOnline(stores.online),
   offline: dyingOffline(stores.offline),
-  connections: {
-    kafka: {
-      default: { brokers: plan.brokers, groupId: "faults", sessionTimeoutMs: 2_000, groupProtocol: plan.groupProtocol },
-    },
-  },
+  connections: plan.connections,
   maxBatch: 200,
   ...plan.more,
   onFailure: (_source, error) => say({ failed: error instanceof Error ? error.message : String(error) }),
@@ -84,7 +80,7 @@ while (!stopping) {
   const { sources } = await pipeline.status();
   const { partitions, state, lastError } = sources[0]!;
   const own = partitions.filter(
-    ({ partition, owner }) => partition.startsWith(plan.topic) && owner?.endsWith(`:${process.pid}`),
+    ({ partition, owner }) => !partition.startsWith("http:") && owner?.endsWith(`:${process.pid}`),
   );
   say({
     state,

@@ -1,4 +1,5 @@
-/** One Kafka source whose windows cover every event: one lost or counted twice shows at the end. */
+/** One source whose windows cover every event: one lost or counted twice shows at the end. */
+import type { ConnectionsConfig } from "../../src/connections.ts";
 import { collectDeclarations, type Declarations } from "../../src/feature_engineering/plan/collect-declarations.ts";
 import {
   count,
@@ -6,10 +7,12 @@ import {
   entity,
   featureView,
   kafka,
+  kinesis,
   lastN,
   latest,
   max,
   mean,
+  pubsub,
   stddev,
   streamSource,
   sum,
@@ -18,9 +21,26 @@ import {
 
 const windows = ["24h", "90d"] as const;
 
-export function declareOrders(topic: string): Declarations {
+/** Where the orders come from. */
+export type OrderStream =
+  | { readonly transport: "kafka"; readonly topic: string }
+  | { readonly transport: "kinesis"; readonly stream: string }
+  | { readonly transport: "pubsub"; readonly subscription: string };
+
+function connectorOf(stream: OrderStream) {
+  switch (stream.transport) {
+    case "kafka":
+      return kafka({ topic: stream.topic });
+    case "kinesis":
+      return kinesis({ stream: stream.stream });
+    case "pubsub":
+      return pubsub({ subscription: stream.subscription });
+  }
+}
+
+export function declareOrders(stream: OrderStream): Declarations {
   const orders = streamSource("orders", {
-    stream: kafka({ topic }),
+    stream: connectorOf(stream),
     eventTime: "at",
     lateness: "1m",
     schema: { n: t.int32(), customer: t.string(), shop: t.string(), amount: t.float64(), at: t.timestamp() },
@@ -51,4 +71,13 @@ export function declareOrders(topic: string): Declarations {
       },
     }),
   });
+}
+
+/** Of consumers that are killed now and then: the brokers notice it soon. */
+export function kafkaConnections(
+  brokers: readonly string[],
+  groupId: string,
+  groupProtocol: "classic" | "consumer" = "classic",
+): ConnectionsConfig {
+  return { kafka: { default: { brokers, groupId, sessionTimeoutMs: 2_000, groupProtocol } } };
 }

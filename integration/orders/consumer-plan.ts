@@ -1,10 +1,11 @@
+import type { ConnectionsConfig } from "../../src/connections.ts";
+import type { OrderStream } from "./declarations.ts";
 import type { FaultStores } from "./fault-stores.ts";
 
 /** What a consumer process of the fault tests does. */
 export interface ConsumerPlan {
-  readonly topic: string;
-  readonly brokers: readonly string[];
-  readonly groupProtocol: "classic" | "consumer";
+  readonly stream: OrderStream;
+  readonly connections: ConnectionsConfig;
   readonly stores: FaultStores;
   /** Where it kills itself, and how often it passes there before. */
   readonly die: { readonly point: string; readonly after: number } | null;

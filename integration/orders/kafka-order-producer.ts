@@ -1,0 +1,85 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { Admin, Producer } from "@platformatic/kafka";
+import type { OrderRow } from "./check-orders.ts";
+import { type OrderProducer, orderRows, orderText, POISON } from "./order-producer.ts";
+
+/** Most orders are sent plainly, with poison among them, some in transactions, and beside these aborted ones. */
+export interface KafkaOrderProducer extends OrderProducer {
+  readonly topic: string;
+  /** Messages of transactions that were aborted. */
+  readonly aborted: number;
+  /** Resolves when every replica of the topic has everything again; sends go on over new connections. */
+  settle(): Promise<void>;
+}
+
+export async function kafkaOrderProducer(
+  brokers: readonly string[],
+  { topic, partitions, replicas }: { readonly topic: string; readonly partitions: number; readonly replicas: number },
+): Promise<KafkaOrderProducer> {
+  const client = { clientId: "orders", bootstrapBrokers: [...brokers], retries: 20, retryDelay: 250 };
+  const admin = new Admin(client);
+  await admin.createTopics({ topics: [topic], partitions, replicas });
+  await admin.close();
+  const connect = () => ({
+    plain: new Producer({ ...client, idempotent: true }),
+    transactional: new Producer({ ...client, idempotent: true, transactionalId: `orders-${topic}` }),
+  });
+  let { plain, transactional } = connect();
+  const rows = orderRows();
+  const produced: OrderRow[] = [];
+  let poison = 0;
+  let aborted = 0;
+
+  const messagesOf = (orders: readonly OrderRow[]) =>
+    orders.map((row) => ({ topic, partition: row[0] % partitions, value: Buffer.from(orderText(row)) }));
+
+  async function close(): Promise<void> {
+    await plain.close(true);
+    await transactional.close(true);
+  }
+
+  return {
+    stream: { transport: "kafka", topic },
+    topic,
+    produced,
+    get poison() {
+      return poison;
+    },
+    get aborted() {
+      return aborted;
+    },
+    async send(count) {
+      for (let sent = 0; sent < count; ) {
+        const size = Math.min(100, count - sent);
+        sent += size;
+        const orders = rows.next(size);
+        if (orders[0]![0] % 400 === 0) {
+          const takenBack = await transactional.beginTransaction();
+          await takenBack.send({ messages: messagesOf(rows.next(20)) });
+          await takenBack.abort();
+          aborted += 20;
+          const transaction = await transactional.beginTransaction();
+          await transaction.send({ messages: messagesOf(orders) });
+          await transaction.commit();
+        } else {
+          const bad = { topic, partition: poison++ % partitions, value: Buffer.from(POISON) };
+          await plain.send({ messages: [...messagesOf(orders), bad], acks: -1 });
+        }
+        produced.push(...orders);
+      }
+    },
+    async settle() {
+      await close();
+      const watching = new Admin(client);
+      for (const deadline = Date.now() + 60_000; Date.now() < deadline; ) {
+        const known = await watching.metadata({ topics: [topic], forceUpdate: true }).catch(() => null);
+        const found = known?.topics.get(topic)?.partitions ?? [];
+        if (found.length === partitions && found.every(({ isr, replicas: all }) => isr.length === all.length)) break;
+        await pause(200);
+      }
+      await watching.close();
+      ({ plain, transactional } = connect());
+    },
+    close,
+  };
+}
