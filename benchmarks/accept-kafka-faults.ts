@@ -8,7 +8,7 @@ import { kafkaConnections } from "../integration/orders/declarations.ts";
 import type { FaultStores } from "../integration/orders/fault-stores.ts";
 import { type KafkaOrderProducer, kafkaOrderProducer } from "../integration/orders/kafka-order-producer.ts";
 import { moveLeaders } from "../integration/orders/move-leaders.ts";
-import { type KafkaCluster, kafkaCluster } from "../integration/services/kafka-cluster.ts";
+import { type KafkaCluster, kafkaCluster, QUICK_CLUSTER } from "../integration/services/kafka-cluster.ts";
 import { startPostgres } from "../integration/services/postgres-server.ts";
 import { startRedis } from "../integration/services/redis-server.ts";
 import { type FaultFigures, faultFigures, reportFaults } from "./fault-figures.ts";
@@ -44,7 +44,7 @@ export async function run(args: readonly string[]): Promise<void> {
   const short = args.includes("short");
   const rounds = short ? 3 : 20;
   const outageMs = short ? 3_000 : 30_000;
-  const cluster = await kafkaCluster({ brokers: 3, properties: QUICK_GROUPS });
+  const cluster = await kafkaCluster({ brokers: 3, properties: QUICK_CLUSTER });
   const folder = await mkdtemp(join(tmpdir(), "millrace-kafka-faults-"));
   const [redis, postgres] = await Promise.all([startRedis(), startPostgres()]);
   const found: FaultFigures[] = [];
@@ -102,17 +102,6 @@ export async function run(args: readonly string[]): Promise<void> {
   }
   reportFaults(found);
 }
-
-/** Groups that notice soon who is gone; brokers that hand a partition to its preferred leader at once. */
-const QUICK_GROUPS = {
-  "group.min.session.timeout.ms": "1000",
-  "group.consumer.min.session.timeout.ms": "1000",
-  "group.consumer.session.timeout.ms": "3000",
-  "group.consumer.min.heartbeat.interval.ms": "500",
-  "group.consumer.heartbeat.interval.ms": "1000",
-  "leader.imbalance.check.interval.seconds": "1",
-  "leader.imbalance.per.broker.percentage": "0",
-};
 
 async function runFault(cluster: KafkaCluster, one: Fault, stores: FaultStores): Promise<FaultFigures> {
   const since = performance.now();

@@ -9,7 +9,7 @@ import { type ConsumerProcess, caughtUp, startConsumer } from "./orders/consumer
 import { declareOrders, kafkaConnections } from "./orders/declarations.ts";
 import { type FaultStores, openFaultStores } from "./orders/fault-stores.ts";
 import { type KafkaOrderProducer, kafkaOrderProducer } from "./orders/kafka-order-producer.ts";
-import { type KafkaCluster, kafkaCluster } from "./services/kafka-cluster.ts";
+import { type KafkaCluster, kafkaCluster, QUICK_CLUSTER } from "./services/kafka-cluster.ts";
 import { type PostgresServer, startPostgres } from "./services/postgres-server.ts";
 import { type RedisServer, startRedis } from "./services/redis-server.ts";
 
@@ -19,15 +19,7 @@ let folder: string;
 const started: ConsumerProcess[] = [];
 
 beforeAll(async () => {
-  cluster = await kafkaCluster({
-    properties: {
-      "group.min.session.timeout.ms": "1000",
-      "group.consumer.min.session.timeout.ms": "1000",
-      "group.consumer.session.timeout.ms": "3000",
-      "group.consumer.min.heartbeat.interval.ms": "500",
-      "group.consumer.heartbeat.interval.ms": "1000",
-    },
-  });
+  cluster = await kafkaCluster({ properties: QUICK_CLUSTER });
   folder = await mkdtemp(join(tmpdir(), "millrace-kafka-pipeline-"));
 });
 afterAll(async () => {

@@ -2,6 +2,7 @@ import { hostname } from "node:os";
 import { isMillraceError } from "./definitions/errors.ts";
 import type { OfflineStore } from "./feature_store/offline/offline-store.ts";
 import type { PartitionStatus } from "./ingestion/channels.ts";
+import { partitionRuns } from "./partition-runs.ts";
 
 /** A partition of a source, whoever reads it. */
 export interface BoardPartition extends PartitionStatus {
@@ -26,10 +27,13 @@ export interface PartitionBoard {
   tell(own: readonly PartitionStatus[]): Promise<void>;
   /** All partitions: this process's as they are now, those of others as they told. While the cold store is away, only its own. */
   all(own: readonly PartitionStatus[]): Promise<readonly BoardPartition[]>;
+  /** Takes back what this process told: it reads nothing any more. */
+  leave(): Promise<void>;
 }
 
 interface Told extends PartitionStatus {
-  readonly owner: string;
+  /** Null: its last reader has left. */
+  readonly owner: string | null;
 }
 
 /** How often a process tells, and after which silence nobody seems to read a partition; milliseconds. */
@@ -40,13 +44,24 @@ export function partitionBoard({ source, offline, shared, now }: PartitionBoardO
   const me = `${hostname()}:${process.pid}`;
   const kind = `partitions of ${source}`;
   let toldAt = Number.NEGATIVE_INFINITY;
+  let told = false;
 
   return {
     async tell(own) {
       if (!shared || now() - toldAt < TELL_MS) return;
       toldAt = now();
+      told ||= own.length > 0;
       for (const status of own) {
         await offline.putDocument(kind, status.partition, JSON.stringify({ ...status, owner: me } satisfies Told));
+      }
+    },
+    async leave() {
+      if (!told) return;
+      for (const { name, json } of await offline.documents(kind)) {
+        const status = JSON.parse(json) as Told;
+        if (status.owner !== me) continue;
+        const left = { ...status, owner: null, lagMessages: null, lagSeconds: null };
+        await offline.putDocument(kind, name, JSON.stringify(left satisfies Told));
       }
     },
     async all(own) {
@@ -62,7 +77,7 @@ export function partitionBoard({ source, offline, shared, now }: PartitionBoardO
 
   async function everyPartition(own: readonly PartitionStatus[]): Promise<readonly BoardPartition[]> {
     const found = new Map<string, BoardPartition>();
-    for (const { partition, committed } of await offline.partitions(source)) {
+    for (const { partition, committed } of await partitionRuns(offline, source).current()) {
       const unknown = { lastOffset: null, lastEventTime: null, lagMessages: null, lagSeconds: null };
       found.set(partition, { partition, committed, owner: null, ...unknown });
     }

@@ -22,6 +22,7 @@ import {
   streamIngestion,
 } from "./ingestion/stream-ingestion.ts";
 import { type BoardPartition, partitionBoard } from "./partition-board.ts";
+import { partitionRuns } from "./partition-runs.ts";
 import { createPushLoop } from "./push-loop.ts";
 import { sourceReader } from "./source-reader.ts";
 
@@ -189,6 +190,7 @@ export function createSourcePipeline(options: SourcePipelineOptions): SourcePipe
       await Promise.allSettled([reading]);
       await engine.settled();
       await engine.flush();
+      await board.leave();
     },
   };
 }
@@ -223,7 +225,7 @@ function engineOf(options: SourcePipelineOptions, views: readonly ViewRuntime[])
   return createFoldEngine({
     source,
     views,
-    log: offline,
+    log: partitionRuns(offline, source.name).log,
     sink: online,
     newInstance: () => crypto.randomUUID(),
     now,

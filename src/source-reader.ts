@@ -1,13 +1,14 @@
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ConnectionsConfig } from "./connections.ts";
-import type { FileReplayConnector } from "./definitions/connector.ts";
+import type { FileReplayConnector, KafkaConnector } from "./definitions/connector.ts";
 import { millraceError } from "./definitions/errors.ts";
 import type { SourceMeta } from "./definitions/source.ts";
 import { stageTableFiles } from "./feature_store/offline/duckdb-table-files.ts";
 import type { IdempotencyLog } from "./ingestion/idempotency-log.ts";
 import type { MessageSource } from "./ingestion/message-source.ts";
 import { fileReplay } from "./ingestion/sources/file-replay.ts";
+import type { KafkaSourceOptions } from "./ingestion/sources/kafka-options.ts";
 import { kafkaSource } from "./ingestion/sources/kafka-source.ts";
 import { kinesisSource } from "./ingestion/sources/kinesis-source.ts";
 import { lateSource } from "./ingestion/sources/late-source.ts";
@@ -41,19 +42,8 @@ export function sourceReader(options: SourceReaderOptions): MessageSource | null
         return replayOf(source, clock, { paths: [path], format: null, nullTexts: [] });
       });
     }
-    case "kafka": {
-      const cluster = connections.kafka?.[connector.cluster];
-      if (cluster === undefined) {
-        throw millraceError(
-          "CONFIG_INVALID",
-          `Source '${source.name}' reads the Kafka cluster '${connector.cluster}', which is not configured: set connections.kafka.${connector.cluster}.brokers${connector.cluster === "default" ? ", or MILLRACE_KAFKA_BROKERS" : ""}.`,
-        );
-      }
-      const { groupId = "millrace", ...connection } = cluster;
-      // Each source has a group of its own: members of one group read the same topics.
-      const group = connector.group ?? `${groupId}-${source.name}`;
-      return kafkaSource({ ...connection, topics: connector.topics, groupId: group, start: connector.start });
-    }
+    case "kafka":
+      return kafkaSource(kafkaOptionsOf(source, connections));
     case "kinesis":
       return kinesisSource({
         ...connections.kinesis,
@@ -74,6 +64,22 @@ export function sourceReader(options: SourceReaderOptions): MessageSource | null
     case "memory":
       return null;
   }
+}
+
+/** @throws `CONFIG_INVALID` if the source's cluster is not configured */
+export function kafkaOptionsOf(source: SourceMeta, connections: ConnectionsConfig): KafkaSourceOptions {
+  const connector = source.connector as KafkaConnector;
+  const cluster = connections.kafka?.[connector.cluster];
+  if (cluster === undefined) {
+    throw millraceError(
+      "CONFIG_INVALID",
+      `Source '${source.name}' reads the Kafka cluster '${connector.cluster}', which is not configured: set connections.kafka.${connector.cluster}.brokers${connector.cluster === "default" ? ", or MILLRACE_KAFKA_BROKERS" : ""}.`,
+    );
+  }
+  const { groupId = "millrace", ...connection } = cluster;
+  // Each source has a group of its own: members of one group read the same topics.
+  const group = connector.group ?? `${groupId}-${source.name}`;
+  return { ...connection, topics: connector.topics, groupId: group, start: connector.start };
 }
 
 function replayOf(

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import type { LifecycleBackend } from "./api/lifecycle-backend.ts";
 import type { ConnectionsConfig } from "./connections.ts";
 import { millraceError } from "./definitions/errors.ts";
+import type { SourceMeta } from "./definitions/source.ts";
 import type { ColumnTypeSpec } from "./definitions/value.ts";
 import type { Declarations } from "./feature_engineering/plan/collect-declarations.ts";
 import { type ConsistencyReport, checkConsistency } from "./feature_store/check-consistency.ts";
@@ -26,6 +27,7 @@ import { createLifecycle } from "./lifecycle.ts";
 import { loadDeclarations } from "./load-declarations.ts";
 import { createPipeline, type PipelineStatus } from "./pipeline.ts";
 import { createPipelineSwitch } from "./pipeline-switch.ts";
+import { type ResetPartition, type ResetTo, resetSource } from "./reset-source.ts";
 import { checkRetention, type Retention } from "./retention.ts";
 import { areShared } from "./store-config.ts";
 import { openOfflineStore, openOnlineStore, type StoresConfig } from "./stores.ts";
@@ -71,6 +73,7 @@ export type WorkerMethods = LifecycleBackend &
     ) => Promise<TrainingSetAnswer>;
     readonly deadLetters: (filter: { source?: string; limit: number }) => Promise<readonly StoredDeadLetter[]>;
     readonly removeDeadLetters: (ids: readonly number[]) => Promise<void>;
+    readonly resetSource: (source: string, to: ResetTo, dryRun: boolean) => Promise<readonly ResetPartition[]>;
     readonly plan: () => Promise<PlanPreview>;
     readonly applied: () => Promise<AppliedPlan | null>;
     /** Compares the hot store with history for a sample of entities of a view, or of every view. */
@@ -206,6 +209,16 @@ export async function createWorkerMethods(
     },
     deadLetters: (filter) => offline.deadLetters(filter),
     removeDeadLetters: (ids) => offline.removeDeadLetters(ids),
+    resetSource: (name, to, dryRun) =>
+      resetSource({
+        source: sourceOf(runs.declarations, name),
+        to,
+        dryRun,
+        offline,
+        connections: options.connections ?? {},
+        isRead: options.ingest,
+        shared,
+      }),
     plan: () => previewPlan(offline, runs.declarations),
     applied: () => currentPlan(offline),
     async checkConsistency(name, sample) {
@@ -231,6 +244,15 @@ export async function createWorkerMethods(
       return closing;
     },
   };
+}
+
+function sourceOf({ sources }: Declarations, name: string): SourceMeta {
+  const found = sources.find((source) => source.name === name);
+  if (found !== undefined) return found;
+  throw millraceError(
+    "SOURCE_UNKNOWN",
+    `There is no source '${name}': declared are ${sources.map((source) => source.name).join(", ")}.`,
+  );
 }
 
 function viewOf(store: FeatureStore, name: string): ViewRuntime {

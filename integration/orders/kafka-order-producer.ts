@@ -8,7 +8,7 @@ export interface KafkaOrderProducer extends OrderProducer {
   readonly topic: string;
   /** Messages of transactions that were aborted. */
   readonly aborted: number;
-  /** Resolves when every replica of the topic has everything again; sends go on over new connections. */
+  /** Resolves when every replica has everything again and the preferred ones lead; sends go on over new connections. */
   settle(): Promise<void>;
 }
 
@@ -74,7 +74,8 @@ export async function kafkaOrderProducer(
       for (const deadline = Date.now() + 60_000; Date.now() < deadline; ) {
         const known = await watching.metadata({ topics: [topic], forceUpdate: true }).catch(() => null);
         const found = known?.topics.get(topic)?.partitions ?? [];
-        if (found.length === partitions && found.every(({ isr, replicas: all }) => isr.length === all.length)) break;
+        const isCalm = found.every(({ leader, isr, replicas: all }) => isr.length === all.length && leader === all[0]);
+        if (found.length === partitions && isCalm) break;
         await pause(200);
       }
       await watching.close();

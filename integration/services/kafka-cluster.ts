@@ -34,6 +34,17 @@ export interface KafkaCluster {
   close(): Promise<void>;
 }
 
+/** Groups that notice soon who is gone; brokers that hand a partition to its preferred leader at once. */
+export const QUICK_CLUSTER: Readonly<Record<string, string>> = {
+  "group.min.session.timeout.ms": "1000",
+  "group.consumer.min.session.timeout.ms": "1000",
+  "group.consumer.session.timeout.ms": "3000",
+  "group.consumer.min.heartbeat.interval.ms": "500",
+  "group.consumer.heartbeat.interval.ms": "1000",
+  "leader.imbalance.check.interval.seconds": "1",
+  "leader.imbalance.per.broker.percentage": "0",
+};
+
 const ARTIFACTS = ["org.apache.kafka:kafka_2.13:4.1.0", "org.slf4j:slf4j-simple:1.7.36"];
 const CLUSTER_ID = "bWlsbHJhY2UtdGVzdHMtMQ";
 const DEADLINE_MS = 90_000;

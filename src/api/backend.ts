@@ -30,6 +30,15 @@ export interface ApiBackend extends LifecycleBackend, Omit<TrainingJobs, "closeT
   status(): Promise<{ readonly sources: readonly (IngestionStatus & { readonly clock: number | null })[] }>;
   deadLetters(filter: { readonly source?: string; readonly limit: number }): Promise<readonly StoredDeadLetter[]>;
   removeDeadLetters(ids: readonly number[]): Promise<void>;
+  /**
+   * Moves where a source is read on: to an end, a moment (epoch milliseconds), or the next offset of partitions by name.
+   * Rejects with `SOURCE_IS_READ`, `RESET_UNSUPPORTED`, `RESET_INVALID`, and what its transport throws.
+   */
+  resetSource(
+    source: string,
+    to: "earliest" | "latest" | number | Readonly<Record<string, number>>,
+    dryRun: boolean,
+  ): Promise<readonly { readonly partition: string; readonly before: number | null; readonly after: number | null }[]>;
   /** Lets held replays deliver the events before `time` (epoch milliseconds); resolves when they are readable. */
   advanceTo(time: number): Promise<void>;
   release(): Promise<void>;

@@ -45,6 +45,15 @@ ingest
   .action(async (_options, command: Command) =>
     (await import("./commands/ingest-status.ts")).ingestStatus(command.optsWithGlobals()),
   );
+ingest
+  .command("reset")
+  .description("move where a source is read on, while nobody reads it; what history has already changes nothing")
+  .requiredOption("--source <name>", "which one")
+  .requiredOption("--to <place>", "earliest, latest, a time (ISO 8601 with a zone), or partition=offset,…")
+  .option("--dry-run", "show it, and change nothing")
+  .action(async (_options, command: Command) =>
+    (await import("./commands/ingest-reset.ts")).ingestReset(command.optsWithGlobals()),
+  );
 program
   .command("plan")
   .description("what applying the declarations would change")

@@ -116,6 +116,7 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
     status: () => pipeline.status(),
     deadLetters: (filter) => offline.deadLetters(filter),
     removeDeadLetters: (ids) => offline.removeDeadLetters(ids),
+    resetSource: async () => [],
     advanceTo: (time) => pipeline.advanceTo(time),
     release: async () => pipeline.release(),
     applied: async () => null,

@@ -2,7 +2,7 @@ import type { FastifyInstance } from "fastify";
 import type { StoredDeadLetter } from "../../feature_store/offline/offline-store.ts";
 import type { AdminGuard, ApiContext } from "../api-context.ts";
 import { apiError, invalidRequest } from "../api-errors.ts";
-import { isObject, readMoment, readObject } from "../request-body.ts";
+import { isObject, readFlag, readMoment, readObject } from "../request-body.ts";
 import { operationSchemas } from "../schemas/operations.ts";
 import { checkSource } from "./events.ts";
 
@@ -30,6 +30,18 @@ export function operationRoutes(app: FastifyInstance, api: ApiContext, admin: Ad
       })),
     };
   });
+
+  app.post<{ Params: { readonly name: string } }>(
+    "/v1/sources/:name/reset",
+    { schema: operationSchemas.reset, onRequest: admin },
+    async (request) => {
+      const { name } = request.params;
+      checkSource(api, name);
+      const { to, dry_run } = readObject(request.body, ["to", "dry_run"]);
+      const dryRun = readFlag(dry_run, "dry_run");
+      return { partitions: await api.backend.resetSource(name, readPlace(to), dryRun) };
+    },
+  );
 
   app.get<{ Querystring: Readonly<Record<string, unknown>> }>(
     "/v1/dead-letters",
@@ -74,6 +86,21 @@ export function operationRoutes(app: FastifyInstance, api: ApiContext, admin: Ad
     await api.backend.release();
     return { status: "released" };
   });
+}
+
+function readPlace(to: unknown): Parameters<ApiContext["backend"]["resetSource"]>[1] {
+  if (to === "earliest" || to === "latest") return to;
+  if (isObject(to) && Object.keys(to).length > 0) {
+    return Object.fromEntries(
+      Object.entries(to).map(([partition, offset]) => {
+        if (typeof offset === "number" || typeof offset === "bigint") return [partition, Number(offset)];
+        throw invalidRequest(`to['${partition}']`, "the offset that is to be read next");
+      }),
+    );
+  }
+  const moment = readMoment(to, "to");
+  if (moment !== undefined) return moment;
+  throw invalidRequest("to", "earliest, latest, a moment, or offsets by partition");
 }
 
 function describeLetter(letter: StoredDeadLetter): object {

@@ -15,7 +15,7 @@ import {
 const integer = { type: "integer" };
 
 export const operationSchemas: Readonly<
-  Record<"status" | "deadLetters" | "removeDeadLetters" | "advance" | "release", RouteSchema>
+  Record<"status" | "reset" | "deadLetters" | "removeDeadLetters" | "advance" | "release", RouteSchema>
 > = {
   status: {
     tags: ["sources"],
@@ -45,6 +45,36 @@ export const operationSchemas: Readonly<
                 lag_seconds: { type: ["number", "null"], description: "How long ago the next one came, or its age." },
               }),
             ),
+          }),
+        ),
+      }),
+    ),
+  },
+  reset: {
+    tags: ["sources"],
+    summary: "Move where a source is read on",
+    description:
+      "Refused while a process reads it. Back: what history has already changes nothing. Forward: what lies between is not read.",
+    security: adminOnly,
+    params: objectOf({ name: text }),
+    body: {
+      type: "object",
+      required: ["to"],
+      properties: {
+        to: {
+          description: "`earliest`, `latest`, a moment, or the next offset of some partitions by name.",
+        },
+        dry_run: { type: "boolean", default: false },
+      },
+    },
+    response: answers(
+      200,
+      objectOf({
+        partitions: listOf(
+          objectOf({
+            partition: text,
+            before: { type: ["integer", "null"], description: "The offset that would have been read next." },
+            after: { type: ["integer", "null"], description: "The one that is read next." },
           }),
         ),
       }),

@@ -39,13 +39,13 @@ export interface KafkaMember {
 }
 
 /** `EARLIEST_TIMESTAMP` and `LATEST_TIMESTAMP` of ListOffsets. */
-const EARLIEST = -2n;
-const LATEST = -1n;
+export const EARLIEST: bigint = -2n;
+export const LATEST: bigint = -1n;
 
 /** A rebalance is over by then; milliseconds. */
 const INACTIVE_MS = 60_000;
 
-async function importClient(): Promise<Client> {
+export async function importKafka(): Promise<Client> {
   try {
     return await import("@platformatic/kafka");
   } catch (cause) {
@@ -57,7 +57,8 @@ async function importClient(): Promise<Client> {
   }
 }
 
-function connectionOptions(options: KafkaConnectionOptions): object {
+/** For any of the client's objects. */
+export function connectionOptions(options: KafkaConnectionOptions): object {
   const { tls, sasl } = options;
   return {
     clientId: options.clientId ?? "millrace",
@@ -91,7 +92,7 @@ function tlsOptions({
 
 /** Connects and joins the group. @throws `KAFKA_UNAVAILABLE`, `KAFKA_DENIED`, `KAFKA_TOPIC_UNKNOWN`, `PACKAGE_MISSING` */
 export async function joinKafka(options: KafkaSourceOptions): Promise<KafkaMember> {
-  const client = await importClient();
+  const client = await importKafka();
   const { brokers, topics } = options;
   const doing = async <T>(what: string, run: () => Promise<T>): Promise<T> => {
     try {

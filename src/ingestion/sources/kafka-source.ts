@@ -55,8 +55,9 @@ export function kafkaSource(options: KafkaSourceOptions): MessageSource {
   }
 
   async function startOf(joined: KafkaMember, topic: string, index: number): Promise<number> {
-    const { offset: committed } = await resume(`${topic}:${index}`);
-    if (committed >= 0) return committed + 1;
+    const { offset: committed, cursor } = await resume(`${topic}:${index}`);
+    // A partition that was set back to its first message has a cursor and no offset.
+    if (committed >= 0 || cursor !== null) return committed + 1;
     const start = options.start ?? "earliest";
     const partition = { topic, index };
     if (start === "earliest") return (await joined.offsetAt(partition, "earliest")) ?? 0;
