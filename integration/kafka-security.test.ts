@@ -136,3 +136,34 @@ describe("a Kafka source on TLS", () => {
     ).rejects.toMatchObject({ code: "KAFKA_UNAVAILABLE", message: expect.stringMatching(/certificate/i) });
   });
 });
+
+describe("a Kafka source on TLS with certificates of both sides", () => {
+  let guarded: KafkaCluster;
+  beforeAll(async () => {
+    guarded = await kafkaCluster({ mutualTls: true });
+    const admin = new Admin({ clientId: "tests", bootstrapBrokers: [...guarded.brokers] });
+    await admin.createTopics({ topics: [TOPIC], partitions: 1, replicas: 1 });
+    await admin.close();
+    const producer = new Producer({ clientId: "tests", bootstrapBrokers: [...guarded.brokers] });
+    await producer.send({ messages: [{ topic: TOPIC, partition: 0, value: Buffer.from("hello") }] as never, acks: -1 });
+    await producer.close();
+  });
+  afterAll(async () => {
+    await guarded?.close();
+  });
+
+  it("reads with its certificate", async () => {
+    const { brokers, ca, client } = guarded.secure!;
+    expect(await firstText({ brokers, tls: { ca, ...client } })).toBe("hello");
+  });
+
+  it("is refused without one, and with another's", async () => {
+    const { brokers, ca } = guarded.secure!;
+    for (const client of [{}, cluster.secure!.client]) {
+      await expect(firstText({ brokers, tls: { ca, ...client } })).rejects.toMatchObject({
+        code: expect.stringMatching(/^KAFKA_(DENIED|UNAVAILABLE)$/),
+        message: expect.stringMatching(/certificate|TLS|SSL|alert/i),
+      });
+    }
+  });
+});

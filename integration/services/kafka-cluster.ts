@@ -17,14 +17,21 @@ export interface KafkaClusterOptions {
   readonly properties?: Readonly<Record<string, string>>;
   /** Names with their passwords: makes a second listener, of TLS and SASL with every mechanism. Default: there is none. */
   readonly users?: Readonly<Record<string, string>>;
+  /** Makes a second listener, of TLS for clients with a certificate. Default: there is none. */
+  readonly mutualTls?: boolean;
 }
 
 /** Real brokers, each also a controller, in processes of their own. */
 export interface KafkaCluster {
   /** `host:port` of each. */
   readonly brokers: readonly string[];
-  /** `host:port` of each broker's listener with TLS and SASL; with the authority's certificate, PEM. */
-  readonly secure: { readonly brokers: readonly string[]; readonly ca: string } | null;
+  /** `host:port` of each broker's listener with TLS, and SASL if there are users; with the authority's certificate, PEM. */
+  readonly secure: {
+    readonly brokers: readonly string[];
+    readonly ca: string;
+    /** What a client shows where it must; PEM. */
+    readonly client: { readonly cert: string; readonly key: string };
+  } | null;
   /** Stops one at once, as a crash does. */
   kill(broker: number): Promise<void>;
   /** Lets one end in good order. */
@@ -56,7 +63,9 @@ export async function kafkaCluster(options: KafkaClusterOptions = {}): Promise<K
   const ports = await freePorts(3 * count);
   const folder = await mkdtemp(join(tmpdir(), "millrace-kafka-"));
   const voters = Array.from({ length: count }, (_, i) => `${i}@127.0.0.1:${ports[count + i]}`).join(",");
-  const ca = options.users === undefined ? null : await makeCertificate(folder);
+  const isSecure = options.users !== undefined || options.mutualTls === true;
+  const broker = isSecure ? await makeCertificate(folder, "broker") : null;
+  const client = isSecure ? await makeCertificate(folder, "client") : null;
   const processes: (ChildProcess | null)[] = new Array<ChildProcess | null>(count).fill(null);
 
   for (let i = 0; i < count; i++) {
@@ -78,7 +87,7 @@ export async function kafkaCluster(options: KafkaClusterOptions = {}): Promise<K
       "auto.create.topics.enable": "false",
       // Events carry times of their own, which may be old.
       "log.retention.ms": "-1",
-      ...(options.users === undefined ? {} : secureListener(folder, ports, i, count, options.users)),
+      ...(isSecure ? secureListener(folder, ports, i, count, options) : {}),
       ...options.properties,
     };
     await writeFile(
@@ -159,9 +168,13 @@ export async function kafkaCluster(options: KafkaClusterOptions = {}): Promise<K
   return {
     brokers: Array.from({ length: count }, (_, i) => `127.0.0.1:${ports[i]}`),
     secure:
-      ca === null
+      broker === null
         ? null
-        : { ca, brokers: Array.from({ length: count }, (_, i) => `127.0.0.1:${ports[2 * count + i]}`) },
+        : {
+            ca: broker.cert,
+            client: client!,
+            brokers: Array.from({ length: count }, (_, i) => `127.0.0.1:${ports[2 * count + i]}`),
+          },
     kill: (broker) => end(broker, "SIGKILL"),
     stop: (broker) => end(broker, "SIGTERM"),
     start,
@@ -175,47 +188,55 @@ function secureListener(
   ports: readonly number[],
   broker: number,
   count: number,
-  users: Readonly<Record<string, string>>,
+  { users, mutualTls }: KafkaClusterOptions,
 ): Readonly<Record<string, string>> {
   const host = "127.0.0.1";
   const open = `PLAINTEXT://${host}:${ports[broker]}`;
   const secure = `SECURE://${host}:${ports[2 * count + broker]}`;
-  const known = Object.entries(users).map(([name, password]) => `user_${name}="${password}"`);
+  const known = Object.entries(users ?? {}).map(([name, password]) => `user_${name}="${password}"`);
   const security = "org.apache.kafka.common.security";
   return {
     listeners: `${open},${secure},CONTROLLER://${host}:${ports[count + broker]}`,
     "advertised.listeners": `${open},${secure}`,
-    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL",
-    "listener.name.secure.sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
-    "listener.name.secure.plain.sasl.jaas.config": `${security}.plain.PlainLoginModule required ${known.join(" ")};`,
-    "listener.name.secure.scram-sha-256.sasl.jaas.config": `${security}.scram.ScramLoginModule required;`,
-    "listener.name.secure.scram-sha-512.sasl.jaas.config": `${security}.scram.ScramLoginModule required;`,
-    // Takes tokens that nobody signed.
-    "listener.name.secure.oauthbearer.sasl.jaas.config": `${security}.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="broker";`,
+    "listener.security.protocol.map": `PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:${users === undefined ? "SSL" : "SASL_SSL"}`,
+    ...(users === undefined
+      ? {}
+      : {
+          "listener.name.secure.sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
+          "listener.name.secure.plain.sasl.jaas.config": `${security}.plain.PlainLoginModule required ${known.join(" ")};`,
+          "listener.name.secure.scram-sha-256.sasl.jaas.config": `${security}.scram.ScramLoginModule required;`,
+          "listener.name.secure.scram-sha-512.sasl.jaas.config": `${security}.scram.ScramLoginModule required;`,
+          // Takes tokens that nobody signed.
+          "listener.name.secure.oauthbearer.sasl.jaas.config": `${security}.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="broker";`,
+        }),
     "listener.name.secure.ssl.keystore.type": "PEM",
     "listener.name.secure.ssl.keystore.location": join(folder, "broker.pem"),
+    ...(mutualTls
+      ? {
+          "listener.name.secure.ssl.client.auth": "required",
+          "listener.name.secure.ssl.truststore.type": "PEM",
+          "listener.name.secure.ssl.truststore.location": join(folder, "client-certificate.pem"),
+        }
+      : {}),
   };
 }
 
-/** A certificate that is its own authority, for the brokers' address. */
-async function makeCertificate(folder: string): Promise<string> {
+/** A certificate that is its own authority, for this address; also with its key in `NAME.pem`. */
+async function makeCertificate(folder: string, name: string): Promise<{ readonly cert: string; readonly key: string }> {
   const openssl = debianProgram("openssl", { probe: ["version"] });
+  const [keyFile, certFile] = [join(folder, `${name}-key.pem`), join(folder, `${name}-certificate.pem`)];
   const made = spawnSync(
     openssl,
     [
       ...["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"],
-      ...["-addext", "subjectAltName=IP:127.0.0.1"],
-      ...["-keyout", join(folder, "key.pem"), "-out", join(folder, "certificate.pem")],
+      ...["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", keyFile, "-out", certFile],
     ],
     { encoding: "utf8" },
   );
   if (made.status !== 0) throw unavailable(`its certificate cannot be made: ${made.stderr.slice(-500)}`);
-  const [key, certificate] = await Promise.all([
-    readFile(join(folder, "key.pem"), "utf8"),
-    readFile(join(folder, "certificate.pem"), "utf8"),
-  ]);
-  await writeFile(join(folder, "broker.pem"), `${key}${certificate}`);
-  return certificate;
+  const [key, cert] = await Promise.all([readFile(keyFile, "utf8"), readFile(certFile, "utf8")]);
+  await writeFile(join(folder, `${name}.pem`), `${key}${cert}`);
+  return { cert, key };
 }
 
 function unavailable(why: string): MillraceError {

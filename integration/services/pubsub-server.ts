@@ -9,7 +9,7 @@ import { MillraceError } from "../../src/definitions/errors.ts";
 import { debianProgram } from "./debian-program.ts";
 
 export interface PubsubServerOptions {
-  /** The shortest deadline for acknowledgements that a subscription may have. Default 10, as Google's. */
+  /** The shortest deadline for acknowledgements that a subscription may have. Default: none has to be given. */
   readonly minAckDeadlineSeconds?: number;
   /** Every so manyth acknowledgement, and extension of a deadline, is answered and forgotten. Default: none. */
   readonly loseAcks?: number;
@@ -38,7 +38,7 @@ export async function pubsubServer(options: PubsubServerOptions = {}): Promise<P
   const child = spawn(
     build(),
     [
-      `-min-ack-deadline=${options.minAckDeadlineSeconds ?? 10}s`,
+      `-min-ack-deadline=${options.minAckDeadlineSeconds ?? 0}s`,
       `-lose-acks=${options.loseAcks ?? 0}`,
       `-lose-extensions=${options.loseExtensions ?? 0}`,
     ],
@@ -67,7 +67,7 @@ export async function pubsubServer(options: PubsubServerOptions = {}): Promise<P
 }
 
 function build(): string {
-  const folder = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "millrace", "pstest-2.9.0-2");
+  const folder = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "millrace", "pstest-2.9.0-3");
   const program = join(folder, "pstest");
   if (existsSync(program)) return program;
   mkdirSync(folder, { recursive: true });

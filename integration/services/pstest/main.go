@@ -31,11 +31,13 @@ func (l *loses) React(_ interface{}) (bool, interface{}, error) {
 
 func main() {
 	port := flag.Int("port", 0, "")
-	minDeadline := flag.Duration("min-ack-deadline", 10*time.Second, "the shortest deadline of a subscription")
+	minDeadline := flag.Duration("min-ack-deadline", 0, "the shortest deadline of a subscription; 0: none has to be given")
 	loseAcks := flag.Int64("lose-acks", 0, "every nth acknowledgement gets lost")
 	loseExtensions := flag.Int64("lose-extensions", 0, "every nth extension of a deadline gets lost")
 	flag.Parse()
-	pstest.SetMinAckDeadline(*minDeadline)
+	if *minDeadline >= time.Second {
+		pstest.SetMinAckDeadline(*minDeadline)
+	}
 	acks, extensions := &loses{every: *loseAcks}, &loses{every: *loseExtensions}
 	server := pstest.NewServerWithPort(*port,
 		pstest.ServerReactorOption{FuncName: "Acknowledge", Reactor: acks},
