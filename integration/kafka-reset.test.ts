@@ -68,8 +68,17 @@ async function produce(): Promise<void> {
   await producer.send({ messages: messages as never, acks: 1 });
 }
 
-async function millrace(...args: readonly string[]): Promise<{ code: unknown; out: string; err: string }> {
-  const child = spawn(process.execPath, [MAIN, ...args], { cwd: folder, env: { ...process.env, ...environment } });
+interface Ended {
+  readonly code: unknown;
+  readonly out: string;
+  readonly err: string;
+}
+
+const millrace = (...args: readonly string[]): Promise<Ended> => millraceIn(environment.MILLRACE_DATA!, ...args);
+
+async function millraceIn(data: string, ...args: readonly string[]): Promise<Ended> {
+  const env = { ...process.env, ...environment, MILLRACE_DATA: data };
+  const child = spawn(process.execPath, [MAIN, ...args], { cwd: folder, env });
   let out = "";
   let err = "";
   child.stdout.on("data", (data) => (out += data));
@@ -126,13 +135,16 @@ it("is read again from a time after a fix: what could not be decoded counts, and
     (n) => (isComma(n) ? n + 0.5 : n),
   );
   await expect.poll(() => spending(after.url), { timeout: 30_000 }).toEqual(all);
-  const status = await (await fetch(`${after.url}/v1/sources/status`)).json();
-  const partitions = (status as { sources: { partitions: { partition: string; committed: number }[] }[] }).sources[0]!
-    .partitions;
-  expect(partitions.filter(({ partition }) => !partition.startsWith("http:"))).toMatchObject([
+  const partitions = async (): Promise<readonly object[]> => {
+    const status = await (await fetch(`${after.url}/v1/sources/status`)).json();
+    const [{ partitions: found }] = (status as { sources: [{ partitions: { partition: string }[] }] }).sources;
+    return found.filter(({ partition }) => !partition.startsWith("http:"));
+  };
+  await expect.poll(partitions, { timeout: 30_000 }).toMatchObject([
     { partition: "orders:0", committed: 299, lag_messages: 0 },
     { partition: "orders:1", committed: 299, lag_messages: 0 },
   ]);
+  expect(await spending(after.url)).toEqual(all);
   expect((await millrace("--json", "dead-letters", "list")).out).toContain('"dead_letters":[]');
   expect((await millrace("check-consistency")).code).toBe(0);
 });
@@ -146,4 +158,32 @@ it("says what it cannot do", async () => {
     const { code, err } = await millrace("ingest", "reset", "--source", "orders", "--to", to);
     expect([code, err]).toEqual([2, expect.stringContaining(why)]);
   }
+});
+
+it("is read into a new version of a view as another source, which takes over once it has caught up", async () => {
+  // A history that the first decoder got wrong: every amount is tenfold.
+  await declare({ amount: '10 * Number(String(o.amount).replace(",", "."))', source: "wrong_orders" });
+  const right = expected(
+    (n) => n >= 200,
+    (n) => (isComma(n) ? n + 0.5 : n),
+  );
+  await using running = await millraceProcess(config(), {
+    ...environment,
+    MILLRACE_DATA: join(folder, "again"),
+  });
+  const before = expected(
+    () => true,
+    (n) => 10 * (isComma(n) ? n + 0.5 : n),
+  );
+  await expect.poll(() => spending(running.url), { timeout: 30_000 }).toEqual(before);
+  await declare({ amount: FIXED, source: "orders_again", start: `new Date(${START + 199_500})` });
+  const seen = new Set<string>();
+  const applying = millraceIn(join(folder, "again"), "apply");
+  let done = false;
+  void applying.finally(() => (done = true));
+  while (!done) seen.add(JSON.stringify(await spending(running.url)));
+  expect(await applying).toMatchObject({ code: 0 });
+  seen.add(JSON.stringify(await spending(running.url)));
+  // Nobody ever read a part of it.
+  expect([...seen]).toEqual([JSON.stringify(before), JSON.stringify(right)]);
 });

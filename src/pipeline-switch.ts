@@ -1,3 +1,4 @@
+import { beginsAtMoment } from "./catch-up.ts";
 import { millraceError } from "./definitions/errors.ts";
 import type { Declarations } from "./feature_engineering/plan/collect-declarations.ts";
 import { viewVersion } from "./feature_engineering/plan/plan-hash.ts";
@@ -11,6 +12,8 @@ export interface PipelineSwitchOptions {
   readonly start: (pipeline: Pipeline) => Promise<void>;
   /** Records that the declarations are taken over: the last step that may refuse them. */
   readonly record: (declarations: Declarations) => Promise<void>;
+  /** Whether sources are read here. */
+  readonly reads: boolean;
 }
 
 /** One pipeline at a time, which that of changed declarations can follow while events go on coming. */
@@ -19,8 +22,11 @@ export interface PipelineSwitch {
   readonly pipeline: Pipeline;
   /** Waits while pipelines change, then uses the one that runs; the next change waits for it. */
   use<T>(work: (pipeline: Pipeline) => Promise<T>): Promise<T>;
-  /** Fills from history what is new in the declarations, while the pipeline that runs goes on. */
-  prepare(declarations: Declarations): Promise<void>;
+  /**
+   * Fills from history what is new in the declarations, and reads new sources that begin at a moment until they have
+   * caught up, while the pipeline that runs goes on. Rejects with `STOPPING` when `signal` aborts.
+   */
+  prepare(declarations: Declarations, signal: AbortSignal): Promise<void>;
   /** Drains the pipeline, and starts that of the declarations. If it cannot start, the old one goes on. */
   change(declarations: Declarations): Promise<void>;
   close(): Promise<void>;
@@ -80,6 +86,24 @@ export function createPipelineSwitch(options: PipelineSwitchOptions): PipelineSw
     }
   }
 
+  async function catchUp(declarations: Declarations, signal: AbortSignal): Promise<void> {
+    const known = new Set(current.declarations.sources.map(({ name }) => name));
+    const sources = declarations.sources.filter((source) => beginsAtMoment(source) && !known.has(source.name));
+    if (sources.length === 0) return;
+    const names = new Set(sources.map(({ name }) => name));
+    const views = declarations.views.filter(({ source }) => names.has(source.name));
+    const reader = options.make({ ...declarations, sources, views });
+    try {
+      await reader.recover();
+      await options.start(reader);
+      if (!(await reader.caughtUp(signal))) {
+        throw millraceError("STOPPING", "The process is stopping: nothing was taken over.", { kind: "operational" });
+      }
+    } finally {
+      await reader.drain();
+    }
+  }
+
   return {
     get declarations() {
       return current.declarations;
@@ -88,7 +112,8 @@ export function createPipelineSwitch(options: PipelineSwitchOptions): PipelineSw
       return current.pipeline;
     },
     use,
-    async prepare(declarations) {
+    async prepare(declarations, signal) {
+      if (options.reads) await catchUp(declarations, signal);
       const filler = options.make(declarations);
       const versions = newVersions(current.declarations, declarations);
       if (versions.size === 0) return;

@@ -73,6 +73,8 @@ export interface Pipeline {
   /** The feeding end of a memory source. */
   memory(source: string): MemorySource;
   status(): Promise<PipelineStatus>;
+  /** Resolves with true when every source that begins at a moment has caught up, or with false when `signal` aborts. */
+  caughtUp(signal: AbortSignal): Promise<boolean>;
   /** Stops fetching, hands on what was fetched, makes everything durable. The stores stay open. */
   drain(): Promise<void>;
   close(): Promise<void>;
@@ -203,6 +205,10 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     },
     async status() {
       return { sources: await Promise.all([...pipelines.values()].map((pipeline) => pipeline.status())) };
+    },
+    async caughtUp(signal) {
+      const all = await Promise.all([...pipelines.values()].map((pipeline) => pipeline.caughtUp(signal)));
+      return all.every(Boolean);
     },
     drain: () => stop("drain"),
     close: () => stop("close"),

@@ -28,6 +28,8 @@ export interface PlatformOptions {
   readonly log: Logger;
   /** False: no source is read; events still come over HTTP. Default true. */
   readonly ingest?: boolean;
+  /** False: it is ready before sources that begin at a moment have caught up. Default true. */
+  readonly catchUp?: boolean;
 }
 
 export interface TakeOverOptions {
@@ -59,6 +61,8 @@ export interface Platform {
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
+
+const CATCHING_UP = "sources that begin at a moment are catching up";
 
 /** Opens the stores, starts the pipeline's thread and the HTTP server. Serves at once; `ready` says when all is filled. */
 export async function openPlatform(config: ResolvedConfig, options: PlatformOptions): Promise<Platform> {
@@ -97,7 +101,7 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
     let current = generationOf(declarations);
     undo.push(() => current.models.close());
 
-    const waiting = new Set(["views are being filled", "models are being loaded"]);
+    const waiting = new Set(["views are being filled", "models are being loaded", CATCHING_UP]);
     const readiness = (): { ready: boolean; reasons: readonly string[] } => ({
       ready: waiting.size === 0 && failure === null,
       reasons: [
@@ -201,7 +205,10 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
     });
     const filled = rpc.start().then(() => waiting.delete("views are being filled"));
     const loaded = current.models.start().then(() => waiting.delete("models are being loaded"));
-    const ready = Promise.all([filled, loaded]).then(
+    const caughtUp = filled
+      .then(() => (options.catchUp === false ? undefined : rpc.caughtUp()))
+      .then(() => waiting.delete(CATCHING_UP));
+    const ready = Promise.all([filled, loaded, caughtUp]).then(
       () => {},
       (error: unknown) => {
         failure = error;
@@ -213,6 +220,7 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
     const close = (): Promise<void> => {
       closing ??= (async () => {
         await server.drain();
+        if (isPipelineUp) await rpc.giveUp();
         await taking;
         await unwind(undo, log);
       })();

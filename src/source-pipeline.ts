@@ -1,3 +1,4 @@
+import { beginsAtMoment, caughtUp } from "./catch-up.ts";
 import type { ConnectionsConfig } from "./connections.ts";
 import type { FeatureViewMeta } from "./definitions/feature-view.ts";
 import type { SourceMeta } from "./definitions/source.ts";
@@ -69,6 +70,8 @@ export interface SourcePipeline {
   /** Resolves when a source that ends has ended and everything is readable. */
   finished(): Promise<void>;
   status(): Promise<SourceStatus>;
+  /** See {@link caughtUp}; at once for sources that do not begin at a moment. */
+  caughtUp(signal: AbortSignal): Promise<boolean>;
   /**
    * To be called now and then where processes share the stores: folds what a process left that has died, and tells the
    * others what this one reads.
@@ -184,6 +187,11 @@ export function createSourcePipeline(options: SourcePipelineOptions): SourcePipe
       const status = await running();
       const at = engine.clock();
       return { ...status, partitions: await board.all(status.partitions), clock: Number.isFinite(at) ? at : null };
+    },
+    async caughtUp(signal) {
+      if (!beginsAtMoment(source)) return true;
+      const partitions = async () => board.all((await running()).partitions);
+      return caughtUp({ source, offline, connections, partitions, settled: engine.settled }, signal);
     },
     async stop(how) {
       await Promise.allSettled([main?.[how](), pushes.stop(how)]);

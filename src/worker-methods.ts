@@ -57,6 +57,10 @@ export type WorkerMethods = LifecycleBackend &
      * @throws `DECLARATIONS_INVALID`, `PLAN_BREAKING`
      */
     readonly prepare: (declarations: readonly string[], revision: number) => Promise<PlanPreview>;
+    /** Resolves when every source that begins at a moment has caught up, or `giveUp` was called. */
+    readonly caughtUp: () => Promise<void>;
+    /** Ends all waiting for sources to catch up: a `prepare` under way fails. */
+    readonly giveUp: () => void;
     /** Goes on with what was prepared, and records its plan. */
     readonly change: () => Promise<void>;
     /** Drops what only the declarations before the last change had. */
@@ -135,7 +139,9 @@ export async function createWorkerMethods(
     record: async (declarations) => {
       await applyPlan(offline, declarations);
     },
+    reads: options.ingest,
   });
+  const stopping = new AbortController();
   let store = featureStoreOf(declared);
   const lifecycle = createLifecycle({
     online,
@@ -167,10 +173,14 @@ export async function createWorkerMethods(
       checkRetention(retention, declarations, offline);
       const preview = await checkPlan(offline, declarations);
       await extendErasures({ declarations, offline });
-      await runs.prepare(declarations);
+      await runs.prepare(declarations, stopping.signal);
       prepared = declarations;
       return preview;
     },
+    async caughtUp() {
+      await runs.pipeline.caughtUp(stopping.signal);
+    },
+    giveUp: () => stopping.abort(),
     async change() {
       if (prepared === null) throw millraceError("BUG", "Nothing was prepared.", { kind: "bug" });
       await runs.change(prepared);
@@ -232,6 +242,7 @@ export async function createWorkerMethods(
     },
     abandon: () => open.disposeAsync(),
     close() {
+      stopping.abort();
       closing ??= (async () => {
         try {
           await jobs.closeTrainingJobs();

@@ -25,6 +25,7 @@ export async function dev(options: GlobalOptions): Promise<void> {
   stopOnSignal(async () => {
     stopping = true;
     files.close();
+    await platform.worker.giveUp();
     await working;
     await platform.close();
   });
