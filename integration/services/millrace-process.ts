@@ -14,14 +14,15 @@ export interface MillraceProcess extends AsyncDisposable {
   readonly folder: string;
 }
 
-/** Starts `millrace serve` on a free port; resolves when it is ready. `config` is an absolute path. */
+/** Starts `millrace serve`, or `ingest`, on a free port; resolves when it is ready. `config` is an absolute path. */
 export async function millraceProcess(
   config: string,
   environment: Readonly<Record<string, string>> = {},
+  command: "serve" | "ingest" = "serve",
 ): Promise<MillraceProcess> {
   const folder = await mkdtemp(join(tmpdir(), "millrace-process-"));
   const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
-  const child = spawn(process.execPath, [main, "--config", config, "serve"], {
+  const child = spawn(process.execPath, [main, "--config", config, command], {
     env: { ...process.env, MILLRACE_PORT: "0", MILLRACE_DATA: folder, MILLRACE_LOG_LEVEL: "error", ...environment },
     stdio: ["ignore", "ignore", "pipe"],
   });
@@ -35,7 +36,9 @@ export async function millraceProcess(
   }
   child.stderr!.on("data", (data: Buffer) => process.stderr.write(data));
   if (url === "" || child.exitCode !== null) {
-    throw new MillraceError("TOOL_FAILED", `millrace serve did not start: ${said.trim()}`, { kind: "operational" });
+    throw new MillraceError("TOOL_FAILED", `millrace ${command} did not start: ${said.trim()}`, {
+      kind: "operational",
+    });
   }
   return {
     url,

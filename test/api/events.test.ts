@@ -124,6 +124,10 @@ describe("the operation of sources", () => {
         removeDeadLetters: async (ids) => void asked.push(ids),
         advanceTo: async (time) => void asked.push(time),
         release: async () => void asked.push("release"),
+        resetSource: async (...what) => {
+          asked.push(what);
+          return [{ partition: "orders:0", before: 7, after: 3 }];
+        },
       },
     });
   });
@@ -153,11 +157,24 @@ describe("the operation of sources", () => {
     expect(asked).toEqual([[4, 5], NOW, "release"]);
   });
 
+  it("resets a source to an end, a moment, or offsets, and says what moves", async () => {
+    asked.length = 0;
+    const places = ["earliest", "latest", new Date(NOW).toISOString(), { "orders:0": 3 }];
+    for (const to of places) {
+      const { body } = await api.request("POST", "/v1/sources/payments/reset", { to, dry_run: true }, ADMIN);
+      expect(body).toEqual({ partitions: [{ partition: "orders:0", before: 7, after: 3 }] });
+    }
+    expect(asked).toEqual(["earliest", "latest", NOW, { "orders:0": 3 }].map((to) => ["payments", to, true]));
+    const unknown = await api.request("POST", "/v1/sources/nobody/reset", { to: "latest" }, ADMIN);
+    expect([unknown.status, unknown.body.code]).toEqual([404, "SOURCE_UNKNOWN"]);
+  });
+
   it.each([
     ["GET", "/v1/dead-letters", undefined],
     ["DELETE", "/v1/dead-letters", { ids: [4] }],
     ["POST", "/v1/replay/advance", { to: NOW }],
     ["POST", "/v1/replay/release", undefined],
+    ["POST", "/v1/sources/payments/reset", { to: "earliest" }],
     ["POST", "/v1/models/risk/rollback", undefined],
     ["POST", "/v1/models/risk/pin", { version: "1" }],
     ["GET", "/v1/plan", undefined],
@@ -183,6 +200,9 @@ describe("the operation of sources", () => {
     ["an unknown query", "GET", "/v1/dead-letters?sources=x", undefined, "sources"],
     ["ids that are no list", "DELETE", "/v1/dead-letters", { ids: 3 }, "ids"],
     ["ids that are no numbers", "DELETE", "/v1/dead-letters", { ids: ["4"] }, "ids"],
+    ["no place to reset to", "POST", "/v1/sources/payments/reset", { to: {} }, "to"],
+    ["a place that is none", "POST", "/v1/sources/payments/reset", { to: "yesterday" }, "to"],
+    ["an offset that is none", "POST", "/v1/sources/payments/reset", { to: { "orders:0": "3" } }, "to['orders:0']"],
     ["no moment to advance to", "POST", "/v1/replay/advance", {}, "to"],
   ] as const)("refuses %s", async (_what, method, to, body, path) => {
     const answer = await api.request(method, to, body, ADMIN);

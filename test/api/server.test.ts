@@ -180,6 +180,7 @@ describe("the API's description", () => {
       "/v1/sources",
       "/v1/sources/status",
       "/v1/sources/{name}/events",
+      "/v1/sources/{name}/reset",
       "/v1/training-sets",
       "/v1/training-sets/{id}",
       "/v1/training-sets/{id}/file",
