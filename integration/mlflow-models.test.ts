@@ -49,6 +49,7 @@ const newName = (): string => `risk_${++names}`;
 function open(location: Parameters<typeof mlflowModel>[0], server: MlflowOptions = basic()): ModelHost {
   sources = createModelSources({
     mlflow: { default: server },
+    scoring: {},
     cacheFolder: join(folder, "models"),
     cacheBytes: 2 ** 30,
   });

@@ -119,7 +119,7 @@ const KNOWN: Readonly<Record<string, readonly string[] | null>> = {
   server: ["host", "port", "bodyLimitBytes", "maxRows", "adminToken"],
   replay: ["speed", "hold"],
   models: ["pollSeconds", "cacheBytes", "diskBytes", "default"],
-  connections: ["kafka", "kinesis", "pubsub", "schemaRegistry", "mlflow"],
+  connections: ["kafka", "kinesis", "pubsub", "schemaRegistry", "mlflow", "scoring"],
   logLevel: null,
 };
 const LEVELS: readonly LogLevel[] = ["silent", "error", "warn", "info", "debug"];

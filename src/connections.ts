@@ -1,10 +1,11 @@
 import type { MlflowOptions } from "./api/models/mlflow-registry.ts";
+import type { ScoringOptions } from "./api/models/scoring-client.ts";
 import { millraceError } from "./definitions/errors.ts";
 import type { SchemaRegistryOptions } from "./ingestion/decoders/schema-registry.ts";
 import type { KafkaConnectionOptions, KafkaSasl } from "./ingestion/sources/kafka-options.ts";
 import type { KinesisSourceOptions } from "./ingestion/sources/kinesis-options.ts";
 import type { PubsubSourceOptions } from "./ingestion/sources/pubsub-options.ts";
-import { MLFLOW_VARIABLES, resolveMlflow } from "./model-connections.ts";
+import { MODEL_VARIABLES, resolveMlflow, resolveScoring } from "./model-connections.ts";
 
 /** How one Kafka cluster is reached, and as which group. */
 export interface KafkaClusterConfig extends KafkaConnectionOptions {
@@ -28,6 +29,8 @@ export interface ConnectionsConfig {
   readonly schemaRegistry?: SchemaRegistryOptions;
   /** By the name that models give (`mlflowModel({ server })`); `default` where they give none. */
   readonly mlflow?: Readonly<Record<string, MlflowOptions>>;
+  /** By the name that models give (`scoring`); `default` where they give none. */
+  readonly scoring?: Readonly<Record<string, ScoringOptions>>;
 }
 
 /** The variables that {@link resolveConnections} reads. */
@@ -44,7 +47,7 @@ export const CONNECTION_VARIABLES: readonly string[] = [
   "MILLRACE_SCHEMA_REGISTRY_URL",
   "MILLRACE_SCHEMA_REGISTRY_USERNAME",
   "MILLRACE_SCHEMA_REGISTRY_PASSWORD",
-  ...MLFLOW_VARIABLES,
+  ...MODEL_VARIABLES,
 ];
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -54,7 +57,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
  * @throws `CONFIG_INVALID`, which names the value or the variable and never shows a secret
  */
 export function resolveConnections(config: ConnectionsConfig | undefined, env: Environment): ConnectionsConfig {
-  const known = ["kafka", "kinesis", "pubsub", "schemaRegistry", "mlflow"];
+  const known = ["kafka", "kinesis", "pubsub", "schemaRegistry", "mlflow", "scoring"];
   for (const name of Object.keys(config ?? {})) {
     if (!known.includes(name)) throw invalid(`connections has no '${name}': known here are ${known.join(", ")}`);
   }
@@ -76,6 +79,7 @@ export function resolveConnections(config: ConnectionsConfig | undefined, env: E
       ...given("endpoint", env.MILLRACE_KINESIS_ENDPOINT),
     },
     mlflow: resolveMlflow(config?.mlflow, env),
+    scoring: resolveScoring(config?.scoring, env),
     pubsub: { ...config?.pubsub, ...given("projectId", env.MILLRACE_PUBSUB_PROJECT) },
     ...(registryUrl === undefined
       ? {}

@@ -59,6 +59,7 @@ export function createGeneration(options: GenerationOptions): Generation {
   const features: FeatureStore = { ...store, getOnlineFeatures: counted(store.getOnlineFeatures) };
   const sources = createModelSources({
     mlflow: connections.mlflow ?? {},
+    scoring: connections.scoring ?? {},
     cacheFolder: options.modelFolder,
     cacheBytes: models.diskBytes,
   });

@@ -14,6 +14,10 @@ export const MODEL_UPDATE_CHANNEL = "millrace:api:model-update";
 export const MODEL_WEBHOOK_CHANNEL = "millrace:api:model-webhook";
 /** Published after each batch of predictions, failed ones too: {@link BatchEvent}. */
 export const BATCH_CHANNEL = "millrace:api:batch";
+/** Published after each request to a scoring server, its retries included: {@link ScoringEvent}. */
+export const SCORING_CHANNEL = "millrace:api:scoring";
+/** Published when the circuit breaker of a scoring server changed: {@link ScoringBreakerEvent}. */
+export const SCORING_BREAKER_CHANNEL = "millrace:api:scoring-breaker";
 /** Published after each HTTP request: {@link HttpRequestEvent}. */
 export const HTTP_REQUEST_CHANNEL = "millrace:api:http-request";
 
@@ -67,6 +71,20 @@ export interface ModelUpdateEvent {
 
 export interface ModelWebhookEvent {
   readonly outcome: "taken" | "repeated" | "ignored" | "refused";
+}
+
+export interface ScoringEvent {
+  /** Its name in the configuration. */
+  readonly server: string;
+  /** `ok`, or the error's code. */
+  readonly outcome: string;
+  readonly seconds: number;
+  readonly retries: number;
+}
+
+export interface ScoringBreakerEvent {
+  readonly server: string;
+  readonly state: "closed" | "open" | "half_open";
 }
 
 export interface HttpRequestEvent {

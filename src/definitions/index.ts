@@ -31,7 +31,7 @@ export { type FeatureService, featureService, type InferLookup, type InferRow } 
 export { type FeatureView, featureView } from "./feature-view.ts";
 export { avro, decodeWith, type EncodedMessage, type EventFormat, json, protobuf } from "./format.ts";
 export { type Label, label } from "./label.ts";
-export { type Model, mlflowModel, model, modelFolder } from "./model.ts";
+export { type Model, mlflowModel, model, modelFolder, scoringServer } from "./model.ts";
 export { NumericTransform } from "./numeric-transform.ts";
 export { type RequestSource, requestSource } from "./request-source.ts";
 export { type Source, streamSource, tableSource } from "./source.ts";

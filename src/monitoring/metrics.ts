@@ -7,6 +7,7 @@ import { onlineReadMetrics } from "./online-read-metrics.ts";
 import { predictionMetrics } from "./prediction-metrics.ts";
 import { processMetrics } from "./process-metrics.ts";
 import type { MetricsReader } from "./read-side.ts";
+import { scoringMetrics } from "./scoring-metrics.ts";
 import { threadMetrics } from "./thread-metrics.ts";
 
 export interface MetricsOptions {
@@ -33,7 +34,13 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const set = createMetricSet();
   const ends = [threadMetrics(set, thread)];
   if (thread === "main") {
-    ends.push(predictionMetrics(set), modelMetrics(set, now), httpMetrics(set), onlineReadMetrics(set));
+    ends.push(
+      predictionMetrics(set),
+      modelMetrics(set, now),
+      scoringMetrics(set),
+      httpMetrics(set),
+      onlineReadMetrics(set),
+    );
     processMetrics(set, options.pipelineUp ?? (() => true));
   } else {
     ends.push(ingestionMetrics(set), engineMetrics(set));

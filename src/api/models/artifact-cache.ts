@@ -10,7 +10,6 @@ import type { ArtifactSet } from "./artifact-set.ts";
 import { withFileLock } from "./file-lock.ts";
 import { etagOfFiles } from "./folder-etag.ts";
 import { modelError } from "./model-errors.ts";
-import type { FetchedModel } from "./model-source.ts";
 
 export interface ArtifactCacheOptions {
   /** Of the cache alone; made if it is not there. Processes share it. */
@@ -18,6 +17,13 @@ export interface ArtifactCacheOptions {
   /** The most that it keeps on disk; versions in use are kept in any case. */
   readonly maxBytes: number;
   readonly onDownloaded?: (bytes: number) => void;
+}
+
+/** A version's files on the local disk. */
+export interface CachedModel {
+  readonly folder: string;
+  /** See `folderEtag`. */
+  readonly etag: string;
 }
 
 /** Files of models on the local disk, by their content: equal files of different versions are kept once. */
@@ -28,7 +34,7 @@ export interface ArtifactCache {
    * folders. The folder stays until it is released.
    * @throws MODEL_PATH_OUTSIDE, MODEL_TOO_LARGE, MODEL_SERVER_UNAVAILABLE, and what the set throws
    */
-  fetch(set: ArtifactSet): Promise<FetchedModel>;
+  fetch(set: ArtifactSet): Promise<CachedModel>;
   /** It may be removed when space is needed. */
   release(key: string): void;
   /** Downloads it anew the next time. */
@@ -54,8 +60,8 @@ export function artifactCache(options: ArtifactCacheOptions): ArtifactCache {
   const manifestOf = (key: string): string => place("versions", `${idOf(key)}.json`);
   const blobOf = (sha256: string): string => place("blobs", sha256.slice(0, 2), sha256);
   /** Those in use here, whose files were hashed. */
-  const held = new Map<string, FetchedModel>();
-  const underWay = new Map<string, Promise<FetchedModel>>();
+  const held = new Map<string, CachedModel>();
+  const underWay = new Map<string, Promise<CachedModel>>();
   const marks = setInterval(() => void Promise.all([...held.keys()].map(mark)), MARK_MS);
   marks.unref();
 
@@ -87,7 +93,7 @@ export function artifactCache(options: ArtifactCacheOptions): ArtifactCache {
     return true;
   }
 
-  async function known(key: string): Promise<FetchedModel | null> {
+  async function known(key: string): Promise<CachedModel | null> {
     const manifest = await readManifest(key);
     if (manifest === null) return null;
     await mark(key);
@@ -164,7 +170,7 @@ export function artifactCache(options: ArtifactCacheOptions): ArtifactCache {
     await rename(draft, place("trees", etag)).catch(() => rm(draft, { recursive: true, force: true }));
   }
 
-  async function fetch(set: ArtifactSet): Promise<FetchedModel> {
+  async function fetch(set: ArtifactSet): Promise<CachedModel> {
     for (const name of ["versions", "trees", "blobs", "parts", "locks"]) {
       await mkdir(place(name), { recursive: true, mode: 0o700 });
     }

@@ -22,7 +22,7 @@ export function safeArtifactPath(path: string): string {
   );
 }
 
-const PICKLES = /\.(pkl|pickle|cloudpickle|joblib|pt|pth|dill)$/i;
+const PICKLES = /\.(pkl|pickle|cloudpkl|cloudpickle|joblib|pt|pth|dill)$/i;
 
 /** Pickles are programs. They are never opened here, so they are not fetched either. */
 export function isPickle(path: string): boolean {

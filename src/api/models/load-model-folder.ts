@@ -6,6 +6,8 @@ import { readModelFile } from "./model-folder.ts";
 import type { ModelBatch, ModelRunner } from "./model-runner.ts";
 import { isIntegral, type ModelSignature, signatureColumns } from "./model-signature.ts";
 import { onnxRunner } from "./onnx-runner.ts";
+import type { ScoringOptions } from "./scoring-client.ts";
+import { scoringRunner } from "./scoring-runner.ts";
 import { xgboostRunner } from "./xgboost-runner.ts";
 
 export interface LoadModelOptions {
@@ -16,7 +18,17 @@ export interface LoadModelOptions {
   readonly output?: "transformed" | "margin" | "label";
   /** Which output of an ONNX model to answer with. Default: the one named like `probabilities`, else the first. */
   readonly onnxOutput?: string;
+  /** The server that predicts with the model: then the folder gives what is known about it, and none of its files is loaded. */
+  readonly scoring?: ScoringTarget;
   readonly limits?: Partial<MlmodelLimits>;
+}
+
+/** A scoring server, and the version that it is asked for. */
+export interface ScoringTarget {
+  /** Its name in the configuration. */
+  readonly server: string;
+  readonly options: ScoringOptions;
+  readonly version: string;
 }
 
 /** A model that is loaded and warm. */
@@ -42,9 +54,14 @@ export interface LoadedModel {
 export async function loadModelFolder(path: string, options: LoadModelOptions = {}): Promise<LoadedModel> {
   const start = performance.now();
   const limits = { ...DEFAULT_MLMODEL_LIMITS, ...options.limits };
-  const mlmodel = await readMlmodel(path, limits);
-  const bytes = await readModelFile(mlmodel.folder, mlmodel.dataPath, limits.modelBytes);
-  const runner = await createRunner(mlmodel, bytes, options);
+  const { scoring } = options;
+  const mlmodel = await readMlmodel(path, limits, scoring !== undefined);
+  const runner =
+    scoring === undefined
+      ? await createRunner(mlmodel, await readModelFile(mlmodel.folder, mlmodel.dataPath, limits.modelBytes), options)
+      : await scoringRunner(scoring.server, scoring.options, scoring.version, {
+          inputs: signatureColumns(mlmodel.signature?.inputs ?? null),
+        });
   try {
     await warmUp(runner, mlmodel.inputExample);
   } catch (error) {

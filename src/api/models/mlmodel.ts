@@ -18,8 +18,9 @@ const VERSION_FIELDS: Readonly<Record<NativeFlavor, string>> = {
 /** What a folder in MLflow model format says, before its model is loaded. */
 export interface Mlmodel {
   readonly folder: ModelFolder;
-  readonly flavor: NativeFlavor;
-  /** The model's file, relative to the folder. */
+  /** `python_function` only where another server predicts. */
+  readonly flavor: NativeFlavor | "python_function";
+  /** The model's file, relative to the folder; empty where another server predicts. */
   readonly dataPath: string;
   /** The Python class that was saved, "xgboost.sklearn.XGBClassifier"; null when the flavor does not say. */
   readonly modelClass: string | null;
@@ -51,19 +52,26 @@ export const DEFAULT_MLMODEL_LIMITS: MlmodelLimits = { modelBytes: 1024 ** 3, si
 /**
  * Reads the `MLmodel` file of a folder and what belongs to it, except the model itself.
  *
+ * `isScoredElsewhere`: another server predicts, so that any flavor will do.
+ *
  * @throws MODEL_NOT_FOUND, MODEL_CORRUPT, MODEL_PATH_OUTSIDE, MODEL_TOO_LARGE, MODEL_FLAVOR_UNSUPPORTED
  * @see https://mlflow.org/docs/latest/ml/model/#storage-format
  */
-export async function readMlmodel(path: string, limits: MlmodelLimits = DEFAULT_MLMODEL_LIMITS): Promise<Mlmodel> {
+export async function readMlmodel(
+  path: string,
+  limits: MlmodelLimits = DEFAULT_MLMODEL_LIMITS,
+  isScoredElsewhere = false,
+): Promise<Mlmodel> {
   const folder = await openModelFolder(path);
   const document = asObject(parseYaml(await readText(folder, "MLmodel", limits)), "MLmodel");
   const flavors = asObject(field(document, "flavors"), "MLmodel.flavors");
-  const { flavor, settings } = chooseFlavor(flavors);
+  const chosen = isScoredElsewhere ? null : chooseFlavor(flavors);
+  const settings = chosen?.settings ?? {};
   const signature = readSignature(field(document, "signature"));
   return {
     folder,
-    flavor,
-    dataPath: asText(field(settings, "data"), `MLmodel.flavors.${flavor}.data`),
+    flavor: chosen?.flavor ?? "python_function",
+    dataPath: chosen === null ? "" : asText(field(settings, "data"), `MLmodel.flavors.${chosen.flavor}.data`),
     modelClass: optionalText(field(settings, "model_class")),
     signature,
     inputExample: await findExample(folder, document, signature, limits),
@@ -73,7 +81,7 @@ export async function readMlmodel(path: string, limits: MlmodelLimits = DEFAULT_
       runId: optionalText(field(document, "run_id")),
       createdAt: optionalText(field(document, "utc_time_created")),
       mlflowVersion: optionalText(field(document, "mlflow_version")),
-      libraryVersion: optionalText(field(settings, VERSION_FIELDS[flavor])),
+      libraryVersion: chosen === null ? null : optionalText(field(settings, VERSION_FIELDS[chosen.flavor])),
       metadata: field(document, "metadata") ?? null,
     },
   };
@@ -102,7 +110,7 @@ function parseYaml(text: string): unknown {
 }
 
 const EXPORT_HINT =
-  "Log the model with mlflow.xgboost.log_model (model_format ubj or json), log a LightGBM model's booster_ with mlflow.lightgbm.log_model, or convert it with skl2onnx, onnxmltools or torch.onnx and log it with mlflow.onnx.log_model.";
+  "Log the model with mlflow.xgboost.log_model (model_format ubj or json), log a LightGBM model's booster_ with mlflow.lightgbm.log_model, or convert it with skl2onnx, onnxmltools or torch.onnx and log it with mlflow.onnx.log_model; or have a scoring server predict with it (`scoring` of mlflowModel and modelFolder).";
 
 function chooseFlavor(flavors: DocumentObject): { flavor: NativeFlavor; settings: DocumentObject } {
   const names = Object.keys(flavors);

@@ -1,3 +1,5 @@
+import type { LoadedModel, ScoringTarget } from "./load-model-folder.ts";
+
 /** One version of a model, as its source knows it. */
 export interface ModelVersion {
   /** The name that people use: `"3"`. */
@@ -12,7 +14,8 @@ export interface ModelVersion {
 
 /** A version's files, in MLflow model format. */
 export interface FetchedModel {
-  readonly folder: string;
+  /** Null for a model that is no file. */
+  readonly folder: string | null;
   /** A hash of the content, see `folderEtag`. */
   readonly etag: string;
 }
@@ -29,11 +32,15 @@ export interface ModelSource {
    * @throws `MODEL_VERSION_CHANGED` if its content is no longer that of the version
    */
   fetch(version: ModelVersion): Promise<FetchedModel>;
+  /** The version, loaded; instead of `fetch`, for models that are no files. */
+  open?(version: ModelVersion): Promise<LoadedModel>;
   /**
    * Forgets what it has of a version that proved bad, so that the next `fetch` gets it anew. Sources whose ids say what
    * the content is have none: the same content would be as bad again.
    */
   discard?(version: ModelVersion): Promise<void>;
+  /** Who predicts for the version, if Millrace itself does not. */
+  scoring?(version: ModelVersion): { readonly scoring: ScoringTarget };
   /** The version's folder is no longer needed. */
   release?(version: ModelVersion): Promise<void>;
   /** Calls back when a list may have changed, for sources that are told; all others are polled. Returns how to stop. */

@@ -1,16 +1,21 @@
 import type { ModelMeta } from "../../definitions/model.ts";
 import { type ArtifactCache, artifactCache } from "./artifact-cache.ts";
 import { folderModelSource } from "./folder-model-source.ts";
+import { functionModelSource } from "./function-model-source.ts";
 import { mlflowFileRegistry } from "./mlflow-file-registry.ts";
 import { mlflowModelSource } from "./mlflow-model-source.ts";
 import type { MlflowOptions, MlflowRegistry } from "./mlflow-registry.ts";
 import { mlflowServerRegistry } from "./mlflow-server-registry.ts";
 import { modelError } from "./model-errors.ts";
 import type { ModelSource } from "./model-source.ts";
+import type { ScoringOptions } from "./scoring-client.ts";
+import { scoringModelSource } from "./scoring-model-source.ts";
 
 export interface ModelSourcesOptions {
   /** By the name that models give. */
   readonly mlflow: Readonly<Record<string, MlflowOptions>>;
+  /** By the name that models give. */
+  readonly scoring: Readonly<Record<string, ScoringOptions>>;
   /** Of downloaded files alone; other processes may share it. */
   readonly cacheFolder: string;
   /** The most that downloaded files may take on disk. */
@@ -44,11 +49,36 @@ export function createModelSources(options: ModelSourcesOptions): ModelSources {
     return registry;
   }
 
+  function scoringOf(server: string): ScoringOptions {
+    const found = Object.hasOwn(options.scoring, server) ? options.scoring[server] : undefined;
+    if (found !== undefined) return found;
+    throw modelError(
+      "MODEL_SERVER_UNKNOWN",
+      `A model is predicted by the scoring server '${server}', and the configuration does not say where it is: set connections.scoring.${server}.url${server === "default" ? ", or the variable MILLRACE_SCORING_URL" : ""}.`,
+      { details: { server } },
+    );
+  }
+
+  function scored(source: ModelSource, server: string | null): ModelSource {
+    if (server === null) return source;
+    const found = scoringOf(server);
+    return { ...source, scoring: ({ version }) => ({ scoring: { server, options: found, version } }) };
+  }
+
   return {
-    sourceOf({ location }) {
-      if (location.location === "folder") return folderModelSource({ path: location.path });
-      cache ??= artifactCache({ folder: options.cacheFolder, maxBytes: options.cacheBytes });
-      return mlflowModelSource(location, registryOf(location.server), cache);
+    sourceOf(model) {
+      const { location } = model;
+      switch (location.location) {
+        case "function":
+          return functionModelSource(model);
+        case "scoring_server":
+          return scoringModelSource(location, scoringOf(location.scoring));
+        case "folder":
+          return scored(folderModelSource({ path: location.path }), location.scoring);
+        case "mlflow":
+          cache ??= artifactCache({ folder: options.cacheFolder, maxBytes: options.cacheBytes });
+          return scored(mlflowModelSource(location, registryOf(location.server), cache), location.scoring);
+      }
     },
     async close() {
       for (const registry of registries.values()) registry.close();

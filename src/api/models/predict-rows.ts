@@ -104,9 +104,11 @@ async function predictAway(
   features: OnlineFeatures,
   pool: InferencePool,
 ): Promise<readonly ModelAnswer[]> {
+  const { folder } = served;
+  if (folder === null) return predictHere(served, features.rows);
   const columns = features.columns.map((column) => column.name);
   try {
-    return await pool.predict({ folder: served.folder, etag: served.version.etag, columns }, features.rows);
+    return await pool.predict({ folder, etag: served.version.etag, columns }, features.rows);
   } catch (error) {
     // The folder went or changed since: the model in memory is still the version that answers.
     if (error instanceof Error && "code" in error && String(error.code).startsWith("MODEL_")) {

@@ -108,9 +108,11 @@ async function predictAway(
   pool: InferencePool,
   rows: readonly (readonly Value[])[],
 ): Promise<readonly ModelAnswer[]> {
+  const { folder } = served;
+  if (folder === null) return served.prepared.predict(rows);
   try {
     return await pool.predict(
-      { folder: served.folder, etag: served.version.etag, columns: served.columns.map(({ name }) => name) },
+      { folder, etag: served.version.etag, columns: served.columns.map(({ name }) => name) },
       rows,
     );
   } catch (error) {

@@ -13,7 +13,8 @@ import type { ModelSource, ModelVersion } from "./model-source.ts";
 /** A version of a model that is loaded, warm, and known to fit its feature service. */
 export interface ServedModel {
   readonly version: ModelVersion & { readonly etag: string };
-  readonly folder: string;
+  /** What a thread can load the model from, too; null if it is no file, or another server predicts. */
+  readonly folder: string | null;
   readonly loaded: LoadedModel;
   /** The service's columns, in their order. */
   readonly columns: readonly ServiceColumn[];
@@ -37,7 +38,8 @@ export async function loadServedModel(
   version: ModelVersion,
 ): Promise<ServedModel> {
   const { folder, etag } = await source.fetch(version);
-  const loaded = await loadModelFolder(folder);
+  const scoring = source.scoring?.(version);
+  const loaded = folder === null ? await source.open!(version) : await loadModelFolder(folder, scoring ?? {});
   try {
     // Whoever wrote to the folder meanwhile made another version of it.
     await source.fetch(version);
@@ -47,7 +49,7 @@ export async function loadServedModel(
     await tryOut(model, service, prepared, toPrediction);
     return {
       version: { ...version, etag },
-      folder,
+      folder: scoring === undefined ? folder : null,
       loaded,
       columns: service.row.columns,
       prepared,

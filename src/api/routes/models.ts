@@ -88,9 +88,11 @@ function describe(versions: ModelVersions): object {
 
 /** Without addresses, which are the operator's. */
 function describeLocation(location: ModelLocation): object {
-  if (location.location !== "mlflow") return { kind: location.location };
+  const { location: kind } = location;
+  const scoring = "scoring" in location && location.scoring !== null ? { scoring: location.scoring } : {};
+  if (location.location !== "mlflow") return { kind, ...scoring };
   const { server, name, follow } = location;
-  return { kind: "mlflow", server, name, follow: follow === "newest" ? { newest: true } : follow };
+  return { kind, server, name, follow: follow === "newest" ? { newest: true } : follow, ...scoring };
 }
 
 function describeSlot(slot: VersionSlot | null): object | null {

@@ -105,6 +105,38 @@ export const modelWebhooks: CounterFamily<["outcome"]> = {
   buckets: [],
 };
 
+export const scoringDuration: HistogramFamily<["server"]> = {
+  name: "millrace_scoring_duration_seconds",
+  type: "histogram",
+  help: "Time of a request to a scoring server that predicts for a model, its retries included, of those that were answered.",
+  labels: ["server"],
+  buckets: COARSE_BUCKETS,
+};
+
+export const scoringRequests: CounterFamily<["server", "outcome"]> = {
+  name: "millrace_scoring_requests_total",
+  type: "counter",
+  help: "Requests to a scoring server by outcome: ok, or the error's code; those refused by the open circuit breaker, too.",
+  labels: ["server", "outcome"],
+  buckets: [],
+};
+
+export const scoringRetries: CounterFamily<["server"]> = {
+  name: "millrace_scoring_retries_total",
+  type: "counter",
+  help: "Requests to a scoring server that were sent again.",
+  labels: ["server"],
+  buckets: [],
+};
+
+export const scoringBreakerOpen: GaugeFamily<["server"]> = {
+  name: "millrace_scoring_breaker_open",
+  type: "gauge",
+  help: "1 while the scoring server is left alone because it failed too often; 0.5 while one request tries it; else 0.",
+  labels: ["server"],
+  buckets: [],
+};
+
 export const modelServing: GaugeFamily<["model", "version"]> = {
   name: "millrace_model_serving_info",
   type: "gauge",
