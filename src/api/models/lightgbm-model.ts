@@ -1,4 +1,10 @@
-import { addTreesToBlock, addTreesToRow, packLightgbmTrees, writeRowKeys } from "./lightgbm-ensemble.ts";
+import {
+  addTreesToBlock,
+  addTreesToRow,
+  type LightgbmEnsemble,
+  packLightgbmTrees,
+  writeRowKeys,
+} from "./lightgbm-ensemble.ts";
 import { lightgbmObjective } from "./lightgbm-objectives.ts";
 import { type LightgbmFile, parseLightgbm } from "./lightgbm-parse.ts";
 import { modelError } from "./model-errors.ts";
@@ -32,6 +38,21 @@ const BLOCK_ROWS = 64;
 /** Keys of one block; 32,768 of four bytes stay in a core's second-level cache beside the trees. */
 const BLOCK_KEYS = 32_768;
 
+/** A parsed and packed model: plain data, that another thread may have made. */
+export interface PackedLightgbm extends Omit<LightgbmFile, "trees"> {
+  readonly treeCount: number;
+  readonly ensemble: LightgbmEnsemble;
+}
+
+/**
+ * The part of loading that takes the longer the larger the model is.
+ * @throws MODEL_CORRUPT, MODEL_UNSUPPORTED, MODEL_TOO_LARGE
+ */
+export function packLightgbm(bytes: Uint8Array): PackedLightgbm {
+  const { trees, ...file } = parseLightgbm(bytes);
+  return { ...file, treeCount: trees.length, ensemble: packLightgbmTrees(trees, file.outputs) };
+}
+
 /**
  * Loads a LightGBM model from the bytes of its text file.
  *
@@ -41,12 +62,13 @@ const BLOCK_KEYS = 32_768;
  *
  * @throws MODEL_CORRUPT, MODEL_UNSUPPORTED, MODEL_TOO_LARGE
  */
-export function loadLightgbmModel(bytes: Uint8Array, options: LightgbmModelOptions = {}): LightgbmModel {
-  const file = parseLightgbm(bytes);
-  const { featureCount, outputs } = file;
+export function loadLightgbmModel(
+  model: Uint8Array | PackedLightgbm,
+  options: LightgbmModelOptions = {},
+): LightgbmModel {
+  const file = model instanceof Uint8Array ? packLightgbm(model) : model;
+  const { featureCount, outputs, treeCount, ensemble } = file;
   const objective = lightgbmObjective(file.objective, outputs);
-  const ensemble = packLightgbmTrees(file.trees, outputs);
-  const treeCount = file.trees.length;
   const isMargin = options.output === "margin";
   const iterations = file.averagesOutput && !isMargin && treeCount > 0 ? treeCount / outputs : 1;
   const transform = isMargin ? null : objective.transform;

@@ -1,4 +1,4 @@
-import { type LightgbmModel, loadLightgbmModel } from "./lightgbm-model.ts";
+import { type LightgbmModel, loadLightgbmModel, type PackedLightgbm } from "./lightgbm-model.ts";
 import type { ModelColumn, ModelRunner } from "./model-runner.ts";
 import { answerOf, numberedColumns, treeRunner } from "./tree-runner.ts";
 
@@ -17,11 +17,11 @@ export interface LightgbmRunnerOptions {
  * @throws MODEL_CORRUPT, MODEL_UNSUPPORTED, MODEL_TOO_LARGE, SIGNATURE_MISMATCH
  */
 export function lightgbmRunner(
-  bytes: Uint8Array,
+  file: Uint8Array | PackedLightgbm,
   options: LightgbmRunnerOptions = {},
 ): ModelRunner & { readonly model: LightgbmModel } {
   const kind = options.output ?? "transformed";
-  const model = loadLightgbmModel(bytes, { output: kind });
+  const model = loadLightgbmModel(file, { output: kind });
   const inputs = nameInputs(model, options.inputs ?? null);
   const name = kind === "margin" ? "margin" : model.isProbability ? "probability" : "prediction";
   const runner = treeRunner({

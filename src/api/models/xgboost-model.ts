@@ -1,8 +1,14 @@
 import { modelError } from "./model-errors.ts";
 import { ensembleBytes } from "./tree-ensemble.ts";
-import { addTreesToBlock, addTreesToRow, packXgboostTrees, writeRowKeys } from "./xgboost-ensemble.ts";
+import {
+  addTreesToBlock,
+  addTreesToRow,
+  packXgboostTrees,
+  writeRowKeys,
+  type XgboostEnsemble,
+} from "./xgboost-ensemble.ts";
 import { xgboostObjective } from "./xgboost-objectives.ts";
-import { parseXgboost } from "./xgboost-parse.ts";
+import { parseXgboost, type XgboostFile } from "./xgboost-parse.ts";
 
 export interface XgboostModelOptions {
   /**
@@ -42,6 +48,32 @@ const BLOCK_ROWS = 64;
 /** Keys of one block; 32,768 of four bytes stay in a core's second-level cache beside the trees. */
 const BLOCK_KEYS = 32_768;
 
+/** A parsed and packed model: plain data, that another thread may have made. */
+export interface PackedXgboost extends Omit<XgboostFile, "trees"> {
+  readonly treeCount: number;
+  readonly ensemble: XgboostEnsemble;
+}
+
+/**
+ * The part of loading that takes the longer the larger the model is.
+ * @throws MODEL_CORRUPT, MODEL_UNSUPPORTED, MODEL_TOO_LARGE
+ */
+export function packXgboost(bytes: Uint8Array, iterations: "all" | "best" = "all"): PackedXgboost {
+  const { trees, ...file } = parseXgboost(bytes);
+  const { featureCount, outputs, bestIteration, iterationEnds, treeOutputs, treeWeights } = file;
+  const lastIteration =
+    iterations === "best" && bestIteration !== null
+      ? Math.min(bestIteration + 1, iterationEnds.length - 1)
+      : iterationEnds.length - 1;
+  const treeCount = iterationEnds[lastIteration]!;
+  const ensemble = packXgboostTrees(trees.slice(0, treeCount), treeOutputs.slice(0, treeCount), {
+    featureCount,
+    outputs,
+    treeWeights,
+  });
+  return { ...file, treeCount, ensemble };
+}
+
 /**
  * Loads an XGBoost model from the bytes of its native `.json` or `.ubj` file.
  *
@@ -51,20 +83,10 @@ const BLOCK_KEYS = 32_768;
  *
  * @throws MODEL_CORRUPT, MODEL_UNSUPPORTED, MODEL_TOO_LARGE
  */
-export function loadXgboostModel(bytes: Uint8Array, options: XgboostModelOptions = {}): XgboostModel {
-  const file = parseXgboost(bytes);
+export function loadXgboostModel(model: Uint8Array | PackedXgboost, options: XgboostModelOptions = {}): XgboostModel {
+  const file = model instanceof Uint8Array ? packXgboost(model, options.iterations) : model;
   const objective = xgboostObjective(file.objective);
-  const { featureCount, outputs, bestIteration } = file;
-  const lastIteration =
-    options.iterations === "best" && bestIteration !== null
-      ? Math.min(bestIteration + 1, file.iterationEnds.length - 1)
-      : file.iterationEnds.length - 1;
-  const treeCount = file.iterationEnds[lastIteration]!;
-  const ensemble = packXgboostTrees(file.trees.slice(0, treeCount), file.treeOutputs.slice(0, treeCount), {
-    featureCount,
-    outputs,
-    treeWeights: file.treeWeights,
-  });
+  const { featureCount, outputs, treeCount, ensemble } = file;
   const baseMargins = file.baseScores.map(objective.marginOfBaseScore);
   const isMargin = options.output === "margin" || objective.isIdentity;
   const outputWidth = isMargin ? outputs : objective.outputWidth(outputs);

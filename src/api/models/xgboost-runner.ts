@@ -1,6 +1,6 @@
 import type { ModelColumn, ModelRunner } from "./model-runner.ts";
 import { answerOf, numberedColumns, type ToAnswer, treeRunner } from "./tree-runner.ts";
-import { loadXgboostModel, type XgboostModel } from "./xgboost-model.ts";
+import { loadXgboostModel, type PackedXgboost, type XgboostModel } from "./xgboost-model.ts";
 import { argMax } from "./xgboost-objectives.ts";
 
 export interface XgboostRunnerOptions {
@@ -22,11 +22,11 @@ export interface XgboostRunnerOptions {
  * @throws MODEL_CORRUPT, MODEL_UNSUPPORTED, MODEL_TOO_LARGE, SIGNATURE_MISMATCH
  */
 export function xgboostRunner(
-  bytes: Uint8Array,
+  file: Uint8Array | PackedXgboost,
   options: XgboostRunnerOptions = {},
 ): ModelRunner & { readonly model: XgboostModel } {
   const kind = options.output ?? "transformed";
-  const model = loadXgboostModel(bytes, {
+  const model = loadXgboostModel(file, {
     iterations: options.iterations ?? "all",
     output: kind === "margin" ? "margin" : "transformed",
   });
