@@ -157,7 +157,7 @@ async function rebuildPage(options: RebuildOptions, keys: readonly (readonly Val
     }
     for (const [partition, offset] of committed) if (offset >= 0) setPosition(state, partition, offset);
     const value = encodeEntityState(layout, state);
-    const expiresAt = expiryOf(layout, state);
+    const expiresAt = expiryOf(layout, state.maxEventTime);
     const write = { keyspace, key: bytes, expectedRevision: before?.revision ?? 0, bytes: value };
     writes.push({ key, write: expiresAt === undefined ? write : { ...write, expiresAt } });
   };

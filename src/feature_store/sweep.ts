@@ -48,7 +48,7 @@ export function createSweeper(store: OnlineStore, { layout, keyspace }: ViewRunt
           }
           looked += values.length;
           const writes = values
-            .filter(({ value }) => isExpired(layout, decodeEntityState(layout, value.bytes), clock))
+            .filter(({ value }) => isExpired(layout, decodeEntityState(layout, value.bytes).maxEventTime, clock))
             .map(({ key, value }): ValueWrite => ({ keyspace, key, expectedRevision: value.revision, bytes: null }));
           if (writes.length === 0) continue;
           await note(clock);

@@ -5,6 +5,8 @@ import type { Aggregation } from "./aggregation.ts";
 import { countAggregation } from "./count.ts";
 import { countDistinctAggregation } from "./count-distinct.ts";
 import { firstAggregation } from "./first.ts";
+import { flatMax, flatMin } from "./flat-extreme.ts";
+import type { FlatState } from "./flat-state.ts";
 import { histogramAggregation } from "./histogram.ts";
 import { lastNAggregation } from "./last-n.ts";
 import { latestAggregation } from "./latest.ts";
@@ -41,11 +43,9 @@ export function aggregationOf(spec: AggregationSpec, options: AggregationOptions
     case "stddev":
       return (takesInt64(spec) ? stddevOfIntegersAggregation : stddevAggregation) as Aggregation;
     case "min":
-      inputOf(spec, ordered);
-      return minAggregation as Aggregation;
+      return withFlat(spec, minAggregation as Aggregation, flatMin);
     case "max":
-      inputOf(spec, ordered);
-      return maxAggregation as Aggregation;
+      return withFlat(spec, maxAggregation as Aggregation, flatMax);
     case "latest":
       inputOf(spec);
       return latestAggregation as Aggregation;
@@ -80,6 +80,12 @@ export function inputOf(spec: AggregationSpec, kinds?: readonly ColumnKind[]): C
     throw invalid(spec, `its input is of type ${spec.input.kind}`, `Give it a column of type ${kinds.join(", ")}`);
   }
   return spec.input;
+}
+
+/** Numbers fit a double; a text or an int64 does not. */
+function withFlat(spec: AggregationSpec, aggregation: Aggregation, flat: FlatState): Aggregation {
+  const { kind } = inputOf(spec, ordered);
+  return kind === "float64" || kind === "int32" || kind === "timestamp" ? { ...aggregation, flat } : aggregation;
 }
 
 function takesInt64(spec: AggregationSpec): boolean {

@@ -1,6 +1,7 @@
 import type { Value } from "../../definitions/value.ts";
 import type { ByteReader } from "../encoding/byte-reader.ts";
 import type { ByteWriter } from "../encoding/byte-writer.ts";
+import type { FlatState } from "./flat-state.ts";
 
 /**
  * Where an event stands among the events of one entity. Events compare by (eventTime, version, ingestedAt, payload
@@ -48,4 +49,6 @@ export interface Aggregation<State = unknown> {
   readonly mergeEncoded?: (into: State, input: ByteReader) => State;
   /** The same as `decode`, for a state that is not needed, where that is cheaper. */
   readonly skip?: (input: ByteReader) => void;
+  /** The same state in a few doubles, where it has such a form. */
+  readonly flat?: FlatState;
 }

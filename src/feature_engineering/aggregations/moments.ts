@@ -15,6 +15,8 @@ import {
   skipExact,
 } from "./exact-sum.ts";
 import { growExpansionByProduct, roundExpansion } from "./expansion.ts";
+import type { FlatState } from "./flat-state.ts";
+import { flatMoments1, flatMoments2 } from "./flat-sum.ts";
 
 /**
  * n, the exact Σx and, in the layout `moments2`, the exact Σx² of float64 or int32 values. The sum is not an object of its
@@ -36,6 +38,7 @@ export interface MomentsState<State> {
   decode(input: ByteReader): State;
   readonly mergeEncoded?: (into: State, input: ByteReader) => State;
   readonly skip?: (input: ByteReader) => void;
+  readonly flat?: FlatState;
 }
 
 /** n and Σx: what `sum` and `mean` need. */
@@ -71,6 +74,7 @@ export const moments1: MomentsState<Moments> = {
     input.varint();
     skipExact(input);
   },
+  flat: flatMoments1,
 };
 
 /** n, Σx and Σx²: what `variance` and `stddev` need, and enough for `sum` and `mean`. */
@@ -112,6 +116,7 @@ export const moments2: MomentsState<Moments> = {
     skipExact(input);
     skipExact(input);
   },
+  flat: flatMoments2,
 };
 
 function createMoments(squares: ExactSum | null): Moments {

@@ -43,6 +43,8 @@ export interface FeatureSink {
   readonly capabilities: {
     /** Values are dropped some time after their `expiresAt`. */
     readonly expires: boolean;
+    /** Writes cost less in the order of their keys' bytes. Default false. */
+    readonly sorted?: boolean;
   };
   /** The values at the keys, null where there is none, in the order of the keys. The bytes belong to the caller. */
   read(keys: readonly ValueKey[]): Promise<readonly (StoredValue | null)[]>;

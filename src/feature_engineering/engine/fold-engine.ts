@@ -26,8 +26,15 @@ export interface FoldEngineOptions {
   readonly now: () => number;
   /** Monotone seconds, for durations. */
   readonly seconds: () => number;
-  /** Entities per view that stay in memory, at least. Default 65,536. */
+  /** Entities per view that stay in memory, at least; see `ViewFolderOptions`. */
   readonly cacheCapacity?: number;
+  /** Events folded and not written, at most, before another waiting batch is folded onto them. Default 256,000. */
+  readonly writeEvents?: number;
+  /**
+   * Of these, how many are kept, to be folded again where another writer changed a value: beyond it, that costs a look
+   * into the log. While there are such writers not more than these are folded and not written. Default 32,000.
+   */
+  readonly keptEvents?: number;
   /** Values per write to the hot store. Default 8,000. */
   readonly writeBatch?: number;
   /**
@@ -75,9 +82,15 @@ export interface FoldEngine {
 
 /** Events folded at once during recovery and within a batch: bounds memory, and is below the cache's capacity. */
 const SLICE = 8_192;
-/** Events folded and not written, at most, before another waiting batch is folded onto them; and for how long. */
-const WRITE_EVENTS = 32_000;
-const WRITE_SECONDS = 2;
+/**
+ * Events folded and not written, at most, before another waiting batch is folded onto them, and for how long: the more,
+ * the fewer writes of a value that many events change. Only while a backlog is worked off.
+ */
+const WRITE_EVENTS = 256_000;
+const WRITE_SECONDS = 5;
+const KEPT_EVENTS = 32_000;
+/** How long after a conflict other writers are reckoned with, seconds. */
+const CONTENDED_SECONDS = 60;
 /** A batch of so many events comes of a backlog: more of it is waited for, so long in milliseconds. */
 const BACKLOG = 4_000;
 const WAIT_MS = 250;
@@ -95,7 +108,7 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
       keyspace,
       sink,
       session: () => session,
-      cacheCapacity: Math.max(2 * SLICE, options.cacheCapacity ?? 65_536),
+      ...(options.cacheCapacity === undefined ? {} : { cacheCapacity: Math.max(2 * SLICE, options.cacheCapacity) }),
       writeBatch: options.writeBatch ?? 8_000,
     }),
   );
@@ -110,6 +123,7 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
   const unwritten = new Map<number, number>();
   let unwrittenEvents = 0;
   let unwrittenSince = 0;
+  let contendedAt = Number.NEGATIVE_INFINITY;
   /** Since the last batch was told of. */
   let writes = 0;
   let writeSeconds = 0;
@@ -123,6 +137,8 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
   let session: WriteSession = 0;
   let erasuresSeen = 0;
 
+  const { writeEvents = WRITE_EVENTS, keptEvents = KEPT_EVENTS } = options;
+  const conflictsSeen = (): number => folders.reduce((sum, folder) => sum + folder.conflicts, 0);
   const clock = (): number => (source.clock === "wall" ? now() : streamClock);
   const appliedName = (folder: ViewFolder): string => `${folder.keyspace}#${instance}`;
   const keepSeconds = options.keepPositionsSeconds ?? 0;
@@ -225,6 +241,9 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
       partition,
       from: Math.min(partition.committed, ...folders.map((_, view) => heldUpTo(view, partition.partitionId))),
     }));
+    for (const { partitionId } of partitions) {
+      for (const [view, folder] of folders.entries()) folder.holds(partitionId, heldUpTo(view, partitionId));
+    }
     const total = behind.reduce((sum, { partition, from }) => sum + Math.max(0, partition.committed - from), 0);
     let done = 0;
     const report = (finished: boolean): void => {
@@ -318,7 +337,10 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
       if (unwritten.size === 0) unwrittenSince = started;
       unwritten.set(partitionId, lastOffset);
       unwrittenEvents += events.length;
-      const enough = unwrittenEvents >= WRITE_EVENTS || seconds() - unwrittenSince >= WRITE_SECONDS;
+      const isContended = seconds() - contendedAt < CONTENDED_SECONDS;
+      const most = isContended ? keptEvents : writeEvents;
+      const enough = unwrittenEvents >= most || seconds() - unwrittenSince >= WRITE_SECONDS;
+      if (!isContended && unwrittenEvents > keptEvents) for (const folder of folders) folder.forgetEvents();
       if (enough || (waiting === 0 && events.length < BACKLOG)) await writeFolded();
       else if (waiting === 0) writeSoon();
     } catch (error) {
@@ -337,7 +359,12 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
 
   async function writeFolded(): Promise<void> {
     const started = seconds();
-    for (const folder of folders) writes += await folder.write(clock(), prunable);
+    const conflicts = conflictsSeen();
+    try {
+      for (const folder of folders) writes += await folder.write(clock(), prunable);
+    } finally {
+      if (conflictsSeen() > conflicts) contendedAt = seconds();
+    }
     if (unwrittenEvents > 0) await writeClock();
     for (const [partitionId, offset] of unwritten) written.set(partitionId, offset);
     unwritten.clear();

@@ -1,29 +1,13 @@
 import { millraceError } from "../../definitions/errors.ts";
-import type { Value } from "../../definitions/value.ts";
-import { createByteWriter } from "../encoding/byte-writer.ts";
-import { encodeEntityKey } from "../encoding/entity-key.ts";
-import { keyText } from "../encoding/key-text.ts";
-import {
-  createEntityState,
-  decodeEntityState,
-  encodeEntityState,
-  positionOf,
-  prunePositions,
-  setPosition,
-} from "../windows/entity-state.ts";
-import {
-  createEvaluatedEvent,
-  evaluateEvent,
-  expiredBefore,
-  expiryOf,
-  foldEvent,
-  isExpired,
-  pruneState,
-} from "../windows/fold-event.ts";
+import { createEvaluatedEvent, evaluateEvent, expiredBefore, expiryOf, isExpired } from "../windows/fold-event.ts";
 import type { ViewLayout } from "../windows/view-layout.ts";
-import { type CachedEntity, createEntityCache, type EntityId } from "./entity-cache.ts";
+import { createBoxedTable } from "./boxed-table.ts";
+import { createEntityIdentifier } from "./entity-identifier.ts";
+import { createEntityRows } from "./entity-rows.ts";
 import type { LoggedEvent } from "./event-log.ts";
 import type { FeatureSink, ValueWrite, WriteSession } from "./feature-sink.ts";
+import { createFlatTable } from "./flat-table.ts";
+import { createHeldPositions } from "./held-positions.ts";
 import { metaNames } from "./meta-names.ts";
 
 export interface ViewFolderOptions {
@@ -32,8 +16,8 @@ export interface ViewFolderOptions {
   readonly sink: FeatureSink;
   /** What values are written in. Default: none, lost writes are not noticed. */
   readonly session?: () => WriteSession;
-  /** How many entities stay in memory, at least. */
-  readonly cacheCapacity: number;
+  /** How many entities stay in memory, at least. Default 262,144 where their states are small, else 65,536. */
+  readonly cacheCapacity?: number;
   /** How many values go to the hot store at once. */
   readonly writeBatch: number;
 }
@@ -47,28 +31,61 @@ export interface ViewFolder {
    * is the source's clock at event i. Nothing is written before `write`.
    */
   fold(events: readonly LoggedEvent[], clocks: ArrayLike<number>): Promise<void>;
-  /** Writes every changed value. `durableApplied(partitionId)` is the offset up to which positions need not be kept. */
+  /** Every stored value holds the partition's events up to the offset: said after `reset`, before the first `fold`. */
+  holds(partitionId: number, offset: number): void;
+  /**
+   * Writes every changed value. `durableApplied(partitionId)` is the offset up to which positions need not be kept.
+   * @throws `HOT_STORE_CONFLICT` if another writer changed a value, and the events to be folded again are forgotten.
+   */
   write(clock: number, durableApplied: (partitionId: number) => number): Promise<number>;
+  /** Lets go of the events that were folded since the last write, which only a conflict would need again. */
+  forgetEvents(): void;
   /** Forgets everything in memory: after an error of the hot store, what was not applied is folded again from the log. */
   reset(): void;
   /** Events skipped because a key column was null, since the start. */
   readonly nullKeys: number;
+  /** Writes that were refused because another writer had changed the value, since the start. */
+  readonly conflicts: number;
+}
+
+interface Folded {
+  readonly events: readonly LoggedEvent[];
+  readonly clocks: ArrayLike<number>;
+  /** The row of each event's entity; −1: none. */
+  readonly rows: Int32Array;
 }
 
 const MAX_CONFLICT_ROUNDS = 100;
+const CAPACITY = { flat: 262_144, boxed: 65_536 } as const;
+/** Of a row. */
+const CLEAN = 0;
+const DIRTY = 1;
+const ABSENT = 2;
 
 export function createViewFolder(options: ViewFolderOptions): ViewFolder {
-  const { layout, keyspace, sink, session, cacheCapacity, writeBatch } = options;
-  let cache = createEntityCache(cacheCapacity);
+  const { layout, keyspace, sink, session, writeBatch } = options;
+  const identify = createEntityIdentifier(layout);
   const evaluated = createEvaluatedEvent(layout);
-  const identify = entityIdentifier(layout);
-  let changed: { id: EntityId; entity: CachedEntity }[] = [];
+  const held = createHeldPositions(layout);
+  const flat = createFlatTable(layout);
+  const capacity = options.cacheCapacity ?? (flat === null ? CAPACITY.boxed : CAPACITY.flat);
+  let table = flat ?? createBoxedTable(layout);
+  let entities = createEntityRows(capacity);
+  let keys: (Uint8Array | null)[] = [];
+  /** By row, the stored revision; 0 if there is no value. */
+  let revisions: number[] = [];
+  let states: number[] = [];
+  let changed: number[] = [];
   /** What was folded since the last write: a conflict folds it again onto what another writer stored. */
-  let pending: { events: readonly LoggedEvent[]; clocks: ArrayLike<number>; ids: (EntityId | null)[] }[] = [];
+  let pending: Folded[] | null = [];
   let nullKeys = 0;
+  let conflicted = 0;
 
-  async function load(entities: readonly CachedEntity[], clock: number): Promise<void> {
-    const stored = await sink.read(entities.map((entity) => ({ keyspace, key: entity.key })));
+  const keyOf = (row: number): Uint8Array => identify.key(entities.idOf(row), keys[row]!);
+
+  async function load(rows: readonly number[], clock: number, since: "folded" | "written"): Promise<void> {
+    const wanted = rows.map((row) => ({ keyspace, key: keyOf(row) }));
+    const stored = await sink.read(wanted);
     let completeFrom = Number.NEGATIVE_INFINITY;
     if (stored.includes(null)) {
       const [expired] = await sink.readMeta([metaNames.expired(keyspace)]);
@@ -78,42 +95,74 @@ export function createViewFolder(options: ViewFolderOptions): ViewFolder {
     // After the values: a mark that a value was pruned by was set before the value was written. If the value changed
     // in between, its write is refused, and it is loaded again. Not only while the log is folded again: another process
     // that took a partition over may have folded, marked and pruned what this one is just about to fold.
-    const floors = await sink.marks(keyspace);
-    for (let i = 0; i < entities.length; i++) {
-      const entity = entities[i]!;
-      const value = stored[i];
-      entity.revision = value?.revision ?? 0;
-      entity.state = value ? decodeEntityState(layout, value.bytes) : createEntityState(layout, completeFrom);
-      entity.dirty = false;
-      entity.floor = floors[sink.shardOf(entity.key)]!;
+    const marks = await sink.marks(keyspace);
+    for (let i = 0; i < rows.length; i++) {
+      const row = rows[i]!;
+      const value = stored[i] ?? null;
+      revisions[row] = value?.revision ?? 0;
+      table.load(row, value?.bytes ?? null, completeFrom);
+      held.loaded(row, value?.bytes ?? null, marks[sink.shardOf(wanted[i]!.key)]!, since);
+      states[row] = CLEAN;
     }
   }
 
-  function apply(id: EntityId, entity: CachedEntity, event: LoggedEvent, clock: number): void {
-    const state = entity.state!;
-    if (event.offset <= positionOf(state, event.partitionId)) return;
-    if (entity.floor !== null && event.offset <= (entity.floor.get(event.partitionId) ?? -1)) return;
+  function apply(row: number, event: LoggedEvent, clock: number): void {
+    if (held.isAhead(row, event.partitionId, event.offset)) return;
     evaluateEvent(layout, event.row, evaluated);
-    foldEvent(layout, state, event, evaluated, clock);
-    setPosition(state, event.partitionId, event.offset);
-    if (!entity.dirty) {
-      entity.dirty = true;
-      changed.push({ id, entity });
+    table.fold(row, event, evaluated, clock);
+    if (states[row] !== DIRTY) {
+      states[row] = DIRTY;
+      changed.push(row);
     }
   }
 
-  async function resolveConflicts(conflicts: { id: EntityId; entity: CachedEntity }[], clock: number): Promise<void> {
-    await load(
-      conflicts.map((conflict) => conflict.entity),
-      clock,
-    );
-    const entities = new Map(conflicts.map(({ id, entity }) => [id, entity]));
-    for (const { events, clocks, ids } of pending) {
-      for (let i = 0; i < events.length; i++) {
-        const entity = ids[i] === null ? undefined : entities.get(ids[i]!);
-        if (entity !== undefined) apply(ids[i]!, entity, events[i]!, clocks[i]!);
+  async function resolveConflicts(rows: readonly number[], clock: number): Promise<void> {
+    conflicted += rows.length;
+    if (pending === null) {
+      throw millraceError(
+        "HOT_STORE_CONFLICT",
+        `Values of view '${layout.view.name}' were changed by another writer: they are folded again from the log.`,
+        { kind: "operational" },
+      );
+    }
+    await load(rows, clock, "written");
+    const again = new Set(rows);
+    for (const { events, clocks, rows: of } of pending) {
+      for (let i = 0; i < events.length; i++) if (again.has(of[i]!)) apply(of[i]!, events[i]!, clocks[i]!);
+    }
+  }
+
+  /** In the order of their keys: neighbours lie together in stores that keep them so. */
+  function inKeyOrder(rows: readonly number[]): number[] {
+    const named = rows.map((row) => ({ row, name: Buffer.from(keyOf(row)).toString("latin1") }));
+    return named.sort((a, b) => (a.name < b.name ? -1 : 1)).map(({ row }) => row);
+  }
+
+  async function writePart(rows: readonly number[], clock: number, durable: (id: number) => number): Promise<number[]> {
+    const encoded = table.encode(rows, clock, held.positionsFor(durable));
+    const writes = rows.map((row, i): ValueWrite => {
+      const expiresAt = expiryOf(layout, table.maxEventTime(row));
+      const write = { keyspace, key: keyOf(row), expectedRevision: revisions[row]!, bytes: encoded[i]! };
+      return expiresAt === undefined ? write : { ...write, expiresAt };
+    });
+    const done = await sink.compareAndSet(writes, session?.());
+    const conflicts: number[] = [];
+    for (let i = 0; i < rows.length; i++) {
+      const row = rows[i]!;
+      if (done[i]) {
+        revisions[row]!++;
+        states[row] = CLEAN;
+      } else {
+        conflicts.push(row);
       }
     }
+    return conflicts;
+  }
+
+  function forget(row: number): void {
+    table.release(row);
+    held.forget(row);
+    keys[row] = null;
   }
 
   return {
@@ -122,38 +171,53 @@ export function createViewFolder(options: ViewFolderOptions): ViewFolder {
     get nullKeys() {
       return nullKeys;
     },
+    get conflicts() {
+      return conflicted;
+    },
     async fold(events, clocks) {
-      const ids = new Array<EntityId | null>(events.length);
-      const entities = new Array<CachedEntity | null>(events.length);
-      const missing: CachedEntity[] = [];
-      for (let i = 0; i < events.length; i++) {
-        const id = identify.id(events[i]!.row);
-        ids[i] = id;
-        entities[i] = null;
-        if (id === null) {
-          nullKeys++;
+      const count = events.length;
+      if (count === 0) return;
+      const rows = new Int32Array(count);
+      const missing: number[] = [];
+      const { partitionId } = events[0]!;
+      const after = held.folded(partitionId);
+      for (let i = 0; i < count; i++) {
+        const event = events[i]!;
+        const id = event.offset <= after ? undefined : identify.id(event.row);
+        if (id === undefined || id === null) {
+          if (id === null) nullKeys++;
+          rows[i] = -1;
           continue;
         }
-        let entity = cache.get(id);
-        if (entity === undefined) {
-          entity = { key: identify.key(events[i]!.row), state: null, revision: 0, floor: null, dirty: false };
-          cache.set(id, entity);
+        let row = entities.find(id);
+        if (row < 0) {
+          row = entities.add(id);
+          keys[row] = identify.kept(event.row);
+          states[row] = ABSENT;
+          missing.push(row);
+        } else if (states[row] === CLEAN && isExpired(layout, table.maxEventTime(row), clocks[i]!)) {
+          // The store may have dropped it, and another writer begun it anew at a revision that it had before.
+          states[row] = ABSENT;
+          missing.push(row);
         }
-        // The store may have dropped it, and another writer begun it anew at a revision that it had before.
-        else if (!entity.dirty && entity.state !== null && isExpired(layout, entity.state, clocks[i]!)) {
-          entity.state = null;
-        }
-        if (entity.state === null) missing.push(entity);
-        entities[i] = entity;
+        rows[i] = row;
       }
-      if (missing.length > 0) await load([...new Set(missing)], clocks[events.length - 1]!);
-      for (let i = 0; i < events.length; i++) {
-        if (entities[i] !== null) apply(ids[i]!, entities[i]!, events[i]!, clocks[i]!);
-      }
-      pending.push({ events, clocks, ids });
+      if (missing.length > 0) await load(missing, clocks[count - 1]!, "folded");
+      for (let i = 0; i < count; i++) if (rows[i]! >= 0) apply(rows[i]!, events[i]!, clocks[i]!);
+      held.advance(partitionId, events[count - 1]!.offset);
+      pending?.push({ events, clocks, rows });
+    },
+    holds: (partitionId, offset) => held.advance(partitionId, offset),
+    forgetEvents() {
+      pending = null;
     },
     reset() {
-      cache = createEntityCache(cacheCapacity);
+      table = createFlatTable(layout) ?? createBoxedTable(layout);
+      entities = createEntityRows(capacity);
+      held.clear();
+      keys = [];
+      revisions = [];
+      states = [];
       changed = [];
       pending = [];
     },
@@ -167,63 +231,21 @@ export function createViewFolder(options: ViewFolderOptions): ViewFolder {
             { kind: "operational" },
           );
         }
-        const batch = changed;
+        const batch = sink.capabilities.sorted && changed.length > 1 ? inKeyOrder(changed) : changed;
         changed = [];
-        const conflicts: typeof batch = [];
+        const conflicts: number[] = [];
         for (let from = 0; from < batch.length; from += writeBatch) {
           const part = batch.slice(from, from + writeBatch);
-          const writes = part.map(({ entity }): ValueWrite => {
-            const state = entity.state!;
-            pruneState(layout, state, clock);
-            prunePositions(state, durableApplied);
-            const expiresAt = expiryOf(layout, state);
-            return {
-              keyspace,
-              key: entity.key,
-              expectedRevision: entity.revision,
-              bytes: encodeEntityState(layout, state),
-              ...(expiresAt === undefined ? {} : { expiresAt }),
-            };
-          });
-          const done = await sink.compareAndSet(writes, session?.());
-          for (let i = 0; i < part.length; i++) {
-            const { entity } = part[i]!;
-            if (done[i]) {
-              entity.revision++;
-              entity.dirty = false;
-              written++;
-            } else {
-              conflicts.push(part[i]!);
-            }
-          }
+          const refused = await writePart(part, clock, durableApplied);
+          written += part.length - refused.length;
+          for (const row of refused) conflicts.push(row);
         }
         if (conflicts.length > 0) await resolveConflicts(conflicts, clock);
       }
       pending = [];
+      held.written();
+      entities.evict(forget);
       return written;
     },
   };
-}
-
-interface EntityIdentifier {
-  /** Null if a key column is null. */
-  id(row: readonly Value[]): EntityId | null;
-  key(row: readonly Value[]): Uint8Array;
-}
-
-function entityIdentifier(layout: ViewLayout): EntityIdentifier {
-  const out = createByteWriter(64);
-  const { keyIndexes, keyTypes } = layout;
-  const key = (row: readonly Value[]): Uint8Array => {
-    out.reset();
-    encodeEntityKey(
-      keyTypes,
-      keyIndexes.map((index) => row[index]!),
-      out,
-    );
-    return out.finish();
-  };
-  const only = keyIndexes.length === 1 ? keyIndexes[0]! : -1;
-  if (only >= 0) return { key, id: (row) => row[only] as EntityId | null };
-  return { key, id: (row) => keyText(row, keyIndexes) };
 }

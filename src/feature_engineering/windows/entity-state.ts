@@ -20,6 +20,9 @@ export interface EntityState {
   buffer: Uint8Array | null;
 }
 
+/** The last offset of a partition that a value holds. */
+export type Position = readonly [partitionId: number, offset: number];
+
 /** The state of an entity of which nothing was folded yet. */
 export function createEntityState(layout: ViewLayout, completeFrom: number = Number.NEGATIVE_INFINITY): EntityState {
   return {
@@ -37,22 +40,19 @@ const scratch: ByteWriter = createByteWriter(16_384);
 
 /**
  * Packs a state: format, largest event time, positions, then per family how far it is complete and its tiles (see
- * `writeTiles`). Equal states have equal bytes. They are valid until the state is encoded again: whoever keeps them copies.
+ * `writeTiles`). Equal states have equal bytes. `positions`, by partition, default to the state's own. They are valid until the state is encoded again: whoever keeps them copies.
  */
-export function encodeEntityState(layout: ViewLayout, state: EntityState): Uint8Array {
+export function encodeEntityState(
+  layout: ViewLayout,
+  state: EntityState,
+  positions: readonly Position[] = positionsOf(state),
+): Uint8Array {
   const out = scratch;
   out.reset();
-  out.u8(FORMAT);
-  writeTime(out, state.maxEventTime);
-  const positions = positionsOf(state);
-  out.varint(positions.length);
-  for (const [partition, offset] of positions) {
-    out.varint(partition);
-    out.varint(offset);
-  }
+  writePackedHead(out, state.maxEventTime, positions);
   const { families } = state;
   for (let index = 0; index < families.length; index++) {
-    writeTime(out, families[index]!.completeFrom);
+    writePackedTime(out, families[index]!.completeFrom);
     writeTiles(layout.families[index]!, families[index]!, out);
   }
   const length = out.position;
@@ -76,7 +76,7 @@ export function decodeEntityState(layout: ViewLayout, bytes: Uint8Array): Entity
   const maxEventTime = readPackedTime(input);
   const state = createEntityState(layout);
   state.maxEventTime = maxEventTime;
-  for (let left = input.varint(); left > 0; left--) setPosition(state, input.varint(), input.varint());
+  for (const [partitionId, offset] of readPackedPositions(input)) setPosition(state, partitionId, offset);
   const families = layout.families.map((family) => {
     const completeFrom = readPackedTime(input);
     return readTiles(family, completeFrom, input, bytes);
@@ -112,13 +112,24 @@ export function prunePositions(state: EntityState, durableApplied: (partitionId:
 }
 
 /** All positions, by partition. */
-function positionsOf(state: EntityState): (readonly [number, number])[] {
-  const all: (readonly [number, number])[] = state.others === null ? [] : [...state.others];
+function positionsOf(state: EntityState): Position[] {
+  const all: Position[] = state.others === null ? [] : [...state.others];
   if (state.partitionId >= 0) all.push([state.partitionId, state.offset]);
   return all.length < 2 ? all : all.sort((a, b) => a[0] - b[0]);
 }
 
-function writeTime(out: ByteWriter, time: number): void {
+/** Writes what comes before the families. */
+export function writePackedHead(out: ByteWriter, maxEventTime: number, positions: readonly Position[]): void {
+  out.u8(FORMAT);
+  writePackedTime(out, maxEventTime);
+  out.varint(positions.length);
+  for (let i = 0; i < positions.length; i++) {
+    out.varint(positions[i]![0]);
+    out.varint(positions[i]![1]);
+  }
+}
+
+export function writePackedTime(out: ByteWriter, time: number): void {
   if (time === Number.NEGATIVE_INFINITY) {
     out.u8(0);
   } else {
@@ -141,6 +152,23 @@ export function readPackedHead(layout: ViewLayout, bytes: Uint8Array): ByteReade
     );
   }
   return input;
+}
+
+const none: readonly Position[] = [];
+
+export function readPackedPositions(input: ByteReader): readonly Position[] {
+  const count = input.varint();
+  if (count === 0) return none;
+  const positions: Position[] = [];
+  for (let left = count; left > 0; left--) positions.push([input.varint(), input.varint()]);
+  return positions;
+}
+
+/** The positions in a packed value. @throws `VALUE_CORRUPT` */
+export function packedPositions(layout: ViewLayout, bytes: Uint8Array): readonly Position[] {
+  const input = readPackedHead(layout, bytes);
+  readPackedTime(input);
+  return readPackedPositions(input);
 }
 
 export function readPackedTime(input: ByteReader): number {

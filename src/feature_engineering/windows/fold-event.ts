@@ -79,18 +79,18 @@ export function pruneState(layout: ViewLayout, state: EntityState, clock: number
   }
 }
 
-/** True once nothing in the state can be of use at or after the clock less the future bound. */
-export function isExpired(layout: ViewLayout, state: EntityState, clock: number): boolean {
-  return state.maxEventTime + layout.reachMs + layout.futureBoundMs < clock;
+/** True once nothing in a state with this largest event time can be of use at or after the clock less the future bound. */
+export function isExpired(layout: ViewLayout, maxEventTime: number, clock: number): boolean {
+  return maxEventTime + layout.reachMs + layout.futureBoundMs < clock;
 }
 
 /** How much later than needed stores drop values by themselves: their clock may be ahead. Milliseconds. */
 const EXPIRY_SLACK_MS = 60_000;
 
 /** From when on a hot store may drop the value by itself; undefined if only we know the source's clock, or if never. */
-export function expiryOf(layout: ViewLayout, state: EntityState): number | undefined {
+export function expiryOf(layout: ViewLayout, maxEventTime: number): number | undefined {
   if (layout.view.source.clock !== "wall" || layout.reachMs === Number.POSITIVE_INFINITY) return undefined;
-  return state.maxEventTime + layout.reachMs + layout.futureBoundMs + EXPIRY_SLACK_MS;
+  return maxEventTime + layout.reachMs + layout.futureBoundMs + EXPIRY_SLACK_MS;
 }
 
 /**
@@ -104,7 +104,11 @@ export function expiredBefore(layout: ViewLayout, clock: number): number {
 }
 
 /** The start of the first tile that a read at (clock − future bound) or later can need. */
-export function neededFrom(family: TileFamily, futureBoundMs: number, clock: number): number {
+export function neededFrom(
+  family: Pick<TileFamily, "hopMs" | "reachMs">,
+  futureBoundMs: number,
+  clock: number,
+): number {
   if (clock === Number.NEGATIVE_INFINITY || family.reachMs === Number.POSITIVE_INFINITY)
     return Number.NEGATIVE_INFINITY;
   return floorTo(clock - futureBoundMs - family.reachMs, family.hopMs);

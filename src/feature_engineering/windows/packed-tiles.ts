@@ -172,7 +172,7 @@ function writeStates(family: TileFamily, tile: Tile, out: ByteWriter): void {
 }
 
 /** Most ranges are short: a loop beats the two views that `set` would need. */
-function copyRange(bytes: Uint8Array, from: number, to: number, out: ByteWriter): void {
+export function copyRange(bytes: Uint8Array, from: number, to: number, out: ByteWriter): void {
   const length = to - from;
   const target = out.reserve(length);
   const at = out.position;

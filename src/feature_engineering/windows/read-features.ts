@@ -87,10 +87,7 @@ export function createFeatureReader(
       const input = readPackedHead(layout, bytes);
       into.maxEventTime = readPackedTime(input);
       into.headOverlap = into.maxEventTime >= time;
-      for (let left = input.varint(); left > 0; left--) {
-        input.varint();
-        input.varint();
-      }
+      for (let left = 2 * input.varint(); left > 0; left--) input.varint();
       for (let index = 0; index < families.length; index++) {
         const reads = families[index]!;
         if (reads.family.hopMs === 0) lifetimeFromBytes(reads, input, time, into);

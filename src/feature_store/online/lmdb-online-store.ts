@@ -183,7 +183,7 @@ export async function lmdbOnlineStore(options: LmdbOnlineStoreOptions): Promise<
   }
 
   return {
-    capabilities: { persistent: true, multiProcess: true, syncReads: true, expires: false },
+    capabilities: { persistent: true, multiProcess: true, syncReads: true, expires: false, sorted: true },
     // One file, one writer at a time: what a crash may take is the newest transactions.
     shards: 1,
     shardOf: () => 0,

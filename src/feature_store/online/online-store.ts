@@ -9,6 +9,8 @@ export interface OnlineStoreCapabilities {
   readonly syncReads: boolean;
   /** Values are dropped some time after their `expiresAt`. */
   readonly expires: boolean;
+  /** Writes cost less in the order of their keys' bytes. Default false. */
+  readonly sorted?: boolean;
 }
 
 export interface FetchOptions {

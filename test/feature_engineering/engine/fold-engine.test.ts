@@ -19,7 +19,8 @@ describe("the engine", () => {
         fc.array(sent, { minLength: 1, maxLength: 40 }),
         fc.array(fc.tuple(fc.integer({ min: 1, max: 8 }), mishap), { maxLength: 20 }),
         fc.nat(6_000),
-        async (events, plan, ahead) => {
+        fc.constantFrom(0, 3, 32_000),
+        async (events, plan, ahead, keptEvents) => {
           const offline = memoryOfflineStore();
           const online = memoryOnlineStore();
           await offline.prepareSource({ source: "payments", columns: payments[Meta].columns, hasId: true });
@@ -34,6 +35,7 @@ describe("the engine", () => {
               now: () => 0,
               seconds: () => 0,
               writeBatch: 2,
+              keptEvents,
             });
             await engine.recover();
             return engine;
