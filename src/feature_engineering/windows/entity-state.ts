@@ -103,14 +103,6 @@ export function setPosition(state: EntityState, partitionId: number, offset: num
   state.offset = offset;
 }
 
-/** Forgets the positions at or below what is durably applied. */
-export function prunePositions(state: EntityState, durableApplied: (partitionId: number) => number): void {
-  for (const [partition, offset] of state.others ?? []) {
-    if (offset <= durableApplied(partition)) state.others!.delete(partition);
-  }
-  if (state.partitionId >= 0 && state.offset <= durableApplied(state.partitionId)) state.partitionId = -1;
-}
-
 /** All positions, by partition. */
 function positionsOf(state: EntityState): Position[] {
   const all: Position[] = state.others === null ? [] : [...state.others];
