@@ -37,6 +37,10 @@ export interface ArtifactCache {
   fetch(set: ArtifactSet): Promise<CachedModel>;
   /** It may be removed when space is needed. */
   release(key: string): void;
+  /** Keeps a note beside the files, for {@link recall}. */
+  note(about: string, value: unknown): Promise<void>;
+  /** What was noted last, also by another process; null if nothing was. */
+  recall(about: string): Promise<unknown>;
   /** Downloads it anew the next time. */
   discard(key: string): Promise<void>;
   close(): void;
@@ -208,6 +212,20 @@ export function artifactCache(options: ArtifactCacheOptions): ArtifactCache {
     },
     release(key) {
       held.delete(key);
+    },
+    async note(about, value) {
+      await mkdir(place("notes"), { recursive: true, mode: 0o700 });
+      const draft = place("notes", `.${randomUUID()}`);
+      await writeFile(draft, JSON.stringify({ about, value }));
+      await rename(draft, place("notes", `${idOf(about)}.json`));
+    },
+    async recall(about) {
+      try {
+        const noted = JSON.parse(await readFile(place("notes", `${idOf(about)}.json`), "utf8"));
+        return noted.about === about ? noted.value : null;
+      } catch {
+        return null;
+      }
     },
     async discard(key) {
       held.delete(key);

@@ -71,6 +71,7 @@ export function mlflowFileRegistry(url: string): MlflowRegistry {
   }
 
   return {
+    url,
     async versions(name, follow) {
       const folder = join(root, "models", safeName(name));
       let names: readonly string[];

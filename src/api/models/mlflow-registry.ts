@@ -31,6 +31,8 @@ export interface RegisteredVersion {
 
 /** The registered models of one MLflow, behind a server or not. */
 export interface MlflowRegistry {
+  /** Its address. */
+  readonly url: string;
   /**
    * The versions that may serve, newest first; of an alias or a fixed version the one.
    * @throws `MODEL_NOT_FOUND`, `MODEL_SERVER_UNAVAILABLE`, `MODEL_SERVER_DENIED`

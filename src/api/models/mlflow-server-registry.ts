@@ -105,6 +105,7 @@ export function mlflowServerRegistry(options: MlflowOptions): MlflowRegistry {
   }
 
   return {
+    url: options.url,
     async versions(name, follow) {
       const answers = await find(name, follow);
       if (answers.length === 0) throw missing(name, follow);

@@ -41,6 +41,8 @@ export interface ModelSource {
   discard?(version: ModelVersion): Promise<void>;
   /** Who predicts for the version, if Millrace itself does not. */
   scoring?(version: ModelVersion): { readonly scoring: ScoringTarget };
+  /** The version is loaded, fits, and serves from now on. */
+  serves?(version: ModelVersion): Promise<void>;
   /** The version's folder is no longer needed. */
   release?(version: ModelVersion): Promise<void>;
   /** Calls back when a list may have changed, for sources that are told; all others are polled. Returns how to stop. */

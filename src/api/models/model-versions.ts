@@ -196,6 +196,7 @@ export function createModelVersions(options: ModelVersionsOptions): ModelVersion
     previous = before;
     serving = next;
     noteOlder();
+    void source.serves?.(next.version).catch(() => {});
     swaps.publish({
       model: model.name,
       version: next.version.version,
