@@ -11,11 +11,11 @@ import type { PredictionRow } from "./model-output.ts";
 import type { ModelSource } from "./model-source.ts";
 import { createModelVersions, type ModelVersions, type VersionSlot } from "./model-versions.ts";
 import {
+  createRowPredictor,
   type LargeBatch,
   type PredictedRows,
   type PredictRequest,
   type PredictStages,
-  predictRows,
 } from "./predict-rows.ts";
 import { predictWhole, type WholeAnswers, type WholeRows } from "./predict-whole.ts";
 import type { PredictionLog } from "./prediction-log.ts";
@@ -120,6 +120,7 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
   const large = options.largeBatch ?? { onnx: 32, others: 512 };
   const sourceOf = options.sourceOf ?? folderSourceOf;
   const pool = createInferencePool({ threads: options.inferenceThreads ?? 1 });
+  const predictRows = createRowPredictor({ store: features, pool, large });
   const models = new Map(options.models.map((model) => [model.name, versionsOf(model)]));
   let timer: NodeJS.Timeout | null = null;
   let isClosed = false;
@@ -177,15 +178,7 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
     const acquired = request.slot ?? versions.acquire();
     const slot = acquired instanceof Promise ? await acquired : acquired;
     try {
-      const rows = await predictRows(
-        slot.resident!,
-        versions.model.service.name,
-        features,
-        pool,
-        large,
-        request,
-        stages,
-      );
+      const rows = await predictRows(slot.resident!, versions.model.service.name, request, stages);
       return { ...rows, version: slot.version.version };
     } finally {
       if (request.slot === undefined) versions.release(slot);

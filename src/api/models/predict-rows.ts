@@ -1,6 +1,8 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { isMillraceError } from "../../definitions/errors.ts";
 import type { Value } from "../../definitions/value.ts";
 import type { FeatureStore, OnlineFeatures, OnlineRead } from "../../feature_store/feature-store.ts";
+import { deadlineExceeded } from "./deadline-exceeded.ts";
 import type { InferencePool } from "./inference-pool.ts";
 import type { PredictionRow } from "./model-output.ts";
 import type { ModelAnswer } from "./model-runner.ts";
@@ -17,6 +19,8 @@ export interface PredictRequest {
   /** A version that the caller has acquired and will release: for several calls that one version must answer. */
   readonly slot?: VersionSlot;
   readonly onRead?: (read: OnlineRead) => void;
+  /** When nobody waits for the answer any more, on the monotonic clock, milliseconds. Default: never. */
+  readonly deadline?: number;
 }
 
 /** Time spent, in seconds. */
@@ -37,61 +41,192 @@ export interface LargeBatch {
   readonly others: number;
 }
 
-/** Rows that are read and predicted before other work of the thread gets its turn. */
-const CHUNK_ROWS = 64;
+export interface RowPredictorOptions {
+  readonly store: FeatureStore;
+  readonly pool: InferencePool;
+  readonly large: LargeBatch;
+}
 
 /**
- * Reads the features of all rows at one moment, with the fitted state of this version, and predicts. Large batches are
- * read in chunks between which other requests are served, and predicted by the pool's threads.
+ * Reads the features of all rows of a request at one moment, with the fitted state of the version, and predicts.
+ *
+ * Small requests wait for the end of the event loop's turn and then share one read of the hot store and one call of the
+ * model with whatever else came in that turn. Large ones are read in chunks between which other requests are served, and
+ * predicted by the pool's threads. Work past its deadline is dropped before it is read and before it is predicted.
+ *
+ * @throws `DEADLINE_EXCEEDED`, what `getOnlineFeatures` and the model throw
  */
-export async function predictRows(
+export type RowPredictor = (
   served: ServedModel,
   service: string,
-  store: FeatureStore,
-  pool: InferencePool,
-  large: LargeBatch,
   request: PredictRequest,
   stages: PredictStages,
-): Promise<PredictedRows> {
-  const { fitted } = served;
-  const { rows } = request;
-  const inThread = rows.length < (served.loaded.flavor === "onnx" ? large.onnx : large.others);
-  const started = performance.now();
-  if (rows.length <= CHUNK_ROWS) {
-    const features = await store.getOnlineFeatures(service, { ...request, fitted });
-    const read = performance.now();
-    stages.features = (read - started) / 1_000;
-    const predictions = toPredictions(
-      served,
-      inThread ? await predictHere(served, features.rows) : await predictAway(served, features, pool),
-    );
-    stages.model = (performance.now() - read) / 1_000;
-    return { predictions, features };
+) => Promise<PredictedRows>;
+
+/** A request that waits for the end of the turn. */
+interface Waiting {
+  readonly request: PredictRequest;
+  readonly stages: PredictStages;
+  readonly resolve: (rows: PredictedRows) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+interface Turn {
+  readonly served: ServedModel;
+  readonly service: string;
+  readonly waiting: Waiting[];
+}
+
+/** Rows that are read and predicted before other work of the thread gets its turn, and the most of one shared batch. */
+const CHUNK_ROWS = 64;
+
+export function createRowPredictor({ store, pool, large }: RowPredictorOptions): RowPredictor {
+  /** By version, what came in this turn of the event loop. */
+  let turns = new Map<ServedModel, Turn>();
+
+  function endTurn(): void {
+    const ended = turns;
+    turns = new Map();
+    for (const { served, service, waiting } of ended.values()) {
+      for (const batch of batchesOf(waiting)) void predictBatch(served, service, batch);
+    }
   }
-  const parts: OnlineFeatures[] = [];
-  const answers: Promise<readonly ModelAnswer[]>[] = [];
-  let asOf = request.asOf;
-  for (let from = 0; from < rows.length; from += CHUNK_ROWS) {
-    const before = performance.now();
-    const chunk = {
-      ...request,
-      rows: rows.slice(from, from + CHUNK_ROWS),
-      ...(asOf === undefined ? {} : { asOf }),
-      fitted,
-    };
-    const features = await store.getOnlineFeatures(service, chunk);
-    asOf = features.asOf;
-    parts.push(features);
-    stages.features += (performance.now() - before) / 1_000;
-    const answer = inThread ? predictHere(served, features.rows) : predictAway(served, features, pool);
-    // Awaited below, after the other chunks were read: a failure must not count as unhandled until then.
-    answer.catch(() => {});
-    answers.push(answer);
-    await nextTurn();
+
+  function atEndOfTurn(
+    served: ServedModel,
+    service: string,
+    request: PredictRequest,
+    stages: PredictStages,
+  ): Promise<PredictedRows> {
+    return new Promise((resolve, reject) => {
+      if (turns.size === 0) setImmediate(endTurn);
+      let turn = turns.get(served);
+      if (turn === undefined) {
+        turn = { served, service, waiting: [] };
+        turns.set(served, turn);
+      }
+      turn.waiting.push({ request, stages, resolve, reject });
+    });
   }
-  const predictions = (await Promise.all(answers)).flatMap((part) => toPredictions(served, part));
-  stages.model = (performance.now() - started) / 1_000 - stages.features;
-  return { predictions, features: joined(parts) };
+
+  /** One of them may be wrong: then each is predicted alone, and only that one fails. */
+  async function predictBatch(served: ServedModel, service: string, batch: readonly Waiting[]): Promise<void> {
+    const current = batch.filter(isInTime);
+    if (current.length === 0) return;
+    const { request, resolve, reject } = current[0]!;
+    try {
+      const rows = current.length === 1 ? request.rows : current.flatMap((one) => one.request.rows);
+      const started = performance.now();
+      const features = await store.getOnlineFeatures(service, { ...request, rows, fitted: served.fitted });
+      const read = performance.now();
+      for (const { stages } of current) stages.features = (read - started) / 1_000;
+      if (!current.every(isInTime)) {
+        // Reading took long. What is left is small, and is read again.
+        const left = current.filter((one) => !isPast(one.request, read));
+        if (left.length > 0) await predictBatch(served, service, left);
+        return;
+      }
+      const predictions = toPredictions(served, await predictHere(served, features.rows));
+      const seconds = (performance.now() - read) / 1_000;
+      for (const { stages } of current) stages.model = seconds;
+      if (current.length === 1) resolve({ predictions, features });
+      else share(current, { predictions, features });
+    } catch (error) {
+      if (current.length === 1) return reject(error);
+      const isOfAll = isMillraceError(error) && error.kind === "operational";
+      if (isOfAll) for (const one of current) one.reject(error);
+      else for (const one of current) await predictBatch(served, service, [one]);
+    }
+  }
+
+  return async (served, service, request, stages) => {
+    const { rows } = request;
+    const inThread = rows.length < (served.loaded.flavor === "onnx" ? large.onnx : large.others);
+    if (rows.length <= CHUNK_ROWS && inThread) return atEndOfTurn(served, service, request, stages);
+    const started = performance.now();
+    const parts: OnlineFeatures[] = [];
+    const answers: Promise<readonly ModelAnswer[]>[] = [];
+    let asOf = request.asOf;
+    for (let from = 0; from < rows.length; from += CHUNK_ROWS) {
+      const before = performance.now();
+      if (isPast(request, before)) throw deadlineExceeded();
+      const features = await store.getOnlineFeatures(service, {
+        ...request,
+        rows: rows.slice(from, from + CHUNK_ROWS),
+        ...(asOf === undefined ? {} : { asOf }),
+        fitted: served.fitted,
+      });
+      asOf = features.asOf;
+      parts.push(features);
+      stages.features += (performance.now() - before) / 1_000;
+      if (isPast(request, performance.now())) throw deadlineExceeded();
+      const answer = inThread ? predictHere(served, features.rows) : predictAway(served, features, pool);
+      // Awaited below, after the other chunks were read: a failure must not count as unhandled until then.
+      answer.catch(() => {});
+      answers.push(answer);
+      await nextTurn();
+    }
+    const predictions = (await Promise.all(answers)).flatMap((part) => toPredictions(served, part));
+    stages.model = (performance.now() - started) / 1_000 - stages.features;
+    return { predictions, features: joined(parts) };
+  };
+}
+
+/** What may be read together: of one moment, with one strictness, each told of its own reads, within the bound of rows. */
+function batchesOf(waiting: readonly Waiting[]): (readonly Waiting[])[] {
+  if (waiting.length === 1) return [waiting];
+  const batches: Waiting[][] = [];
+  const open = new Map<string, { readonly batch: Waiting[]; rows: number }>();
+  for (const one of waiting) {
+    const { asOf, exact, onRead, rows } = one.request;
+    if (onRead !== undefined) {
+      batches.push([one]);
+      continue;
+    }
+    const id = `${asOf ?? ""} ${exact === true}`;
+    const known = open.get(id);
+    if (known !== undefined && known.rows + rows.length <= CHUNK_ROWS) {
+      known.batch.push(one);
+      known.rows += rows.length;
+    } else {
+      const batch = [one];
+      batches.push(batch);
+      open.set(id, { batch, rows: rows.length });
+    }
+  }
+  return batches;
+}
+
+function isPast({ deadline }: PredictRequest, now: number): boolean {
+  return deadline !== undefined && now > deadline;
+}
+
+/** Refuses what is not. */
+function isInTime({ request, reject }: Waiting): boolean {
+  if (request.deadline === undefined || performance.now() <= request.deadline) return true;
+  reject(deadlineExceeded());
+  return false;
+}
+
+/** Gives each request its own rows. */
+function share(batch: readonly Waiting[], { predictions, features }: PredictedRows): void {
+  const { rows, statuses, headOverlap, readings } = features;
+  const lookups = readings.length / rows.length;
+  let from = 0;
+  for (const { request, resolve } of batch) {
+    const to = from + request.rows.length;
+    resolve({
+      predictions: predictions.slice(from, to),
+      features: {
+        ...features,
+        rows: rows.slice(from, to),
+        statuses: statuses.slice(from, to),
+        headOverlap: headOverlap.slice(from, to),
+        readings: readings.slice(from * lookups, to * lookups),
+      },
+    });
+    from = to;
+  }
 }
 
 async function predictHere(served: ServedModel, rows: readonly (readonly Value[])[]): Promise<readonly ModelAnswer[]> {
@@ -128,5 +263,6 @@ function joined(parts: readonly OnlineFeatures[]): OnlineFeatures {
     rows: parts.flatMap((part) => part.rows),
     statuses: parts.flatMap((part) => part.statuses),
     headOverlap: parts.flatMap((part) => part.headOverlap),
+    readings: parts.flatMap((part) => part.readings),
   };
 }
