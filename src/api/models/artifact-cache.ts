@@ -86,13 +86,7 @@ export function artifactCache(options: ArtifactCacheOptions): ArtifactCache {
   /** True if every file is there and is what it was. */
   async function isSound({ etag, files }: ArtifactManifest): Promise<boolean> {
     for (const file of files) {
-      const hash = createHash("sha256");
-      try {
-        await pipeline(createReadStream(place("trees", etag, file.path)), hash);
-      } catch {
-        return false;
-      }
-      if (hash.digest("hex") !== file.sha256) return false;
+      if ((await hashOf(place("trees", etag, file.path))) !== file.sha256) return false;
     }
     return true;
   }
@@ -148,8 +142,14 @@ export function artifactCache(options: ArtifactCacheOptions): ArtifactCache {
       });
       left -= done.sizeBytes;
       await mkdir(dirname(blobOf(done.sha256)), { recursive: true });
-      await rename(place("parts", `${part}.${done.sha256}`), blobOf(done.sha256));
-      await chmod(blobOf(done.sha256), 0o444);
+      const downloaded = place("parts", `${part}.${done.sha256}`);
+      // What is there already is kept: versions share it.
+      if ((await hashOf(blobOf(done.sha256))) === done.sha256) {
+        await rm(downloaded, { force: true });
+      } else {
+        await chmod(downloaded, 0o444);
+        await rename(downloaded, blobOf(done.sha256));
+      }
       files.push(done);
     }
     const manifest: ArtifactManifest = { key: set.key, etag: etagOfFiles(files), files };
@@ -234,4 +234,15 @@ export function artifactCache(options: ArtifactCacheOptions): ArtifactCache {
     },
     close: () => clearInterval(marks),
   };
+}
+
+/** SHA-256 in hex; null if the file cannot be read. */
+async function hashOf(path: string): Promise<string | null> {
+  const hash = createHash("sha256");
+  try {
+    await pipeline(createReadStream(path), hash);
+  } catch {
+    return null;
+  }
+  return hash.digest("hex");
 }
