@@ -8,6 +8,13 @@ import { importModule } from "./module-loader.ts";
 import { READ_VARIABLES, resolveReads } from "./read-config.ts";
 import { type Retention, type RetentionConfig, resolveRetention } from "./retention.ts";
 import {
+  type ResolvedServing,
+  resolveServing,
+  SERVING_NAMES,
+  SERVING_VARIABLES,
+  type ServingConfig,
+} from "./serving-config.ts";
+import {
   type OfflineConfig,
   type OnlineConfig,
   resolveOffline,
@@ -39,7 +46,7 @@ export interface MillraceConfig {
     /** How many threads compute the windows of a training set. Default: one per core, at most 4. `MILLRACE_HISTORY_THREADS` */
     readonly threads?: number;
   };
-  readonly server?: {
+  readonly server?: ServingConfig & {
     /** Default `127.0.0.1`. `MILLRACE_HOST` */
     readonly host?: string;
     /** 0 takes a free port. Default 8080. `MILLRACE_PORT` */
@@ -83,7 +90,7 @@ export interface ResolvedConfig {
   readonly reads: OnlineReadOptions;
   readonly retention: Retention;
   readonly history: { readonly threads: number };
-  readonly server: {
+  readonly server: ResolvedServing & {
     readonly host: string;
     readonly port: number;
     readonly bodyLimitBytes: number;
@@ -116,7 +123,7 @@ const KNOWN: Readonly<Record<string, readonly string[] | null>> = {
   // By source, or one for all.
   retention: null,
   history: ["threads"],
-  server: ["host", "port", "bodyLimitBytes", "maxRows", "adminToken"],
+  server: ["host", "port", "bodyLimitBytes", "maxRows", "adminToken", ...SERVING_NAMES],
   replay: ["speed", "hold"],
   models: ["pollSeconds", "cacheBytes", "diskBytes", "default"],
   connections: ["kafka", "kinesis", "pubsub", "schemaRegistry", "mlflow", "scoring"],
@@ -140,6 +147,7 @@ const VARIABLES = [
   "MILLRACE_ADMIN_TOKEN",
   ...STORE_VARIABLES,
   ...READ_VARIABLES,
+  ...SERVING_VARIABLES,
 ];
 
 /**
@@ -246,6 +254,7 @@ export function resolveConfig(
         2 ** 31,
       ),
       maxRows: number("server.maxRows", "MILLRACE_MAX_ROWS", config.server?.maxRows, 100_000, 1, 1e7),
+      ...resolveServing(config.server, env),
       adminToken: tokenOf(config.server?.adminToken, env),
     },
     replay: {

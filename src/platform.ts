@@ -183,6 +183,7 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
         return { ...own, body: mergeExpositions(own.body, pipelines) };
       },
       limits: { bodyLimitBytes: config.server.bodyLimitBytes, maxRows: config.server.maxRows },
+      load: config.server,
       defaultModel: config.models.default,
       webhookSecrets: webhookSecretsOf(config),
       log,

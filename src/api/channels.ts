@@ -1,6 +1,6 @@
 /** The names of the diagnostics channels of the API, and what is published on them. */
 
-/** Published when a predict request begins, with no payload; one {@link PredictionEvent} follows, whatever happens. */
+/** Published when a predict request begins: {@link PredictionStartEvent}; one {@link PredictionEvent} follows, whatever happens. */
 export const PREDICTION_START_CHANNEL = "millrace:api:prediction-start";
 /** Published after each predict request, failed ones too: {@link PredictionEvent}. */
 export const PREDICTION_CHANNEL = "millrace:api:prediction";
@@ -20,6 +20,19 @@ export const SCORING_CHANNEL = "millrace:api:scoring";
 export const SCORING_BREAKER_CHANNEL = "millrace:api:scoring-breaker";
 /** Published after each HTTP request: {@link HttpRequestEvent}. */
 export const HTTP_REQUEST_CHANNEL = "millrace:api:http-request";
+
+/** Published for each request that was refused because there was too much work: {@link ShedEvent}. */
+export const SHED_CHANNEL = "millrace:api:shed";
+
+export interface PredictionStartEvent {
+  readonly model: string;
+  readonly rows: number;
+}
+
+export interface ShedEvent {
+  /** What the request is for: `predict`, `features` or `batch`. */
+  readonly class: string;
+}
 
 export interface PredictionEvent {
   readonly model: string;

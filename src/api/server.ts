@@ -1,4 +1,5 @@
 import { channel } from "node:diagnostics_channel";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { Socket } from "node:net";
 import fastify, {
   type FastifyBaseLogger,
@@ -9,12 +10,14 @@ import fastify, {
 } from "fastify";
 import { type Logger, type LoggerOptions, pino } from "pino";
 import { adminGuard } from "./admin-guard.ts";
+import { type Admission, createAdmission } from "./admission.ts";
 import type { ApiContext } from "./api-context.ts";
 import { apiError } from "./api-errors.ts";
 import { HTTP_REQUEST_CHANNEL, type HttpRequestEvent } from "./channels.ts";
 import { describeApi } from "./openapi.ts";
 import { PROBLEM_TYPE, toProblem } from "./problem.ts";
 import { parseBody } from "./request-body.ts";
+import { requestDeadlines } from "./request-deadlines.ts";
 import { backfillRoutes } from "./routes/backfills.ts";
 import { catalogRoutes } from "./routes/catalog.ts";
 import { erasureRoutes } from "./routes/erasures.ts";
@@ -40,6 +43,15 @@ export interface ApiServerOptions extends ApiContext {
   readonly log: Logger | LoggerOptions;
   /** What the admin routes ask for as a bearer token; null: nobody may use them. */
   readonly token: string | null;
+  /** How much work is taken, and for how long. Default: all of it, for as long as it takes. */
+  readonly load?: {
+    /** See `server.requestTimeoutMs` in the configuration. */
+    readonly requestTimeoutMs: number | null;
+    /** See `server.queueDelayTargetMs`. */
+    readonly queueDelayTargetMs: number | null;
+    /** See `server.drainSeconds`. */
+    readonly drainSeconds: number;
+  };
 }
 
 /** The HTTP server. */
@@ -56,8 +68,8 @@ export interface ApiServer {
 
 /** How long a whole request may take to arrive, milliseconds. */
 const REQUEST_MS = 120_000;
-/** How long requests in flight may take once the server stops, milliseconds. */
-const DRAIN_MS = 10_000;
+/** How long requests in flight may take once the server stops, unless the options say otherwise, seconds. */
+const DRAIN_SECONDS = 10;
 
 const requests = channel(HTTP_REQUEST_CHANNEL);
 
@@ -106,6 +118,8 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     done();
   });
 
+  requestDeadlines(app, options.load?.requestTimeoutMs ?? null);
+
   const routes: { readonly method: string; readonly pattern: RegExp }[] = [];
   app.addHook("onRoute", ({ method, url }) => {
     const pattern = new RegExp(`^${url.replace(/[.+*?^$()[\]{}|\\]/g, "\\$&").replace(/:\w+/g, "[^/]+")}$`);
@@ -145,14 +159,20 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   predictionRoutes(app, options, admin);
   healthRoutes(app, options, () => isDraining);
   await app.ready();
+  const admission = createAdmission({ targetDelayMs: options.load?.queueDelayTargetMs ?? null });
+  if (options.load !== undefined && options.load.queueDelayTargetMs !== null) refuseBeforehand(app.server, admission);
 
   const close = (): Promise<void> => {
     isDraining = true;
     closing ??= (async () => {
       // An answer may wait for a replay that nobody advances any more.
-      const timer = setTimeout(() => app.server.closeAllConnections(), DRAIN_MS);
+      const timer = setTimeout(
+        () => app.server.closeAllConnections(),
+        (options.load?.drainSeconds ?? DRAIN_SECONDS) * 1_000,
+      );
       await app.close();
       clearTimeout(timer);
+      admission.close();
     })();
     return closing;
   };
@@ -169,6 +189,15 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     inject: app.inject.bind(app) as FastifyInstance["inject"],
     [Symbol.asyncDispose]: close,
   };
+}
+
+/** Refuses ahead of the router, hooks and bodies: what is refused must cost little. */
+function refuseBeforehand(server: Server, admission: Admission): void {
+  const handlers = server.listeners("request") as ((request: IncomingMessage, response: ServerResponse) => void)[];
+  server.removeAllListeners("request");
+  server.on("request", (request, response) => {
+    if (admission.admit(request, response)) for (const handle of handlers) handle(request, response);
+  });
 }
 
 function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): void {

@@ -1,4 +1,4 @@
-import { HTTP_REQUEST_CHANNEL, type HttpRequestEvent } from "../api/channels.ts";
+import { HTTP_REQUEST_CHANNEL, type HttpRequestEvent, SHED_CHANNEL, type ShedEvent } from "../api/channels.ts";
 import * as families from "./families/serving.ts";
 import { type HistogramCell, observe } from "./histogram-cell.ts";
 import type { MetricSet } from "./metric-set.ts";
@@ -25,14 +25,23 @@ export function httpMetrics(set: MetricSet): () => void {
     return cells;
   }
 
-  return subscribe<HttpRequestEvent>(HTTP_REQUEST_CHANNEL, (event) => {
-    const cells = methods.get(event.method)?.get(event.route) ?? routeCells(event.method, event.route);
-    let count = cells.statuses.get(event.status);
-    if (count === undefined) {
-      count = requests.child(event.method, event.route, String(event.status));
-      cells.statuses.set(event.status, count);
-    }
-    count.value++;
-    observe(cells.seconds, event.seconds);
-  });
+  const sheds = set.counter(families.shedRequests);
+  const ends = [
+    subscribe<ShedEvent>(SHED_CHANNEL, (event) => {
+      sheds.child(event.class).value++;
+    }),
+    subscribe<HttpRequestEvent>(HTTP_REQUEST_CHANNEL, (event) => {
+      const cells = methods.get(event.method)?.get(event.route) ?? routeCells(event.method, event.route);
+      let count = cells.statuses.get(event.status);
+      if (count === undefined) {
+        count = requests.child(event.method, event.route, String(event.status));
+        cells.statuses.set(event.status, count);
+      }
+      count.value++;
+      observe(cells.seconds, event.seconds);
+    }),
+  ];
+  return () => {
+    for (const end of ends) end();
+  };
 }

@@ -26,6 +26,23 @@ describe("POST /v1/models/{name}/predict", () => {
     });
   });
 
+  it("answers within the time that the request allows, or says that it passed", async () => {
+    const url = "/v1/models/risk/predict";
+    const body = { rows: [{ card_id: "c1", amount: 1 }] };
+    expect((await api.request("POST", url, body, { "x-request-timeout-ms": "10000" })).status).toBe(200);
+    for (const wrong of ["0", "-1", "1.5", "soon", ""]) {
+      const answer = await api.request("POST", url, body, { "x-request-timeout-ms": wrong });
+      expect(answer.body, wrong).toMatchObject({ status: 400, code: "REQUEST_INVALID" });
+    }
+    // Its turn of the event loop is held up for longer.
+    const late = api.request("POST", url, body, { "x-request-timeout-ms": "5" });
+    const until = performance.now() + 50;
+    setImmediate(() => {
+      while (performance.now() < until);
+    });
+    expect((await late).body).toMatchObject({ status: 504, code: "DEADLINE_EXCEEDED" });
+  });
+
   it("answers many rows in their order, with the features that the model read and their statuses", async () => {
     const rows = [
       { card_id: "c1", amount: 0.1 },

@@ -3,7 +3,13 @@ import { isMillraceError } from "../../definitions/errors.ts";
 import type { ModelMeta } from "../../definitions/model.ts";
 import type { FittedState } from "../../feature_engineering/transforms/fitted-state.ts";
 import type { FeatureStore, OnlineFeatures, OnlineRead } from "../../feature_store/feature-store.ts";
-import { PREDICTION_CHANNEL, PREDICTION_START_CHANNEL, type PredictionEvent } from "../channels.ts";
+import {
+  PREDICTION_CHANNEL,
+  PREDICTION_START_CHANNEL,
+  type PredictionEvent,
+  type PredictionStartEvent,
+} from "../channels.ts";
+import { deadlineExceeded } from "./deadline-exceeded.ts";
 import { folderSourceOf } from "./folder-model-source.ts";
 import { createInferencePool } from "./inference-pool.ts";
 import { modelError } from "./model-errors.ts";
@@ -190,6 +196,7 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
     versions: ModelVersions,
     rows: number,
     startedAt: number,
+    deadline: number,
     work: (stages: PredictStages) => Promise<T>,
   ): Promise<T | null> {
     const { model } = versions;
@@ -198,7 +205,10 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
     let version: string | null = null;
     try {
       const working = work(stages);
-      const done = model.timeoutMs === null ? await working : await inTime(working, startedAt + model.timeoutMs);
+      const until = model.timeoutMs === null ? deadline : Math.min(deadline, startedAt + model.timeoutMs);
+      const done = until === Infinity ? await working : await inTime(working, until);
+      // A fallback is for who still waits.
+      if (done === null && until === deadline) throw deadlineExceeded();
       if (done === null) outcome = "DEADLINE_EXCEEDED";
       version = done?.version ?? null;
       return done;
@@ -223,11 +233,13 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
   async function predict(name: string, request: PredictRequest, startedAt = performance.now()): Promise<Prediction> {
     const versions = get(name);
     const { model } = versions;
-    if (startChannel.hasSubscribers) startChannel.publish(name);
+    if (startChannel.hasSubscribers) {
+      startChannel.publish({ model: name, rows: request.rows.length } satisfies PredictionStartEvent);
+    }
     const logged = model.logSampleRate > 0 ? (options.predictionLog ?? null) : null;
     const read: OnlineRead[] = [];
     const logging = logged === null ? request : { ...request, onRead: (part: OnlineRead) => read.push(part) };
-    const done = await measured(versions, request.rows.length, startedAt, (stages) =>
+    const done = await measured(versions, request.rows.length, startedAt, request.deadline ?? Infinity, (stages) =>
       answer(versions, logging, stages),
     );
     if (done === null) return fallbackOf(model, request.rows.length);
@@ -252,8 +264,9 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
   ): Promise<WholePrediction> {
     const versions = get(name);
     const { model } = versions;
-    if (startChannel.hasSubscribers) startChannel.publish(name);
-    const done = await measured(versions, rows.count, startedAt, async (stages) => {
+    if (startChannel.hasSubscribers)
+      startChannel.publish({ model: name, rows: rows.count } satisfies PredictionStartEvent);
+    const done = await measured(versions, rows.count, startedAt, Infinity, async (stages) => {
       const acquired = held ?? versions.acquire();
       const slot = acquired instanceof Promise ? await acquired : acquired;
       try {

@@ -7,6 +7,7 @@ import { locateLookup } from "../locate-lookup.ts";
 import type { Prediction } from "../models/model-host.ts";
 import type { PredictionRow } from "../models/model-output.ts";
 import { readFlag, readMoment, readObject, readRows } from "../request-body.ts";
+import { deadlineOf } from "../request-deadlines.ts";
 import { predictSchema } from "../schemas/predict.ts";
 import { compileObjectJson, timeJson } from "../value-json.ts";
 
@@ -41,7 +42,7 @@ export function predictRoutes(app: FastifyInstance, api: ApiContext): void {
       try {
         prediction = await api.models.predict(
           model.name,
-          asOf === undefined ? { rows, exact } : { rows, exact, asOf },
+          { rows, exact, ...(asOf === undefined ? {} : { asOf }), ...deadlineOf(request) },
           startedAt,
         );
       } catch (error) {

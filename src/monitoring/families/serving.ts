@@ -168,3 +168,11 @@ export const httpRequestDuration: HistogramFamily<["method", "route"]> = {
   labels: ["method", "route"],
   buckets: COARSE_BUCKETS,
 };
+
+export const shedRequests: CounterFamily<["class"]> = {
+  name: "millrace_shed_requests_total",
+  type: "counter",
+  help: "Requests that were refused with 503 before they began, because they would have waited too long: predict, features or batch.",
+  labels: ["class"],
+  buckets: [],
+};

@@ -1,0 +1,152 @@
+import { channel, subscribe, unsubscribe } from "node:diagnostics_channel";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import {
+  PREDICTION_CHANNEL,
+  PREDICTION_START_CHANNEL,
+  type PredictionEvent,
+  type PredictionStartEvent,
+  SHED_CHANNEL,
+  type ShedEvent,
+} from "./channels.ts";
+import { PROBLEM_TYPE } from "./problem.ts";
+import { type RouteClass, routeClassOf } from "./route-class.ts";
+
+export interface AdmissionOptions {
+  /** How long work may wait while there is a standing queue, milliseconds; null sheds nothing. */
+  readonly targetDelayMs: number | null;
+  /** Monotonic clock, milliseconds. */
+  readonly now?: () => number;
+  /** How long the event loop has waited for work since it began, milliseconds. */
+  readonly idle?: () => number;
+}
+
+/** Refuses requests before latency collapses. */
+export interface Admission {
+  /** Whether a request of this class is taken now. */
+  admits(kind: RouteClass): boolean;
+  /** Answers 503 at once where the request is not taken. True: it was taken. */
+  admit(request: IncomingMessage, response: ServerResponse): boolean;
+  /** Rows that are being predicted or wait for it. */
+  readonly rowsInFlight: number;
+  close(): void;
+}
+
+/** A burst may wait so long; a queue that did not go for so long is a standing one. Source: see `createAdmission`. */
+const INTERVAL_MS = 100;
+/** Over how much time with rows in flight their rate is measured, milliseconds. */
+const RATE_MS = 20;
+/** Less than this is no waiting for work: the loop only asked the system, milliseconds. */
+const IDLE_MS = 0.2;
+/** What a class may wait, as a share of the target: batches give way first. */
+const SHARE: Readonly<Record<RouteClass, number>> = {
+  health: Infinity,
+  admin: Infinity,
+  predict: 1,
+  features: 1,
+  batch: 0.5,
+};
+
+const sheds = channel(SHED_CHANNEL);
+const BODY = JSON.stringify({
+  type: "urn:millrace:problem:overloaded",
+  title: "Service Unavailable",
+  status: 503,
+  detail:
+    "The server has more work than it can do in time, and refused this request before beginning it: send it again after the seconds of Retry-After, with fewer requests at once.",
+  code: "OVERLOADED",
+});
+const HEAD = {
+  "content-type": PROBLEM_TYPE,
+  "content-length": Buffer.byteLength(BODY),
+  "retry-after": "1",
+};
+
+/**
+ * A request's wait is estimated when it arrives: half of the event loop's last turn, in which its bytes came, the time
+ * since this turn began, and the rows in flight at the rate at which rows are predicted. Where the loop had
+ * nothing to do within the last 100 ms, a request may wait for 100 ms, so that bursts are taken; else there is a
+ * standing queue, and only what waits less than the target is taken. Source: controlled delay as B. Maurer describes it in "Fail
+ * at Scale", ACM Queue 13(8), 2015, after K. Nichols and V. Jacobson, "Controlling Queue Delay", ACM Queue 10(5), 2012.
+ */
+export function createAdmission(options: AdmissionOptions): Admission {
+  const { targetDelayMs, now = () => performance.now(), idle = () => performance.nodeTiming.idleTime } = options;
+  let rows = 0;
+  /** Rows per millisecond of the time in which some were in flight; 0 until it is known. */
+  let rate = 0;
+  let done = 0;
+  let busyMs = 0;
+  let busySince = 0;
+  let turnIsOpen = false;
+  let turnStarted = now();
+  let idleBefore = idle();
+  let backlog = 0;
+  let emptyAt = now();
+
+  const began = (message: unknown): void => {
+    if (rows === 0) busySince = now();
+    rows += (message as PredictionStartEvent).rows;
+  };
+  const ended = (message: unknown): void => {
+    const event = message as PredictionEvent;
+    rows = Math.max(0, rows - event.rows);
+    if (event.outcome === "ok") done += event.rows;
+    const at = now();
+    busyMs += at - busySince;
+    busySince = at;
+    if (busyMs < RATE_MS) return;
+    // More at once may be done faster: that is believed at once, the contrary by and by.
+    const sample = done / busyMs;
+    rate = sample > rate ? sample : 0.7 * rate + 0.3 * sample;
+    done = 0;
+    busyMs = 0;
+  };
+
+  function beginTurn(at: number): void {
+    if (turnIsOpen) return;
+    turnIsOpen = true;
+    setImmediate(() => {
+      turnIsOpen = false;
+    });
+    const idleNow = idle();
+    const waited = idleNow - idleBefore;
+    const hadTime = waited > IDLE_MS;
+    if (hadTime && inFlightMs() < targetDelayMs! / 2) emptyAt = at;
+    backlog = hadTime ? 0 : at - turnStarted;
+    idleBefore = idleNow;
+    turnStarted = at;
+  }
+
+  const inFlightMs = (): number => (rate === 0 ? 0 : rows / rate);
+  const estimate = (at: number): number => backlog / 2 + (at - turnStarted) + inFlightMs();
+
+  function admits(kind: RouteClass): boolean {
+    if (targetDelayMs === null) return true;
+    const share = SHARE[kind];
+    if (share === Infinity) return true;
+    const at = now();
+    beginTurn(at);
+    const wait = estimate(at);
+    const limit = at - emptyAt > INTERVAL_MS ? targetDelayMs : Math.max(INTERVAL_MS, targetDelayMs);
+    return wait <= limit * share;
+  }
+
+  subscribe(PREDICTION_START_CHANNEL, began);
+  subscribe(PREDICTION_CHANNEL, ended);
+  return {
+    admits,
+    admit(request, response) {
+      const kind = routeClassOf(request.method ?? "", request.url ?? "");
+      if (admits(kind)) return true;
+      response.writeHead(503, HEAD).end(BODY);
+      if (sheds.hasSubscribers) sheds.publish({ class: kind } satisfies ShedEvent);
+      return false;
+    },
+    get rowsInFlight() {
+      return rows;
+    },
+    close() {
+      unsubscribe(PREDICTION_START_CHANNEL, began);
+      unsubscribe(PREDICTION_CHANNEL, ended);
+    },
+  };
+}

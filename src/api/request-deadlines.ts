@@ -1,0 +1,37 @@
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import { invalidRequest } from "./api-errors.ts";
+import { deadlineExceeded } from "./models/deadline-exceeded.ts";
+
+/** Until when each request is waited for, on the monotonic clock, milliseconds. */
+const deadlines = new WeakMap<FastifyRequest, number>();
+const HEADER = "x-request-timeout-ms";
+const MOST_MS = 3_600_000;
+
+/**
+ * Reads `X-Request-Timeout-Ms` of every request, from whose arrival it counts; a whole number from 1 to 3,600,000.
+ * Default: `defaultMs`, null for none. A request whose body arrived too late is refused before it is handled.
+ * @throws from the hooks: `REQUEST_INVALID`, `DEADLINE_EXCEEDED`
+ */
+export function requestDeadlines(app: FastifyInstance, defaultMs: number | null): void {
+  app.addHook("onRequest", (request, _reply, done) => {
+    const given = request.headers[HEADER];
+    if (given === undefined && defaultMs === null) return done();
+    const ms = given === undefined ? defaultMs! : Number(given);
+    if (!(Number.isInteger(ms) && ms >= 1 && ms <= MOST_MS)) {
+      return done(invalidRequest("The header X-Request-Timeout-Ms", `a whole number of milliseconds, 1 to ${MOST_MS}`));
+    }
+    deadlines.set(request, performance.now() + ms);
+    done();
+  });
+  app.addHook("preHandler", (request, _reply, done) => {
+    const deadline = deadlines.get(request);
+    if (deadline !== undefined && performance.now() > deadline) return done(deadlineExceeded());
+    done();
+  });
+}
+
+/** For `PredictRequest`. */
+export function deadlineOf(request: FastifyRequest): { readonly deadline?: number } {
+  const deadline = deadlines.get(request);
+  return deadline === undefined ? {} : { deadline };
+}

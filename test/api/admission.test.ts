@@ -1,0 +1,121 @@
+import { channel } from "node:diagnostics_channel";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { afterEach, describe, expect, it } from "vitest";
+import { type Admission, createAdmission } from "../../src/api/admission.ts";
+import { PREDICTION_CHANNEL, PREDICTION_START_CHANNEL } from "../../src/api/channels.ts";
+import { routeClassOf } from "../../src/api/route-class.ts";
+
+const started = channel(PREDICTION_START_CHANNEL);
+const ended = channel(PREDICTION_CHANNEL);
+let clock = 0;
+let idle = 0;
+let admission: Admission;
+
+function open(targetDelayMs: number | null): void {
+  clock = 0;
+  idle = 0;
+  admission = createAdmission({ targetDelayMs, now: () => clock, idle: () => idle });
+}
+const begin = (rows: number): void => started.publish({ model: "m", rows });
+function end(rows: number): void {
+  const stages = { features: 0, model: 0 };
+  ended.publish({ model: "m", version: "1", rows, seconds: 0, stages, outcome: "ok" });
+}
+/** A turn of the loop in which it did not wait for work. */
+async function busyTurn(ms: number): Promise<void> {
+  admission.admits("predict");
+  clock += ms;
+  await nextTurn();
+}
+afterEach(() => admission.close());
+
+describe("admission", () => {
+  it("takes everything while the loop waits for work", async () => {
+    open(20);
+    for (let i = 0; i < 50; i++) {
+      clock += 10;
+      idle += 9;
+      expect(admission.admits("predict")).toBe(true);
+      await nextTurn();
+    }
+  });
+
+  it("takes a burst, and refuses once turns stay longer than the target for a tenth of a second", async () => {
+    open(20);
+    await busyTurn(60);
+    expect(admission.admits("predict")).toBe(true);
+    for (let i = 0; i < 4; i++) await busyTurn(60);
+    expect(admission.admits("predict")).toBe(false);
+    expect(admission.admits("features")).toBe(false);
+  });
+
+  it("never refuses health and administration, and batches before single predictions", async () => {
+    open(20);
+    for (let i = 0; i < 4; i++) await busyTurn(60);
+    expect(admission.admits("predict")).toBe(false);
+    expect(admission.admits("health")).toBe(true);
+    expect(admission.admits("admin")).toBe(true);
+    await busyTurn(30);
+    // Half of the last turn: 15 ms.
+    expect(admission.admits("batch")).toBe(false);
+    expect(admission.admits("predict")).toBe(true);
+  });
+
+  it("takes requests again as soon as a turn is short", async () => {
+    open(20);
+    for (let i = 0; i < 4; i++) await busyTurn(60);
+    expect(admission.admits("predict")).toBe(false);
+    await nextTurn();
+    clock += 5;
+    expect(admission.admits("predict")).toBe(true);
+  });
+
+  it("counts what waits in rows, at the rate at which rows are done", async () => {
+    open(20);
+    begin(100);
+    clock = 100;
+    end(100);
+    // One row a millisecond.
+    begin(50);
+    clock += 200;
+    idle += 200;
+    expect(admission.rowsInFlight).toBe(50);
+    expect(admission.admits("predict")).toBe(false);
+    begin(5);
+    expect(admission.rowsInFlight).toBe(55);
+    end(55);
+    await nextTurn();
+    expect(admission.admits("predict")).toBe(true);
+  });
+
+  it("takes everything without a target", async () => {
+    open(null);
+    for (let i = 0; i < 5; i++) await busyTurn(500);
+    expect(admission.admits("batch")).toBe(true);
+  });
+});
+
+describe("the class of a request", () => {
+  it.each([
+    ["GET", "/readyz", "health"],
+    ["GET", "/livez", "health"],
+    ["GET", "/metrics", "health"],
+    ["GET", "/v2/health/ready", "admin"],
+    ["POST", "/v1/models/a/predict", "predict"],
+    ["POST", "/v1/models/a/predict?x=1", "predict"],
+    ["POST", "/v1/models/a/invocations", "predict"],
+    ["POST", "/v2/models/a/infer", "predict"],
+    ["POST", "/v2/models/a/versions/3/infer", "predict"],
+    ["POST", "/invocations", "predict"],
+    ["POST", "/v1/models/a/predict-batch", "batch"],
+    ["POST", "/v1/features/online", "features"],
+    ["POST", "/get-online-features", "features"],
+    ["POST", "/push", "batch"],
+    ["POST", "/v1/sources/clicks/events", "batch"],
+    ["POST", "/v1/sources/clicks/reset", "admin"],
+    ["POST", "/v1/models/a/rollback", "admin"],
+    ["POST", "/v1/apply", "admin"],
+  ])("of %s %s is %s", (method, url, kind) => {
+    expect(routeClassOf(method, url)).toBe(kind);
+  });
+});
