@@ -7,6 +7,7 @@ const names = [
   "transforms",
   "kafka-faults",
   "model-updates",
+  "sources",
   "kinesis-faults",
   "pubsub-faults",
 ] as const;
