@@ -160,6 +160,26 @@ for (const kind of ["kinesalite", "moto"] as const) {
       expect((await second.lag()).map((lag) => lag.seconds)).toEqual([0, 0, 0]);
     });
 
+    if (kind === "moto") {
+      it("says how far behind the newest record of its shard it is", async () => {
+        const stream = await newStream(1);
+        await put(stream, ["old"]);
+        // Kinesis counts in milliseconds of arrival.
+        await new Promise((resolve) => setTimeout(resolve, 1_500));
+        await put(stream, ["new"]);
+        const from = source(stream, { maxRecords: 1 });
+        await from.open(memoryPositions().resume);
+        const behind = async (): Promise<number | null> => {
+          const batch = await from.fetch(1, AbortSignal.timeout(30_000));
+          expect(batch!.messages.length).toBe(1);
+          return (await from.lag())[0]!.seconds;
+        };
+        expect(await behind()).toBeGreaterThan(1);
+        await behind();
+        await expect.poll(async () => (await from.lag())[0]!.seconds, { timeout: 10_000 }).toBe(0);
+      });
+    }
+
     it("reads parents to their end before their children, through a split and a merge under load", async () => {
       const stream = await newStream(1);
       const positions = memoryPositions();

@@ -127,6 +127,52 @@ describe("a Pub/Sub source", () => {
     expect(Buffer.from(seen[0]!.key!).toString()).toBe("card-1");
   });
 
+  it("reads a subscription that delivers exactly once", async () => {
+    const { topic, name } = await newSubscription({ enableExactlyOnceDelivery: true });
+    const cold = coldStore();
+    const from = source(name, cold);
+    await from.open(cold.resume);
+    await publish(topic, some(0, 100));
+    const seen = await read(from, cold, 100);
+    expect(seen.map((m) => Buffer.from(m.value as Uint8Array).toString()).sort()).toEqual(some(0, 100).sort());
+  });
+
+  it("reads what a dead-letter policy moved, whose attempts others used up", async () => {
+    const dead = await newSubscription();
+    const deadLetterPolicy = { deadLetterTopic: dead.topic.name, maxDeliveryAttempts: 5 };
+    const { topic, name } = await newSubscription({ deadLetterPolicy });
+    const attempts: number[] = [];
+    const failing = client.subscription(name);
+    failing.on("message", (message) => {
+      attempts.push(message.deliveryAttempt);
+      message.nack();
+    });
+    await publish(topic, ["cursed"]);
+    const cold = coldStore();
+    const from = source(dead.name, cold);
+    await from.open(cold.resume);
+    expect(textsOf({ messages: await read(from, cold, 1) } as never)).toEqual(["cursed"]);
+    expect(attempts).toEqual([1, 2, 3, 4, 5]);
+    await failing.close();
+  });
+
+  it("gives what a topic with a schema took as it is", async () => {
+    const name = `schema-${names++}`;
+    const definition = JSON.stringify({ type: "record", name: "Order", fields: [{ name: "n", type: "int" }] });
+    await client.createSchema(name, "AVRO", definition);
+    await client.createTopic({
+      name,
+      schemaSettings: { schema: `projects/tests/schemas/${name}`, encoding: "JSON" },
+    });
+    const topic = client.topic(name);
+    await topic.createSubscription(name);
+    const cold = coldStore();
+    const from = source(name, cold);
+    await from.open(cold.resume);
+    await publish(topic, ['{"n":1}']);
+    expect(textsOf({ messages: await read(from, cold, 1) } as never)).toEqual(['{"n":1}']);
+  });
+
   it("takes no more than it may hold, and goes on as it is emptied", async () => {
     const { topic, name } = await newSubscription();
     const cold = coldStore();

@@ -152,9 +152,9 @@ export function brokersKilled(cluster: KafkaCluster): KafkaFault {
       joins();
       await untilItReads(joins());
       for (const broker of cluster.brokers.keys()) {
-        await producer.send(8_000);
+        await producer.send(4_000);
         await cluster.kill(broker);
-        await pause(3_000);
+        await pause(2_000);
         await cluster.start(broker);
         await producer.settle();
       }
@@ -171,7 +171,7 @@ export function leadersMoved(cluster: KafkaCluster, times: number): KafkaFault {
       joins();
       await untilItReads(joins());
       for (let i = 0; i < times; i++) {
-        await producer.send(8_000);
+        await producer.send(4_000);
         await moveLeaders(cluster.brokers, producer.topic);
         await producer.settle();
       }

@@ -29,6 +29,7 @@ export async function kafkaOrderProducer(
   const produced: OrderRow[] = [];
   let poison = 0;
   let aborted = 0;
+  let batches = 0;
 
   const messagesOf = (orders: readonly OrderRow[]) =>
     orders.map((row) => ({ topic, partition: row[0] % partitions, value: Buffer.from(orderText(row)) }));
@@ -53,7 +54,7 @@ export async function kafkaOrderProducer(
         const size = Math.min(100, count - sent);
         sent += size;
         const orders = rows.next(size);
-        if (orders[0]![0] % 400 === 0) {
+        if (batches++ % 4 === 0) {
           const takenBack = await transactional.beginTransaction();
           await takenBack.send({ messages: messagesOf(rows.next(20)) });
           await takenBack.abort();

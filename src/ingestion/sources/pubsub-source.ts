@@ -237,9 +237,10 @@ export function pubsubSource(options: PubsubSourceOptions): MessageSource {
       const [closing, ended] = [client, subscription];
       client = null;
       wake?.();
-      ended?.removeAllListeners("message");
-      // What was not committed goes to somebody else at once.
+      // What was not committed goes to somebody else at once. Before the last listener goes: with it the client closes, and
+      // what it is told later is not sent.
       for (const delivery of underWay.values()) for (const handle of delivery.handles) handle.nack();
+      ended?.removeAllListeners("message");
       underWay.clear();
       partition = null;
       await lease.release();
