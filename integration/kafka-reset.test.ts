@@ -23,7 +23,7 @@ beforeAll(async () => {
   cluster = await kafkaCluster();
   producer = new Producer({ clientId: "tests", bootstrapBrokers: [...cluster.brokers] });
   const admin = new Admin({ clientId: "tests", bootstrapBrokers: [...cluster.brokers] });
-  await admin.createTopics({ topics: ["orders"], partitions: 2, replicas: 1 });
+  await admin.createTopics({ topics: ["orders", "unreadable"], partitions: 2, replicas: 1 });
   await admin.close();
   folder = await mkdtemp(join(tmpdir(), "millrace-reset-"));
   environment = { MILLRACE_DATA: join(folder, "data"), MILLRACE_KAFKA_BROKERS: cluster.brokers.join(",") };
@@ -39,13 +39,18 @@ afterAll(async () => {
 });
 
 /** Declares orders whose amounts are read by the function: prices with a comma are none to the first. */
-async function declare({ amount, source = "orders", start = '"earliest"' }: Record<string, string>): Promise<void> {
+async function declare({
+  amount,
+  source = "orders",
+  topic = "orders",
+  start = '"earliest"',
+}: Record<string, string>): Promise<void> {
   await writeFile(
     join(folder, "features.ts"),
     `import { count, decodeWith, entity, featureService, featureView, kafka, streamSource, sum, t } from ${root("../src/index.ts")};
 export const customer = entity("customer", { customer: t.string() });
 export const orders = streamSource("${source}", {
-  stream: kafka({ topic: "orders", start: ${start} }), eventTime: "at", lateness: "1m",
+  stream: kafka({ topic: "${topic}", start: ${start} }), eventTime: "at", lateness: "1m",
   format: decodeWith(({ value }) => { const o = JSON.parse(new TextDecoder().decode(value)); return { ...o, amount: ${amount} }; }),
   schema: { n: t.int32(), customer: t.string(), amount: t.float64(), at: t.timestamp() },
 });
@@ -57,13 +62,15 @@ export const spender = featureService("spender", { features: { ...spending } });
   );
 }
 
-/** Every tenth order from the 300th on has a price with a comma. */
-async function produce(): Promise<void> {
+function text(n: number, isBad: (n: number) => boolean): string {
+  const amount = isBad(n) ? `${n},5` : n;
+  return JSON.stringify({ n, customer: `c${n % 3}`, amount, at: new Date(START + n * 1_000).toISOString() });
+}
+
+/** Those orders that the function names have a price with a comma. */
+async function produce(topic: string, isBad: (n: number) => boolean): Promise<void> {
   const messages = Array.from({ length: ORDERS }, (_, n) => {
-    const at = START + n * 1_000;
-    const amount = n >= 300 && n % 10 === 0 ? `${n},5` : n;
-    const value = JSON.stringify({ n, customer: `c${n % 3}`, amount, at: new Date(at).toISOString() });
-    return { topic: "orders", partition: n % 2, timestamp: BigInt(at), value: Buffer.from(value) };
+    return { topic, partition: n % 2, timestamp: BigInt(START + n * 1_000), value: Buffer.from(text(n, isBad)) };
   });
   await producer.send({ messages: messages as never, acks: 1 });
 }
@@ -108,7 +115,7 @@ const FIXED = 'typeof o.amount === "string" ? Number(o.amount.replace(",", "."))
 const config = (): string => join(folder, "millrace.config.ts");
 
 it("is read again from a time after a fix: what could not be decoded counts, and nothing counts twice", async () => {
-  await produce();
+  await produce("orders", isComma);
   await declare({ amount: "o.amount" });
   const time = new Date(START + 299_500).toISOString();
   const without = expected(
@@ -118,6 +125,17 @@ it("is read again from a time after a fix: what could not be decoded counts, and
   {
     await using before = await millraceProcess(config(), environment);
     await expect.poll(() => spending(before.url), { timeout: 30_000 }).toEqual(without);
+    // What could not be taken is exported as it came, with its place.
+    const { out } = await millrace("dead-letters", "export", "--limit", "1000");
+    const letters = out
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Record<string, string>);
+    expect(
+      letters
+        .map(({ partition, offset, bytes }) => [partition, offset, Buffer.from(bytes!, "base64").toString()])
+        .reverse(),
+    ).toEqual(Array.from({ length: 30 }, (_, i) => 300 + i * 10).map((n) => ["orders:0", n / 2, text(n, isComma)]));
     const refused = await millrace("ingest", "reset", "--source", "orders", "--to", time);
     expect(refused).toMatchObject({ code: 2, err: expect.stringContaining("read by this process") });
   }
@@ -186,4 +204,32 @@ it("is read into a new version of a view as another source, which takes over onc
   seen.add(JSON.stringify(await spending(running.url)));
   // Nobody ever read a part of it.
   expect([...seen]).toEqual([JSON.stringify(before), JSON.stringify(right)]);
+});
+
+it("stops before messages most of which cannot be taken, and takes them once the declaration is right", async () => {
+  const own = { MILLRACE_DATA: join(folder, "threshold") };
+  await produce("unreadable", () => true);
+  await produce("unreadable", () => true);
+  await declare({ amount: "o.amount", source: "unreadable", topic: "unreadable" });
+  {
+    await using stopped = await millraceProcess(config(), { ...environment, ...own });
+    const state = async (): Promise<object> => {
+      const status = await (await fetch(`${stopped.url}/v1/sources/status`)).json();
+      return (status as { sources: [object] }).sources[0];
+    };
+    await expect.poll(state, { timeout: 30_000 }).toMatchObject({
+      state: "failed",
+      last_error: expect.stringContaining("more than 50% of the last 1000 messages"),
+    });
+  }
+  await declare({ amount: FIXED, source: "unreadable", topic: "unreadable" });
+  await using going = await millraceProcess(config(), { ...environment, ...own });
+  // What was set aside before it stopped waits to be replayed; the rest was never passed over.
+  const { out } = await millraceIn(own.MILLRACE_DATA, "--json", "dead-letters", "replay", "--limit", "10000");
+  expect(JSON.parse(out)).toMatchObject({ failed: [] });
+  const all = expected(
+    () => true,
+    (n) => n + 0.5,
+  ).map(([count, cost]) => [2 * count!, 2 * cost!]);
+  await expect.poll(() => spending(going.url), { timeout: 30_000 }).toEqual(all);
 });

@@ -245,7 +245,7 @@ export function streamIngestion(options: StreamIngestionOptions): StreamIngestio
     throw ingestionError(
       "DEAD_LETTER_THRESHOLD",
       `The source "${source}" was stopped: more than ${threshold.share * 100}% of the last ${threshold.over} messages ` +
-        `cannot be used. The last: ${last?.reason ?? "unknown"} Correct the schema or the producer and start again; ` +
+        `cannot be used. The last: ${(last?.reason ?? "unknown").replace(/\.$/, "")}. Correct the schema or the producer and start again; ` +
         `or raise the source's dead letter threshold, to set such messages aside.`,
       { kind: "operational", details: { source, bad: share.bad, over: threshold.over } },
     );

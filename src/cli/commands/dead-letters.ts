@@ -28,6 +28,9 @@ export async function deadLetters(
     "GET",
     `/v1/dead-letters?${query}`,
   );
+  if (letters.length === options.limit && what !== "list") {
+    process.stderr.write(`These are the newest ${letters.length}: there may be more, see --limit.\n`);
+  }
   if (what === "export") {
     for (const letter of letters) process.stdout.write(`${JSON.stringify(letter)}\n`);
     return;
