@@ -10,6 +10,7 @@ const names = [
   "sources",
   "kinesis-faults",
   "pubsub-faults",
+  "protocols",
 ] as const;
 const name = process.argv[2];
 if (!names.includes(name as (typeof names)[number])) {
