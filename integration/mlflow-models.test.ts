@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -154,6 +155,35 @@ describe("a model of an MLflow behind a proxy that wants a token", () => {
     await writeFile(tokenFile, "t0ken\n");
     await later.refresh();
     expect(await answer(later)).toEqual(["1", 4]);
+  });
+
+  it("is reached over TLS by its authority, not without it, nor under another name", async () => {
+    const name = newName();
+    await mlflow.register(name, files(6));
+    const made = spawnSync(
+      "openssl",
+      [
+        ...["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=mlflow"],
+        ...["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", join(folder, "key"), "-out", join(folder, "cert")],
+      ],
+      { encoding: "utf8" },
+    );
+    expect(made.status, made.stderr).toBe(0);
+    const [key, cert] = await Promise.all(["key", "cert"].map((file) => readFile(join(folder, file), "utf8")));
+    await using proxy = await bearerProxy(mlflow.url, "t", BASIC, () => null, { key: key!, cert: cert! });
+    const server = { url: proxy.url, auth: { token: "t" }, retries: 0 };
+    for (const tls of [{}, { ca: cert!, serverName: "elsewhere" }]) {
+      const models = open({ name }, { ...server, tls });
+      await models.start();
+      expect(models.get("risk").lastFailure).toMatchObject({
+        code: "MODEL_SERVER_UNAVAILABLE",
+        message: expect.stringMatching(/self-signed|does not match/),
+      });
+      await models.close();
+    }
+    const models = open({ name }, { ...server, tls: { ca: cert! } });
+    await models.start();
+    expect(await answer(models)).toEqual(["1", 6]);
   });
 
   it("is downloaded once, and goes on where a broken connection ended", async () => {

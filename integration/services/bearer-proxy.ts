@@ -1,4 +1,5 @@
-import { createServer, request } from "node:http";
+import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 
 export interface BearerProxy extends AsyncDisposable {
@@ -9,16 +10,17 @@ export interface BearerProxy extends AsyncDisposable {
 
 /**
  * What stands before an MLflow in many companies: asks for a bearer token, and passes the rest on with the credentials
- * that MLflow itself wants. `cut` may end an answer after so many bytes of its body, as a network that breaks.
+ * that MLflow itself wants; over TLS if it has a key and a certificate. `cut` may end an answer after so many bytes of its body, as a network that breaks.
  */
 export async function bearerProxy(
   target: string,
   token: string,
   authorization: string,
   cut: (path: string) => number | null = () => null,
+  tls: { readonly key: string; readonly cert: string } | null = null,
 ): Promise<BearerProxy> {
   const requests: string[] = [];
-  const server = createServer((incoming, outgoing) => {
+  const handle = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
     requests.push(
       `${incoming.method} ${incoming.url}${incoming.headers.range === undefined ? "" : ` ${incoming.headers.range}`}`,
     );
@@ -44,10 +46,11 @@ export async function bearerProxy(
     });
     passed.on("error", () => outgoing.destroy());
     incoming.pipe(passed);
-  });
+  };
+  const server = tls === null ? createServer(handle) : createTlsServer(tls, handle);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: `${tls === null ? "http" : "https"}://127.0.0.1:${(server.address() as AddressInfo).port}`,
     requests,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();

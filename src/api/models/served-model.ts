@@ -44,6 +44,7 @@ export async function loadServedModel(
     // Whoever wrote to the folder meanwhile made another version of it.
     await source.fetch(version);
     const fitted = readFitted(model, service, loaded);
+    if (loaded.flavor === "python_function") checkTypes(model, service, loaded);
     const prepared = prepare(model, service, loaded);
     const toPrediction = compileOutput(model);
     await tryOut(model, service, prepared, toPrediction);
@@ -73,6 +74,27 @@ function readFitted(model: ModelMeta, service: ServiceRuntime, loaded: LoadedMod
     "MODEL_SERVICE_MISMATCH",
     `Model '${model.name}' has no millrace.json, and service '${service.service.name}' has transforms that are fitted (${features.join(", ")}): without what they learned its rows cannot be made. Log the training set's millrace.json with the model.`,
     { details: { model: model.name, service: service.service.name, features } },
+  );
+}
+
+/**
+ * Of a model that another server has: its signature's types against the service's, since a made-up row tells nothing
+ * where a server refuses values for reasons of its own.
+ */
+function checkTypes(model: ModelMeta, service: ServiceRuntime, loaded: LoadedModel): void {
+  const types = new Map(service.row.columns.map(({ name, type }) => [name, type.kind]));
+  const isText = (kind: string): boolean => kind === "string" || kind === "one_of";
+  const wrong = (loaded.runner.inputs ?? []).filter(({ name, type }) => {
+    const kind = types.get(name);
+    if (kind === undefined || type === "any") return false;
+    return kind === "list" || (type === "string" || type === "BYTES") !== isText(kind);
+  });
+  if (wrong.length === 0) return;
+  const named = wrong.map(({ name, type }) => `${name} (${type}, and the service has ${types.get(name)})`).join(", ");
+  throw modelError(
+    "MODEL_SERVICE_MISMATCH",
+    `Model '${model.name}' does not fit service '${service.service.name}': of other types are ${named}.`,
+    { details: { model: model.name, service: service.service.name, columns: wrong.map(({ name }) => name) } },
   );
 }
 
