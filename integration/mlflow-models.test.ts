@@ -13,6 +13,7 @@ import { memoryOnlineStore } from "../src/feature_store/online/memory-online-sto
 import { modelFiles, type WrittenModel } from "../test/api/models/write-model.ts";
 import { accountActivity, cardActivity, NOW, RISK_COLUMNS, risk } from "../test/api/payments.ts";
 import { bearerProxy } from "./services/bearer-proxy.ts";
+import { debianProgram } from "./services/debian-program.ts";
 import { type MlflowServer, startMlflow } from "./services/mlflow-server.ts";
 
 const PASSWORD = "correct horse battery";
@@ -161,7 +162,7 @@ describe("a model of an MLflow behind a proxy that wants a token", () => {
     const name = newName();
     await mlflow.register(name, files(6));
     const made = spawnSync(
-      "openssl",
+      debianProgram("openssl", { probe: ["version"] }),
       [
         ...["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=mlflow"],
         ...["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", join(folder, "key"), "-out", join(folder, "cert")],
