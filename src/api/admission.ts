@@ -47,19 +47,28 @@ const SHARE: Readonly<Record<RouteClass, number>> = {
 };
 
 const sheds = channel(SHED_CHANNEL);
-const BODY = JSON.stringify({
+const DETAIL =
+  "The server has more work than it can do in time, and refused this request before beginning it: send it again after the seconds of Retry-After, with fewer requests at once.";
+const PROBLEM = refusal(PROBLEM_TYPE, {
   type: "urn:millrace:problem:overloaded",
   title: "Service Unavailable",
   status: 503,
-  detail:
-    "The server has more work than it can do in time, and refused this request before beginning it: send it again after the seconds of Retry-After, with fewer requests at once.",
+  detail: DETAIL,
   code: "OVERLOADED",
 });
-const HEAD = {
-  "content-type": PROBLEM_TYPE,
-  "content-length": Buffer.byteLength(BODY),
-  "retry-after": "1",
-};
+const INFERENCE_ERROR = refusal("application/json", { error: DETAIL, code: "OVERLOADED" });
+const SCORING_ERROR = refusal("application/json", { error_code: "OVERLOADED", message: DETAIL });
+
+function refusal(type: string, members: object): { readonly head: Record<string, string | number>; body: string } {
+  const body = JSON.stringify(members);
+  return { head: { "content-type": type, "content-length": Buffer.byteLength(body), "retry-after": "1" }, body };
+}
+
+/** In the form that the protocol's clients read. */
+function refusalFor(url: string): ReturnType<typeof refusal> {
+  if (url.startsWith("/v2/")) return INFERENCE_ERROR;
+  return /\/invocations(?:\?|$)/.test(url) ? SCORING_ERROR : PROBLEM;
+}
 
 /**
  * A request's wait is estimated when it arrives: half of the event loop's last turn, in which its bytes came, the time
@@ -137,7 +146,8 @@ export function createAdmission(options: AdmissionOptions): Admission {
     admit(request, response) {
       const kind = routeClassOf(request.method ?? "", request.url ?? "");
       if (admits(kind)) return true;
-      response.writeHead(503, HEAD).end(BODY);
+      const { head, body } = refusalFor(request.url ?? "");
+      response.writeHead(503, head).end(body);
       if (sheds.hasSubscribers) sheds.publish({ class: kind } satisfies ShedEvent);
       return false;
     },

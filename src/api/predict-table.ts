@@ -37,6 +37,8 @@ export interface TableOptions {
   readonly exact: boolean;
   /** See `PredictRequest.slot`. */
   readonly slot?: VersionSlot;
+  /** See `PredictRequest.deadline`. */
+  readonly deadline?: number;
   /** The request's arrival on the monotonic clock. */
   readonly startedAt: number;
 }
@@ -66,12 +68,13 @@ export async function predictTable(
   options: TableOptions,
 ): Promise<TablePrediction> {
   const runtime = api.features.service(model.service.name);
+  const { asOf, exact, slot, deadline } = options;
+  const bounds = { ...(slot === undefined ? {} : { slot }), ...(deadline === undefined ? {} : { deadline }) };
   if (table.form === "features") {
     const { version, answers, fallback } = await api.models.predictWhole(
       model.name,
       wholeRows(tableColumns(runtime, "features"), table.rows),
-      options.startedAt,
-      options.slot,
+      { startedAt: options.startedAt, ...bounds },
     );
     return { version, answers, fallback, asOf: null, headOverlap: [] };
   }
@@ -81,12 +84,10 @@ export async function predictTable(
     for (let i = 0; i < lookup.length; i++) row[lookup[i]!.name] = values[i];
     return row;
   });
-  const { asOf, exact, slot } = options;
-  const held = slot === undefined ? {} : { slot };
   try {
     const done = await api.models.predict(
       model.name,
-      asOf === undefined ? { rows, exact, ...held } : { rows, exact, asOf, ...held },
+      asOf === undefined ? { rows, exact, ...bounds } : { rows, exact, asOf, ...bounds },
       options.startedAt,
     );
     return {

@@ -1,4 +1,5 @@
 import { channel } from "node:diagnostics_channel";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
 import { type Admission, createAdmission } from "../../src/api/admission.ts";
@@ -47,6 +48,30 @@ describe("admission", () => {
     for (let i = 0; i < 4; i++) await busyTurn(60);
     expect(admission.admits("predict")).toBe(false);
     expect(admission.admits("features")).toBe(false);
+  });
+
+  it.each([
+    ["/v1/models/m/predict", "application/problem+json; charset=utf-8", { status: 503, code: "OVERLOADED" }],
+    ["/v2/models/m/infer", "application/json", { error: expect.any(String), code: "OVERLOADED" }],
+    ["/v1/models/m/invocations", "application/json", { error_code: "OVERLOADED", message: expect.any(String) }],
+  ])("refuses %s in the form that its clients read", async (url, type, expected) => {
+    open(20);
+    for (let i = 0; i < 5; i++) await busyTurn(60);
+    let head: Record<string, unknown> = {};
+    let text = "";
+    const response = {
+      writeHead: (_status: number, given: Record<string, unknown>) => {
+        head = given;
+        return response;
+      },
+      end: (body: string) => {
+        text = body;
+      },
+    };
+    const taken = admission.admit({ method: "POST", url } as IncomingMessage, response as unknown as ServerResponse);
+    expect(taken).toBe(false);
+    expect(head).toEqual({ "content-type": type, "content-length": text.length, "retry-after": "1" });
+    expect(JSON.parse(text)).toMatchObject(expected);
   });
 
   it("never refuses health and administration, and batches before single predictions", async () => {

@@ -393,6 +393,13 @@ describe("requests that cannot be answered", () => {
     expect(longer.status).toBe(400);
   });
 
+  it("are those whose deadline is no number, or passed", async () => {
+    const odd = await api.request("POST", INFER, { inputs: [table()] }, { "x-request-timeout-ms": "soon" });
+    expect([odd.status, odd.body]).toEqual([400, { error: expect.any(String), code: "REQUEST_INVALID" }]);
+    const predict = api.models.predictWhole("risk", { kind: "rows", count: 1, rows: [[1, 2, 3]] }, { deadline: 0 });
+    await expect(predict).rejects.toMatchObject({ code: "DEADLINE_EXCEEDED" });
+  });
+
   it("are those that are too large once decompressed", async () => {
     const payload = gzipSync(Buffer.alloc(1_000_000, " "));
     const answer = await api.server.inject({

@@ -118,12 +118,7 @@ export async function* predictBatch(
   ): Promise<Pick<AnsweredRows, "cell" | "failure" | "headOverlap" | "asOf">> {
     const failure = (r: number): RowFailure | null => failures.get(r) ?? null;
     if (matrix !== null) {
-      const done = await api.models.predictWhole(
-        model.name,
-        { kind: "matrix", count, matrix },
-        performance.now(),
-        slot,
-      );
+      const done = await api.models.predictWhole(model.name, { kind: "matrix", count, matrix }, { slot });
       if (done.fallback) for (let r = 0; r < count; r++) failures.set(r, TOO_LATE);
       const cell = cellsOf(model, done.answers);
       return { cell: (r, c) => (failures.has(r) ? null : cell(r, c)), failure, headOverlap: () => false, asOf: null };

@@ -68,6 +68,13 @@ export interface Prediction {
   readonly fallback: boolean;
 }
 
+/** `slot` and `deadline` as in `PredictRequest`; `startedAt` as in `predict`. */
+export interface WholeOptions {
+  readonly startedAt?: number;
+  readonly slot?: VersionSlot;
+  readonly deadline?: number;
+}
+
 /** The answer to rows that came whole. */
 export interface WholePrediction {
   readonly model: string;
@@ -95,10 +102,10 @@ export interface ModelHost {
   predict(name: string, request: PredictRequest, startedAt?: number): Promise<Prediction>;
   /**
    * Predicts rows that came whole, with all columns that the service would make: nothing is looked up or transformed,
-   * and the prediction log, which is checked against history, does not keep them. `held`: see `PredictRequest.slot`.
+   * and the prediction log, which is checked against history, does not keep them.
    * @throws `MODEL_UNKNOWN`, `MODEL_NOT_READY`, `DEADLINE_EXCEEDED`, `MODEL_…`
    */
-  predictWhole(name: string, rows: WholeRows, startedAt?: number, held?: VersionSlot): Promise<WholePrediction>;
+  predictWhole(name: string, rows: WholeRows, options?: WholeOptions): Promise<WholePrediction>;
   /** Looks for new versions now, of one model or of all; what proved bad is not tried again. */
   refresh(name?: string): Promise<void>;
   /**
@@ -256,17 +263,13 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
     };
   }
 
-  async function answerWhole(
-    name: string,
-    rows: WholeRows,
-    startedAt = performance.now(),
-    held?: VersionSlot,
-  ): Promise<WholePrediction> {
+  async function answerWhole(name: string, rows: WholeRows, whole: WholeOptions = {}): Promise<WholePrediction> {
+    const { startedAt = performance.now(), deadline = Infinity, slot: held } = whole;
     const versions = get(name);
     const { model } = versions;
     if (startChannel.hasSubscribers)
       startChannel.publish({ model: name, rows: rows.count } satisfies PredictionStartEvent);
-    const done = await measured(versions, rows.count, startedAt, Infinity, async (stages) => {
+    const done = await measured(versions, rows.count, startedAt, deadline, async (stages) => {
       const acquired = held ?? versions.acquire();
       const slot = acquired instanceof Promise ? await acquired : acquired;
       try {

@@ -8,6 +8,7 @@ import { readScoringCsv, readScoringJson, type ScoringRequest } from "../mlflow_
 import type { ModelVersions } from "../models/model-versions.ts";
 import { predictTable } from "../predict-table.ts";
 import { toProblem } from "../problem.ts";
+import { deadlineOf } from "../request-deadlines.ts";
 import { mlflowScoringSchemas } from "../schemas/mlflow-scoring.ts";
 
 const JSON_TYPE = "application/json";
@@ -60,7 +61,12 @@ export function mlflowScoringRoutes(app: FastifyInstance, api: ApiContext, isDra
     const count = table.rows.length;
     let json = `{"predictions":[]}`;
     if (count > 0) {
-      const { answers, version } = await predictTable(api, model, table, { asOf, exact, startedAt });
+      const { answers, version } = await predictTable(api, model, table, {
+        asOf,
+        exact,
+        startedAt,
+        ...deadlineOf(request),
+      });
       if (version !== null) reply.header("x-millrace-model-version", encodeURIComponent(version));
       json = scoringAnswer(model, answers, count);
     }

@@ -12,6 +12,7 @@ import { inferRows } from "../open_inference/infer-rows.ts";
 import { modelConfig, modelMetadata } from "../open_inference/model-metadata.ts";
 import { toProblem } from "../problem.ts";
 import { isObject, parseBody, readFlag, readMoment } from "../request-body.ts";
+import { deadlineOf } from "../request-deadlines.ts";
 import { openInferenceSchemas } from "../schemas/open-inference.ts";
 
 /** KServe's client compares it with the whole header. */
@@ -103,7 +104,7 @@ export function openInferenceRoutes(
         const startedAt = performance.now();
         const { model } = versionsOf(request.params);
         const infer = await readRequest(request);
-        const inferred = await predict(model.name, infer, startedAt);
+        const inferred = await predict(model.name, infer, startedAt, deadlineOf(request));
         if (request.params.version !== undefined && inferred.version !== null) {
           checkVersion(model.name, request.params.version, inferred.version);
         }
@@ -146,11 +147,16 @@ export function openInferenceRoutes(
     throw invalidRequest("The header Inference-Header-Content-Length", "a number of bytes");
   }
 
-  async function predict(name: string, request: InferRequest, startedAt: number): Promise<Inferred> {
+  async function predict(
+    name: string,
+    request: InferRequest,
+    startedAt: number,
+    deadline: { readonly deadline?: number },
+  ): Promise<Inferred> {
     const { service } = api.models.get(name).model;
     const rows = inferRows(api.features.service(service.name), request, api.limits.maxRows);
     if (rows.form === "features") {
-      const { version, answers, fallback } = await api.models.predictWhole(name, rows.rows, startedAt);
+      const { version, answers, fallback } = await api.models.predictWhole(name, rows.rows, { startedAt, ...deadline });
       return { version, answers, count: rows.rows.count, parameters: fallback ? { fallback } : {} };
     }
     const { lookups } = rows;
@@ -159,7 +165,7 @@ export function openInferenceRoutes(
     try {
       const done = await api.models.predict(
         name,
-        asOf === undefined ? { rows: lookups, exact } : { rows: lookups, exact, asOf },
+        { rows: lookups, exact, ...(asOf === undefined ? {} : { asOf }), ...deadline },
         startedAt,
       );
       return {
