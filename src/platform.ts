@@ -22,6 +22,7 @@ import { areShared } from "./store-config.ts";
 import { openOnlineStore } from "./stores.ts";
 import type { RpcClient } from "./thread-rpc.ts";
 import { VERSION } from "./version.ts";
+import { webhookSecretsOf } from "./webhook-secrets.ts";
 import type { WorkerMethods, WorkerOptions } from "./worker-methods.ts";
 
 export interface PlatformOptions {
@@ -252,7 +253,7 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
   }
 }
 
-function workerOptions({
+export function workerOptions({
   declarations,
   data,
   online,
@@ -265,16 +266,8 @@ function workerOptions({
   return { declarations, data, online, offline, replay, connections, retention, history };
 }
 
-function webhookSecretsOf({ connections }: ResolvedConfig): Readonly<Record<string, string>> {
-  return Object.fromEntries(
-    Object.entries(connections.mlflow ?? {}).flatMap(([server, { webhookSecret }]) =>
-      webhookSecret === undefined ? [] : [[server, webhookSecret]],
-    ),
-  );
-}
-
 /** Embedded stores have one owner. */
-async function claimFolder(data: string, token: string): Promise<DataFolderClaim> {
+export async function claimFolder(data: string, token: string): Promise<DataFolderClaim> {
   await mkdir(data, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
     throw millraceError(
       "DATA_FOLDER_UNWRITABLE",
@@ -285,7 +278,7 @@ async function claimFolder(data: string, token: string): Promise<DataFolderClaim
   return claimDataFolder(data, { pid: process.pid, url: null, token });
 }
 
-async function unwind(undo: (() => Promise<void>)[], log: Logger): Promise<void> {
+export async function unwind(undo: (() => Promise<void>)[], log: Logger): Promise<void> {
   for (const step of undo.splice(0).reverse()) {
     await step().catch((error: unknown) => log.error({ err: error }, "could not close cleanly"));
   }

@@ -1,4 +1,3 @@
-import type { MessagePort, Worker } from "node:worker_threads";
 import { isMillraceError, millraceError } from "./definitions/errors.ts";
 
 /** Methods that another thread may call: arguments and results are structured-cloned. */
@@ -33,8 +32,18 @@ interface Notice {
 export const DIED = "died";
 type Message = Call | Answer | Notice;
 
-/** Answers calls that come over the port. */
-export function serveRpc(port: MessagePort, methods: RpcMethods): void {
+/** The other thread or process: what is sent is structured-cloned. */
+export interface RpcPeer {
+  postMessage(message: unknown): void;
+  // biome-ignore lint/suspicious/noExplicitAny: what comes is a message, an error or an exit code
+  on(event: "message" | "error" | "exit", listener: (value: any) => void): unknown;
+}
+
+/** Answers calls that come from the other side. */
+export function serveRpc(
+  port: Pick<RpcPeer, "postMessage"> & { on(event: "message", listener: (message: Message) => void): unknown },
+  methods: RpcMethods,
+): void {
   port.on("message", async (message: Message) => {
     if (!("call" in message)) return;
     const answer = message.call;
@@ -50,7 +59,7 @@ export function serveRpc(port: MessagePort, methods: RpcMethods): void {
 }
 
 /** Tells the other side something that it did not ask for. */
-export function notify(port: MessagePort, notice: string, value: unknown): void {
+export function notify(port: Pick<RpcPeer, "postMessage">, notice: string, value: unknown): void {
   port.postMessage({ notice, value } satisfies Notice);
 }
 
@@ -59,7 +68,7 @@ export function notify(port: MessagePort, notice: string, value: unknown): void 
  * `onNotice` takes what the worker tells unasked.
  */
 export function callRpc<M extends RpcMethods>(
-  worker: Worker,
+  worker: RpcPeer,
   onNotice: (notice: string, value: unknown) => void,
 ): RpcClient<M> {
   const waiting = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>();

@@ -89,6 +89,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
   let turnStarted = now();
   let idleBefore = idle();
   let backlog = 0;
+  let hasRefused = false;
   let emptyAt = now();
 
   const began = (message: unknown): void => {
@@ -119,7 +120,10 @@ export function createAdmission(options: AdmissionOptions): Admission {
     const idleNow = idle();
     const waited = idleNow - idleBefore;
     const hadTime = waited > IDLE_MS;
-    if (hadTime && inFlightMs() < targetDelayMs! / 2) emptyAt = at;
+    // A loop that is busy with short turns, none of them short for what was refused, has no queue either.
+    const isShort = hadTime || (!hasRefused && at - turnStarted < targetDelayMs! / 4);
+    if (isShort && inFlightMs() < targetDelayMs! / 2) emptyAt = at;
+    hasRefused = false;
     backlog = hadTime ? 0 : at - turnStarted;
     idleBefore = idleNow;
     turnStarted = at;
@@ -136,7 +140,9 @@ export function createAdmission(options: AdmissionOptions): Admission {
     beginTurn(at);
     const wait = estimate(at);
     const limit = at - emptyAt > INTERVAL_MS ? targetDelayMs : Math.max(INTERVAL_MS, targetDelayMs);
-    return wait <= limit * share;
+    if (wait <= limit * share) return true;
+    hasRefused = true;
+    return false;
   }
 
   subscribe(PREDICTION_START_CHANNEL, began);

@@ -30,7 +30,8 @@ program
   .action(async (_options, command: Command) => (await import("./commands/dev.ts")).dev(command.optsWithGlobals()));
 program
   .command("serve")
-  .description("run everything in one process")
+  .description("read the sources, fold and serve")
+  .option("--processes <n>", "how many processes serve behind the port, or auto: one per core")
   .option("--no-ingest", "read no source; pushed events are taken all the same")
   .action(async (_options, command: Command) => (await import("./commands/serve.ts")).serve(command.optsWithGlobals()));
 const ingest = program

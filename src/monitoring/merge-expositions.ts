@@ -1,12 +1,12 @@
 import { millraceError } from "../definitions/errors.ts";
 
-interface Family {
+export interface ExpositionFamily {
   readonly metadata: Map<string, string>;
   readonly samples: string[];
 }
 
-interface Exposition {
-  readonly families: Map<string, Family>;
+export interface Exposition {
+  readonly families: Map<string, ExpositionFamily>;
   readonly openmetrics: boolean;
 }
 
@@ -20,8 +20,8 @@ interface Exposition {
 export function mergeExpositions(a: string, b: string): string {
   if (a.trim() === "") return b;
   if (b.trim() === "") return a;
-  const first = parse(a);
-  const second = parse(b);
+  const first = parseExposition(a);
+  const second = parseExposition(b);
   if (first.openmetrics !== second.openmetrics) {
     throw clash("One text is OpenMetrics and the other is not: render both with the same Accept header.");
   }
@@ -35,7 +35,7 @@ export function mergeExpositions(a: string, b: string): string {
   return `${lines.join("\n")}\n`;
 }
 
-function merge(name: string, into: Family, from: Family): void {
+function merge(name: string, into: ExpositionFamily, from: ExpositionFamily): void {
   if (into.metadata.get("TYPE") !== from.metadata.get("TYPE")) throw clash(`The family ${name} has two types.`);
   const series = new Set(into.samples.map(seriesOf));
   for (const sample of from.samples) {
@@ -47,16 +47,16 @@ function merge(name: string, into: Family, from: Family): void {
 }
 
 /** A sample's name and labels. The closing brace is the last one: values and timestamps have none, but exemplars do. */
-function seriesOf(sample: string): string {
+export function seriesOf(sample: string): string {
   const body = sample.split(" # {", 1)[0]!;
   const brace = body.lastIndexOf("}");
   return brace < 0 ? body.slice(0, body.indexOf(" ")) : body.slice(0, brace + 1);
 }
 
-function parse(text: string): Exposition {
-  const families = new Map<string, Family>();
+export function parseExposition(text: string): Exposition {
+  const families = new Map<string, ExpositionFamily>();
   let openmetrics = false;
-  let current: Family | null = null;
+  let current: ExpositionFamily | null = null;
   for (const line of text.split("\n")) {
     if (line === "") continue;
     if (line === "# EOF") {

@@ -13,6 +13,8 @@ import { threadMetrics } from "./thread-metrics.ts";
 export interface MetricsOptions {
   /** `main`: API, reads of the feature store, the process. `pipeline`: ingestion and engine. Both: the thread itself. */
   readonly thread: "main" | "pipeline";
+  /** What the thread is called in its metrics. Default: as `thread`. */
+  readonly label?: string;
   /** Of the main thread: whether that of the pipeline answers. Default: it does. */
   readonly pipelineUp?: () => boolean;
   /** Wall clock, epoch milliseconds. Default `Date.now`. */
@@ -32,7 +34,7 @@ export interface Metrics extends MetricsReader {
 export function createMetrics(options: MetricsOptions): Metrics {
   const { thread, now = Date.now } = options;
   const set = createMetricSet();
-  const ends = [threadMetrics(set, thread)];
+  const ends = [threadMetrics(set, options.label ?? thread)];
   if (thread === "main") {
     ends.push(
       predictionMetrics(set),

@@ -119,6 +119,8 @@ export interface ModelHost {
   unload(name: string): Promise<void>;
   /** @throws `MODEL_UNKNOWN`, `MODEL_NO_PREVIOUS` */
   rollback(name: string): Promise<void>;
+  /** What `rollback` does, to a version that another process went back to. @throws `MODEL_UNKNOWN`, `MODEL_VERSION_UNKNOWN`, load errors */
+  goBack(name: string, version: string): Promise<void>;
   /** Null goes back to the newest version. @throws `MODEL_UNKNOWN`, `MODEL_VERSION_UNKNOWN`, load errors */
   pin(name: string, version: string | null): Promise<void>;
   close(): Promise<void>;
@@ -326,6 +328,7 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
     load: async (name) => get(name).load(),
     unload: async (name) => get(name).unload(),
     rollback: async (name) => get(name).rollback(),
+    goBack: async (name, version) => get(name).goBack(version),
     pin: async (name, version) => get(name).pin(version),
     close,
     [Symbol.asyncDispose]: close,

@@ -76,6 +76,10 @@ export interface ModelVersions {
   unload(): void;
   /** Serves the previous version again; the one left is not taken again. @throws `MODEL_NO_PREVIOUS` */
   rollback(): Promise<void>;
+  /**
+   * What `rollback` does, to a version that another process went back to. @throws `MODEL_VERSION_UNKNOWN`, load errors
+   */
+  goBack(version: string): Promise<void>;
   /** Serves that version until told otherwise; null goes back to the newest. @throws `MODEL_VERSION_UNKNOWN`, load errors */
   pin(version: string | null): Promise<void>;
   /** Frees the memory of a version, which is loaded again when it is asked for. */
@@ -376,6 +380,22 @@ export function createModelVersions(options: ModelVersionsOptions): ModelVersion
         decisions++;
         serve(target);
       }),
+    goBack: (name) =>
+      inOperatorTurn(async () => {
+        if (serving?.version.version === name) return;
+        decisions++;
+        known = await source.list();
+        const held = previous?.version.version === name ? previous : null;
+        const version = held?.version ?? known.find((candidate) => candidate.version === name);
+        if (version === undefined) throw unknownVersion(model, name, known);
+        if (held !== null && !isUnloaded) held.resident ??= await load(version);
+        const slot = held ?? (await open(version));
+        if (serving !== null) left.add(serving.version.id);
+        left.delete(version.id);
+        if (pinned !== null) pinned = name;
+        decisions++;
+        serve(slot);
+      }),
     pin: (name) =>
       inOperatorTurn(async () => {
         decisions++;
@@ -387,13 +407,7 @@ export function createModelVersions(options: ModelVersionsOptions): ModelVersion
         known = await source.list();
         const held = [serving, previous].find((slot) => slot?.version.version === name);
         const version = known.find((candidate) => candidate.version === name) ?? held?.version;
-        if (version === undefined) {
-          throw modelError(
-            "MODEL_VERSION_UNKNOWN",
-            `Model '${model.name}' has no version '${name}': there are ${known.map((v) => v.version).join(", ") || "none"}.`,
-            { details: { model: model.name, version: name } },
-          );
-        }
+        if (version === undefined) throw unknownVersion(model, name, known);
         const isHeld = held?.version.id === version.id;
         if (isHeld) held.resident ??= await load(version);
         const slot = isHeld ? held : await open(version);
@@ -446,5 +460,13 @@ function unloaded(model: ModelMeta): MillraceError {
     "MODEL_NOT_READY",
     `Model '${model.name}' was taken out of memory by an operator: load it again with \`millrace models load ${model.name}\`.`,
     { kind: "operational", details: { model: model.name, reason: "MODEL_UNLOADED" } },
+  );
+}
+
+function unknownVersion(model: ModelMeta, name: string, known: readonly ModelVersion[]): MillraceError {
+  return modelError(
+    "MODEL_VERSION_UNKNOWN",
+    `Model '${model.name}' has no version '${name}': there are ${known.map((v) => v.version).join(", ") || "none"}.`,
+    { details: { model: model.name, version: name } },
   );
 }

@@ -1,12 +1,22 @@
+import type { ResolvedConfig } from "../../config.ts";
 import { millraceError } from "../../definitions/errors.ts";
 import { openPlatform, type Platform } from "../../platform.ts";
+import { openProcessGroup } from "../../process-group.ts";
+import { resolveServing } from "../../serving-config.ts";
 import { areShared } from "../../store-config.ts";
 import { configOf, type GlobalOptions, loggerOf } from "../global-options.ts";
 import { stopOnSignal } from "../stop-on-signal.ts";
 
+interface ServeOptions extends GlobalOptions {
+  readonly ingest?: boolean;
+  /** `auto` or a whole number, as in `server.processes`, over which it wins. */
+  readonly processes?: string;
+}
+
 /** Runs until SIGTERM or SIGINT: then drains, makes everything durable, and ends. A second signal ends at once. */
-export async function serve(options: GlobalOptions & { readonly ingest?: boolean }): Promise<void> {
-  const config = await configOf(options);
+export async function serve(options: ServeOptions): Promise<void> {
+  const config = withProcesses(await configOf(options), options.processes);
+  if (config.server.processes > 1) return serveByGroup(config, options);
   // With shared stores `ingest` reads the sources, and a process that serves may come and go beside it.
   const platform = await openPlatform(config, {
     log: loggerOf(config.logLevel),
@@ -18,6 +28,25 @@ export async function serve(options: GlobalOptions & { readonly ingest?: boolean
   process.stderr.write("Ready.\n");
 }
 
+/** As `serve`, by several processes; SIGHUP replaces them one by one. */
+async function serveByGroup(config: ResolvedConfig, options: ServeOptions): Promise<void> {
+  const log = loggerOf(config.logLevel);
+  const group = await openProcessGroup(config, { log, ingest: options.ingest ?? !areShared(config) });
+  stopOnSignal(() => group.close());
+  process.on("SIGHUP", () => {
+    group.recycle().catch((error: unknown) => log.error({ err: error }, "could not replace the serving processes"));
+  });
+  process.stderr.write(`Millrace serves at ${group.url} by ${group.pids.length} processes\n`);
+  await readyOrClose(group);
+  process.stderr.write("Ready.\n");
+}
+
+function withProcesses(config: ResolvedConfig, processes: string | undefined): ResolvedConfig {
+  if (processes === undefined) return config;
+  const { processes: wanted } = resolveServing({}, { MILLRACE_PROCESSES: processes });
+  return { ...config, server: { ...config.server, processes: wanted } };
+}
+
 /** Reads the sources and folds, beside processes that serve. */
 export async function ingest(options: GlobalOptions): Promise<void> {
   const config = await configOf(options);
@@ -27,10 +56,10 @@ export async function ingest(options: GlobalOptions): Promise<void> {
       "`ingest` and `serve` as separate processes need stores that processes share: Redis and PostgreSQL (online and offline in the configuration). Embedded stores (LMDB, DuckDB) belong to one process: run `millrace serve`, which ingests too.",
     );
   }
-  await serve({ ...options, ingest: true });
+  await serve({ ...options, ingest: true, processes: "1" });
 }
 
-async function readyOrClose(platform: Platform): Promise<void> {
+async function readyOrClose(platform: Pick<Platform, "ready" | "close">): Promise<void> {
   try {
     await platform.ready();
   } catch (error) {
