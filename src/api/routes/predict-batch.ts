@@ -268,7 +268,7 @@ function uploadPatience(app: FastifyInstance): (request: IncomingMessage) => () 
     return () => {
       if (isEnded) return;
       isEnded = true;
-      socket?.setTimeout?.(0);
+      // How long the connection may idle from now on, the server sets when the answer is sent.
       socket?.off?.("timeout", leave);
       if (--uploads === 0) app.server.requestTimeout = usual;
     };
