@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import * as arrow from "apache-arrow";
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { BATCH_CHANNEL, type BatchEvent } from "../../src/api/channels.ts";
 import { duckdbFrameFiles } from "../../src/feature_store/offline/duckdb-frame-files.ts";
 import { writeModel } from "./models/write-model.ts";
@@ -26,11 +26,14 @@ beforeAll(async () => {
   await api.models.refresh();
   await api.push([payment("p1", 60), payment("p2", 30)]);
   url = `${(await api.server.listen({ host: "127.0.0.1", port: 0 })).url}/v1/models/risk/predict-batch`;
-  folder = await mkdtemp(join(tmpdir(), "millrace-batch-test-"));
+  folder = await mkdtemp(join(tmpdir(), "millrace-predict-batch-"));
+  // The server's temporary files, apart from those of other processes.
+  vi.stubEnv("TMPDIR", folder);
 });
 afterAll(async () => {
   channel(BATCH_CHANNEL).unsubscribe(listen);
   await api.close();
+  vi.unstubAllEnvs();
   await rm(folder, { recursive: true, force: true });
 });
 
@@ -393,7 +396,7 @@ describe("a batch with errors", () => {
     });
     await expect.poll(() => events.length).toBe(before + 1);
     expect(events.at(-1)!.outcome).not.toBe("ok");
-    await expect.poll(() => readdirSync(tmpdir()).filter((name) => /^millrace-batch-(?!test)/.test(name))).toEqual([]);
+    await expect.poll(() => readdirSync(folder).filter((name) => name.startsWith("millrace-batch-"))).toEqual([]);
   });
 });
 
