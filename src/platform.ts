@@ -222,7 +222,7 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
     const close = (): Promise<void> => {
       closing ??= (async () => {
         await server.drain();
-        if (isPipelineUp) await rpc.giveUp();
+        if (isPipelineUp) await rpc.giveUp().catch(() => {});
         await taking;
         await unwind(undo, log);
       })();

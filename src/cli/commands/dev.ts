@@ -25,7 +25,7 @@ export async function dev(options: GlobalOptions): Promise<void> {
   stopOnSignal(async () => {
     stopping = true;
     files.close();
-    await platform.worker.giveUp();
+    await platform.worker.giveUp().catch(() => {});
     await working;
     await platform.close();
   });
