@@ -14,6 +14,7 @@ const names = [
   "feast-online",
   "kafka",
   "kafka-freshness",
+  "model-load",
 ] as const;
 const name = process.argv[2];
 if (!names.includes(name as (typeof names)[number])) {
