@@ -5,8 +5,8 @@ import type { ServiceRuntime } from "../feature_store/service-runtime.ts";
 import type { ApiContext } from "./api-context.ts";
 import { invalidRequest } from "./api-errors.ts";
 import { locateLookup } from "./locate-lookup.ts";
-import type { VersionSlot } from "./models/model-versions.ts";
 import type { WholeAnswers, WholeRows } from "./models/predict-whole.ts";
+import type { VersionSlot } from "./models/version-loader.ts";
 import { isNumeric, textValue, wholeKind, wholeValue } from "./models/whole-value.ts";
 import type { RowForm } from "./row-form.ts";
 

@@ -1,5 +1,6 @@
 import { isMillraceError } from "../../definitions/errors.ts";
-import type { UpdateCause, VersionFailure } from "./model-versions.ts";
+import type { UpdateCause } from "./model-versions.ts";
+import type { VersionFailure } from "./version-loader.ts";
 
 /** When what failed is tried again: after pauses that double, of random length. */
 export interface LoadRetries {

@@ -15,7 +15,7 @@ import { createInferencePool } from "./inference-pool.ts";
 import { modelError } from "./model-errors.ts";
 import type { PredictionRow } from "./model-output.ts";
 import type { ModelSource } from "./model-source.ts";
-import { createModelVersions, type ModelVersions, type VersionSlot } from "./model-versions.ts";
+import { createModelVersions, type ModelVersions } from "./model-versions.ts";
 import {
   createRowPredictor,
   type LargeBatch,
@@ -25,6 +25,7 @@ import {
 } from "./predict-rows.ts";
 import { predictWhole, type WholeAnswers, type WholeRows } from "./predict-whole.ts";
 import type { PredictionLog } from "./prediction-log.ts";
+import type { VersionSlot } from "./version-loader.ts";
 
 /** As much of a pino logger as the host uses. */
 export interface HostLog {

@@ -2,47 +2,14 @@ import { channel } from "node:diagnostics_channel";
 import { isMillraceError, type MillraceError } from "../../definitions/errors.ts";
 import type { ModelMeta } from "../../definitions/model.ts";
 import type { ServiceRuntime } from "../../feature_store/service-runtime.ts";
-import {
-  MODEL_LOAD_CHANNEL,
-  MODEL_SWAP_CHANNEL,
-  MODEL_UPDATE_CHANNEL,
-  type ModelLoadEvent,
-  type ModelSwapEvent,
-  type ModelUpdateEvent,
-} from "../channels.ts";
+import { MODEL_SWAP_CHANNEL, MODEL_UPDATE_CHANNEL, type ModelSwapEvent, type ModelUpdateEvent } from "../channels.ts";
 import { loadRetries } from "./load-retries.ts";
 import { modelError } from "./model-errors.ts";
-import type { ModelSource, ModelVersion } from "./model-source.ts";
-import { loadServedModel, type ServedModel } from "./served-model.ts";
-
-/** A version that serves or served, whether its model is in memory or not. */
-export interface VersionSlot {
-  readonly version: ModelVersion;
-  /** Null while it is not in memory. */
-  resident: ServedModel | null;
-  /** Requests that use it now: it is not freed before they end. */
-  inFlight: number;
-  /** Nobody will ask for it again. */
-  isRetired: boolean;
-  /** Set while it is being brought back into memory. */
-  loading?: Promise<void> | null;
-  /** Monotonic clock, milliseconds. */
-  usedAt: number;
-  /** Epoch milliseconds. */
-  loadedAt: number;
-  readonly loadSeconds: number;
-  readonly sizeBytes: number;
-  readonly flavor: string;
-}
-
-/** What is known of a version that could not be loaded. */
-export interface VersionFailure {
-  readonly version: string;
-  readonly code: string;
-  readonly message: string;
-  /** Epoch milliseconds. */
-  readonly at: number;
-}
+import type { ModelVersion } from "./model-source.ts";
+import { notReady, unloaded } from "./not-ready.ts";
+import { oneAtATime } from "./one-at-a-time.ts";
+import type { ServedModel } from "./served-model.ts";
+import { type VersionFailure, type VersionLoaderOptions, type VersionSlot, versionLoader } from "./version-loader.ts";
 
 /**
  * Why new versions are looked for: the time for it came, the registry said that there may be some, or an operator asks
@@ -87,17 +54,11 @@ export interface ModelVersions {
   close(): Promise<void>;
 }
 
-export interface ModelVersionsOptions {
-  readonly model: ModelMeta;
-  readonly service: ServiceRuntime;
-  readonly source: ModelSource;
-  readonly now: () => number;
+export interface ModelVersionsOptions extends VersionLoaderOptions {
   /** Called after a version came into memory. */
   readonly onLoaded: (slot: VersionSlot) => void;
-  readonly onFailed: (failure: VersionFailure, error: unknown) => void;
 }
 
-const loads = channel(MODEL_LOAD_CHANNEL);
 const swaps = channel(MODEL_SWAP_CHANNEL);
 const updates = channel(MODEL_UPDATE_CHANNEL);
 
@@ -107,12 +68,12 @@ export function createModelVersions(options: ModelVersionsOptions): ModelVersion
   let previous: VersionSlot | null = null;
   let pinned: string | null = null;
   let known: readonly ModelVersion[] = [];
-  let lastFailure: VersionFailure | null = null;
   /** Ids of versions that were rolled back. */
   const left = new Set<string>();
   /** Ids of versions that were listed after the serving one. */
   let older: ReadonlySet<string> = new Set();
-  const retries = loadRetries(source.discard === undefined);
+  const loader = versionLoader(options);
+  const { retries, load, open, noteFailure } = loader;
   const listRetries = loadRetries(false);
   /** Counts what operators decided: an update that began before gives way. */
   let decisions = 0;
@@ -121,63 +82,7 @@ export function createModelVersions(options: ModelVersionsOptions): ModelVersion
   let isClosed = false;
   const inUpdateTurn = oneAtATime();
   const inOperatorTurn = oneAtATime();
-  const inLoadTurn = oneAtATime();
   let waitingUpdate: { readonly done: Promise<void>; cause: UpdateCause } | null = null;
-
-  /** One at a time; files are fetched before, so that a long download holds up no load of another version. */
-  async function load(version: ModelVersion): Promise<ServedModel> {
-    const started = performance.now();
-    let outcome = "ok";
-    let sizeBytes: number | null = null;
-    try {
-      await source.fetch(version);
-      const served = await inLoadTurn(() => loadServedModel(model, service, source, version));
-      sizeBytes = served.loaded.runner.sizeBytes;
-      retries.succeeded(version.id);
-      return served;
-    } catch (error) {
-      outcome = noteFailure(version.version, error).code;
-      retries.failed(version.id, error, lastFailure!);
-      await source.release?.(version).catch(() => {});
-      // What the registry has may have been repaired when it is tried again.
-      if (isMillraceError(error) && error.kind === "user") await source.discard?.(version).catch(() => {});
-      throw error;
-    } finally {
-      const seconds = (performance.now() - started) / 1_000;
-      loads.publish({
-        model: model.name,
-        version: version.version,
-        seconds,
-        outcome,
-        sizeBytes,
-      } satisfies ModelLoadEvent);
-    }
-  }
-
-  function noteFailure(version: string, error: unknown): VersionFailure {
-    const code = isMillraceError(error) ? error.code : "INTERNAL";
-    const message = error instanceof Error ? error.message : String(error);
-    const isNew = lastFailure?.message !== message || lastFailure.version !== version;
-    lastFailure = { version, code, message, at: now() };
-    if (isNew) options.onFailed(lastFailure, error);
-    return lastFailure;
-  }
-
-  async function open(version: ModelVersion): Promise<VersionSlot> {
-    const started = performance.now();
-    const resident = await load(version);
-    return {
-      version: resident.version,
-      resident,
-      inFlight: 0,
-      isRetired: false,
-      usedAt: performance.now(),
-      loadedAt: now(),
-      loadSeconds: (performance.now() - started) / 1_000,
-      sizeBytes: resident.loaded.runner.sizeBytes,
-      flavor: resident.loaded.flavor,
-    };
-  }
 
   function retire(slot: VersionSlot | null): void {
     if (slot === null) return;
@@ -281,7 +186,7 @@ export function createModelVersions(options: ModelVersionsOptions): ModelVersion
     try {
       resident = await load(slot.version);
     } catch (cause) {
-      throw notReady(model, lastFailure, cause);
+      throw notReady(model, loader.lastFailure, cause);
     }
     if (slot.isRetired || isClosed) {
       await resident.loaded.runner.close();
@@ -300,7 +205,7 @@ export function createModelVersions(options: ModelVersionsOptions): ModelVersion
   }
 
   function refusal(): MillraceError {
-    return isUnloaded ? unloaded(model) : notReady(model, lastFailure);
+    return isUnloaded ? unloaded(model) : notReady(model, loader.lastFailure);
   }
 
   /** Many calls while one is under way are one more. */
@@ -334,7 +239,7 @@ export function createModelVersions(options: ModelVersionsOptions): ModelVersion
       return known;
     },
     get lastFailure() {
-      return lastFailure;
+      return loader.lastFailure;
     },
     get isUnloaded() {
       return isUnloaded;
@@ -429,38 +334,6 @@ export function createModelVersions(options: ModelVersionsOptions): ModelVersion
       await source.close();
     },
   };
-}
-
-/** Runs what it is given in the order of the calls, each when the one before it has ended. */
-function oneAtATime(): <T>(work: () => Promise<T>) => Promise<T> {
-  let turn: Promise<unknown> = Promise.resolve();
-  return (work) => {
-    const done = turn.then(work, work);
-    turn = done.catch(() => {});
-    return done;
-  };
-}
-
-function notReady(model: ModelMeta, failure: VersionFailure | null, cause?: unknown): MillraceError {
-  // The failure's own message may hold paths of the server, which are for its operator: GET /v1/models shows them.
-  const why = failure === null ? "it is being loaded, or has none yet" : `the last attempt failed (${failure.code})`;
-  return modelError(
-    "MODEL_NOT_READY",
-    `No version of model '${model.name}' can answer: ${why}. Try again in a moment.`,
-    {
-      kind: "operational",
-      cause,
-      details: { model: model.name, ...(failure === null ? {} : { reason: failure.code }) },
-    },
-  );
-}
-
-function unloaded(model: ModelMeta): MillraceError {
-  return modelError(
-    "MODEL_NOT_READY",
-    `Model '${model.name}' was taken out of memory by an operator: load it again with \`millrace models load ${model.name}\`.`,
-    { kind: "operational", details: { model: model.name, reason: "MODEL_UNLOADED" } },
-  );
 }
 
 function unknownVersion(model: ModelMeta, name: string, known: readonly ModelVersion[]): MillraceError {

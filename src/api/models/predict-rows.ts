@@ -6,8 +6,8 @@ import { deadlineExceeded } from "./deadline-exceeded.ts";
 import type { InferencePool } from "./inference-pool.ts";
 import type { PredictionRow } from "./model-output.ts";
 import type { ModelAnswer } from "./model-runner.ts";
-import type { VersionSlot } from "./model-versions.ts";
 import type { ServedModel } from "./served-model.ts";
+import type { VersionSlot } from "./version-loader.ts";
 
 export interface PredictRequest {
   /** One lookup per row: entity keys and request columns by name. */

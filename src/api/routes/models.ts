@@ -2,7 +2,8 @@ import type { FastifyInstance } from "fastify";
 import type { ModelLocation } from "../../definitions/model.ts";
 import type { AdminGuard, ApiContext } from "../api-context.ts";
 import { invalidRequest } from "../api-errors.ts";
-import type { ModelVersions, VersionFailure, VersionSlot } from "../models/model-versions.ts";
+import type { ModelVersions } from "../models/model-versions.ts";
+import type { VersionFailure, VersionSlot } from "../models/version-loader.ts";
 import { readObject } from "../request-body.ts";
 import {
   loadSchema,
