@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -10,6 +10,7 @@ import { pythonEnvironment } from "../integration/services/python-environment.ts
 import { startRedis } from "../integration/services/redis-server.ts";
 import type { Consumed, Consumption } from "./kafka/consume.ts";
 import { type Load, produceLoad } from "./kafka/load.ts";
+import { profileSummary } from "./profile-summary.ts";
 
 const PARTITIONS = 8;
 const ENTITIES = 100_000;
@@ -19,11 +20,12 @@ const here = (file: string): string => fileURLToPath(new URL(`kafka/${file}`, im
 /**
  * Kafka to the embedded stores and to Redis + PostgreSQL: 2 million events in 8 partitions, decoded, committed, folded into
  * three views of four aggregations and three windows over 100 thousand entities each, beside Python confluent-kafka that
- * only consumes and parses the same topics. Arguments: `short` (100 thousand events), and to choose of it `200`, `1024`,
- * `uniform`, `zipf`, `embedded`, `servers`, `peer`.
+ * only consumes and parses the same topics. CPU is that of the consuming process; the stores' servers and the broker have
+ * the rest of the machine. Arguments: `short` (200 thousand events), `--profile` (where the consumer's time went), and to
+ * choose of it `200`, `1024`, `uniform`, `zipf`, `embedded`, `servers`, `peer`.
  */
 export async function run(args: readonly string[]): Promise<void> {
-  const events = args.includes("short") ? 100_000 : 2_000_000;
+  const events = args.includes("short") ? 200_000 : 2_000_000;
   const chosen = <T extends string | number>(all: readonly T[]): readonly T[] => {
     const some = all.filter((one) => args.includes(String(one)));
     return some.length > 0 ? some : all;
@@ -64,7 +66,11 @@ export async function run(args: readonly string[]): Promise<void> {
                 };
           const consumption: Consumption = { brokers: cluster.brokers, topic: load.topic, events, stores };
           const aim = bytes === 200 && contestant === "servers" ? AIMS[keys] : null;
-          report(name, events, json(process.execPath, [here("consume.ts"), JSON.stringify(consumption)]), aim);
+          const profiles = join(folder, `profile-${name.replaceAll(/\W+/g, "-")}`);
+          const profiling = args.includes("--profile") ? ["--cpu-prof", `--cpu-prof-dir=${profiles}`] : [];
+          const own = [...profiling, here("consume.ts"), JSON.stringify(consumption)];
+          report(name, events, json(process.execPath, own), aim);
+          if (profiling.length > 0) await reportProfile(profiles);
           if (contestant === "servers") redis.cli("flushall");
         }
       }
@@ -73,6 +79,12 @@ export async function run(args: readonly string[]): Promise<void> {
     await Promise.all([cluster.close(), redis.remove(), postgres.remove()]);
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+async function reportProfile(folder: string): Promise<void> {
+  const [file] = (await readdir(folder)).filter((name) => name.endsWith(".cpuprofile"));
+  if (file === undefined) return;
+  for (const line of profileSummary(join(folder, file), 25)) process.stdout.write(`    ${line}\n`);
 }
 
 type Figures = Pick<Consumed, "seconds" | "cpuSeconds" | "rssBytes"> & Partial<Consumed>;
@@ -90,6 +102,6 @@ function report(name: string, events: number, figures: Figures, aim: string | nu
       ? ""
       : `, ${(writes / events).toFixed(2)} hot writes per event, commit ${commitSeconds.toFixed(1)} s, fold ${foldSeconds.toFixed(1)} s, write ${writeSeconds.toFixed(1)} s of ${seconds.toFixed(1)} s`;
   process.stdout.write(
-    `${name} ${rate} events/s${aim === null ? "" : ` (aim: ${aim})`}, ${((cpuSeconds / events) * 1e6).toFixed(1)} µs CPU per event, ${Math.round(rssBytes / 2 ** 20)} MiB${own}\n`,
+    `${name} ${rate} events/s${aim === null ? "" : ` (aim: ${aim})`}, ${((cpuSeconds / events) * 1e6).toFixed(1)} µs CPU per event, ${Math.round(rssBytes / 2 ** 20)} MiB at most${aim === null ? "" : " (aim: under 1 GB)"}${own}\n`,
   );
 }

@@ -87,7 +87,7 @@ const SLICE = 8_192;
  * the fewer writes of a value that many events change. Only while a backlog is worked off.
  */
 const WRITE_EVENTS = 256_000;
-const WRITE_SECONDS = 5;
+const WRITE_SECONDS = 10;
 const KEPT_EVENTS = 32_000;
 /** How long after a conflict other writers are reckoned with, seconds. */
 const CONTENDED_SECONDS = 60;

@@ -3,7 +3,7 @@ import { createEvaluatedEvent, evaluateEvent, expiredBefore, expiryOf, isExpired
 import type { ViewLayout } from "../windows/view-layout.ts";
 import { createBoxedTable } from "./boxed-table.ts";
 import { createEntityIdentifier } from "./entity-identifier.ts";
-import { createEntityRows } from "./entity-rows.ts";
+import { createEntityRows, type EntityId } from "./entity-rows.ts";
 import type { LoggedEvent } from "./event-log.ts";
 import type { FeatureSink, ValueWrite, WriteSession } from "./feature-sink.ts";
 import { createFlatTable } from "./flat-table.ts";
@@ -132,10 +132,10 @@ export function createViewFolder(options: ViewFolderOptions): ViewFolder {
     }
   }
 
-  /** In the order of their keys: neighbours lie together in stores that keep them so. */
+  /** About in the order of their keys: neighbours lie together in stores that keep them so. */
   function inKeyOrder(rows: readonly number[]): number[] {
-    const named = rows.map((row) => ({ row, name: Buffer.from(keyOf(row)).toString("latin1") }));
-    return named.sort((a, b) => (a.name < b.name ? -1 : 1)).map(({ row }) => row);
+    const named = rows.map((row) => ({ row, id: entities.idOf(row) }));
+    return named.sort((a, b) => compareIds(a.id, b.id)).map(({ row }) => row);
   }
 
   async function writePart(rows: readonly number[], clock: number, durable: (id: number) => number): Promise<number[]> {
@@ -248,4 +248,10 @@ export function createViewFolder(options: ViewFolderOptions): ViewFolder {
       return written;
     },
   };
+}
+
+/** The order of the encoded keys, in which a text's length comes first; of the ids of one view. */
+function compareIds(a: EntityId, b: EntityId): number {
+  if (typeof a === "string" && typeof b === "string" && a.length !== b.length) return a.length - b.length;
+  return a < b ? -1 : a > b ? 1 : 0;
 }
