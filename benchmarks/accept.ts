@@ -11,6 +11,7 @@ const names = [
   "kinesis-faults",
   "pubsub-faults",
   "protocols",
+  "beam-parity",
 ] as const;
 const name = process.argv[2];
 if (!names.includes(name as (typeof names)[number])) {

@@ -1,12 +1,14 @@
-import type {
-  AnyNode,
-  BinaryExpression,
-  BinaryOperator,
-  ConditionalExpression,
-  Expression,
-  Identifier,
-  Literal,
-  UnaryExpression,
+import {
+  type AnyNode,
+  type BinaryExpression,
+  type BinaryOperator,
+  type ConditionalExpression,
+  type Expression,
+  type Identifier,
+  type Literal,
+  tokenizer,
+  tokTypes,
+  type UnaryExpression,
 } from "acorn";
 import { keyName, type Names } from "./resolve-names.ts";
 
@@ -48,7 +50,19 @@ export function simplifyExpression(node: AnyNode, names: Names): AnyNode {
 
 /** A name that needs no quotes as a property. */
 export function isIdentifierName(name: string): boolean {
-  return /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(name);
+  if (isAscii(name)) return /^[A-Za-z$_][\w$]*$/.test(name);
+  // By the parser's tables: not every engine that compiles a plan has those of Unicode.
+  try {
+    const [token, more] = [...tokenizer(name, { ecmaVersion: "latest" })];
+    return token?.type === tokTypes.name && token.end === name.length && more === undefined;
+  } catch {
+    return false;
+  }
+}
+
+function isAscii(text: string): boolean {
+  for (let index = 0; index < text.length; index++) if (text.charCodeAt(index) >= 0x80) return false;
+  return true;
 }
 
 const at = { start: 0, end: 0 };

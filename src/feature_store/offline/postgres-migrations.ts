@@ -50,6 +50,28 @@ const MIGRATIONS: readonly string[] = [
      source text NOT NULL, "partition" text NOT NULL, holder text NOT NULL, expires_at timestamptz NOT NULL,
      PRIMARY KEY (source, "partition")
    );`,
+  // For those who write history by SQL: see `historyStatements`. Times are milliseconds; those out of bounds have tables.
+  `CREATE FUNCTION make_time_partitions(parent text, unit text, suffix text, batch json)
+     RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $body$
+   DECLARE
+     start timestamp;
+     leaf text;
+   BEGIN
+     PERFORM pg_advisory_xact_lock(hashtextextended(current_schema() || '.' || parent, 1));
+     FOR start IN
+       SELECT DISTINCT date_trunc(unit, (timestamptz 'epoch' + r.t * interval '1 millisecond') AT TIME ZONE 'UTC')
+       FROM json_to_recordset(batch->'rows') AS r(t bigint)
+       WHERE r.t >= ${Date.UTC(2000, 0)} AND r.t < ${Date.UTC(2100, 0)}
+     LOOP
+       leaf := parent || '$' || to_char(start, suffix);
+       IF to_regclass(format('%I', leaf)) IS NULL THEN
+         EXECUTE format(
+           'CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE)', leaf, parent);
+         EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', parent, leaf,
+           start AT TIME ZONE 'UTC', (start + ('1 ' || unit)::interval) AT TIME ZONE 'UTC');
+       END IF;
+     END LOOP;
+   END $body$;`,
 ];
 
 /** Brings the schema to the present layout. Processes that start at once wait for each other. */

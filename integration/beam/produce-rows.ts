@@ -1,0 +1,40 @@
+import { Admin, Producer } from "@platformatic/kafka";
+
+/** A message for a topic: its JSON text, and when it arrived. */
+export interface ProducedRow {
+  readonly value: string;
+  /** Epoch milliseconds. */
+  readonly arrival: number;
+  readonly partition: number;
+}
+
+const BATCH = 5_000;
+
+/** Makes a topic if wanted, and produces to it, each partition in order. */
+export async function produceRows(
+  brokers: readonly string[],
+  topic: string,
+  rows: readonly ProducedRow[],
+  partitions: number | null,
+): Promise<void> {
+  const client = { clientId: "rows", bootstrapBrokers: [...brokers], retries: 20, retryDelay: 250 };
+  if (partitions !== null) {
+    const admin = new Admin(client);
+    await admin.createTopics({ topics: [topic], partitions, replicas: 1 });
+    await admin.close();
+  }
+  const producer = new Producer({ ...client, idempotent: true });
+  try {
+    for (let from = 0; from < rows.length; from += BATCH) {
+      const messages = rows.slice(from, from + BATCH).map(({ value, arrival, partition }) => ({
+        topic,
+        partition,
+        value: Buffer.from(value),
+        timestamp: BigInt(arrival),
+      }));
+      await producer.send({ messages });
+    }
+  } finally {
+    await producer.close(true);
+  }
+}

@@ -1,0 +1,120 @@
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, globSync, readFileSync } from "node:fs";
+import { cp, mkdir, mkdtemp, readFile, rename, rm } from "node:fs/promises";
+import { homedir } from "node:os";
+import { delimiter, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { millraceError } from "../../definitions/errors.ts";
+
+/** What runs a Beam job: a Java, the class path of the host, and the script for its workers. */
+export interface BeamHost {
+  /** The program. */
+  readonly java: string;
+  readonly classPath: string;
+  /** The text of the bundled script. */
+  readonly script: string;
+}
+
+export interface BeamHostOptions {
+  /** Optional parts of the host: Maven profiles, such as `graal`. */
+  readonly parts?: readonly string[];
+  /** Told what takes its time. */
+  readonly onBuild?: (what: string) => void;
+}
+
+const FOLDER = dirname(fileURLToPath(import.meta.url));
+const OLDEST_JAVA = 17;
+
+/**
+ * Finds Java and the host, which Maven builds at the first use; it is kept in the user's cache folder. `JAVA_HOME` wins
+ * over the PATH.
+ *
+ * @throws `JAVA_MISSING` (none, or older than 17), `MAVEN_MISSING`, `BEAM_BUILD_FAILED`, `BEAM_SCRIPT_MISSING`
+ */
+export async function beamHost(options: BeamHostOptions = {}): Promise<BeamHost> {
+  const java = await findJava();
+  const built = await buildHost([...(options.parts ?? [])].sort(), options.onBuild ?? (() => {}));
+  const classPath = [join(built, "millrace-beam-host.jar"), join(built, "lib", "*")].join(delimiter);
+  return { java, classPath, script: await workerScript() };
+}
+
+async function findJava(): Promise<string> {
+  const home = process.env.JAVA_HOME;
+  const java = home === undefined || home === "" ? "java" : join(home, "bin", "java");
+  const { code, words } = await run(java, ["-version"]);
+  const version = Number(/version "(\d+)/.exec(words)?.[1] ?? 0);
+  if (code === 0 && version >= OLDEST_JAVA) return java;
+  throw millraceError(
+    "JAVA_MISSING",
+    `Beam needs Java ${OLDEST_JAVA} or newer, and ${code === 0 ? `${java} is version ${version || "unknown"}` : `there is no ${java}`}: install one (Debian: openjdk-17-jdk-headless), or set JAVA_HOME.`,
+    { kind: "user" },
+  );
+}
+
+/** The folder with the host's jar and `lib/`. */
+async function buildHost(parts: readonly string[], onBuild: (what: string) => void): Promise<string> {
+  const sources = join(FOLDER, "host");
+  const files = globSync("{pom.xml,src/**/*.java,src/**/resources/**}", { cwd: sources }).sort();
+  const hash = createHash("sha256").update(parts.join("+"));
+  for (const file of files) if (file.includes(".")) hash.update(file).update(readFileSync(join(sources, file)));
+  const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "millrace");
+  const folder = join(cache, `beam-host-${hash.digest("hex").slice(0, 16)}`);
+  if (existsSync(folder)) return folder;
+  onBuild("building the Beam host with Maven, once");
+  await mkdir(cache, { recursive: true });
+  const work = await mkdtemp(join(cache, "beam-build-"));
+  try {
+    await cp(sources, work, { recursive: true });
+    const profiles = parts.length === 0 ? [] : [`-P${parts.join(",")}`];
+    const { code, words } = await run("mvn", ["-q", "-B", "-DskipTests", ...profiles, "package"], work);
+    if (code === null) {
+      throw millraceError(
+        "MAVEN_MISSING",
+        "The Beam host is built with Maven at its first use, and there is no mvn: install it (Debian: maven).",
+      );
+    }
+    if (code !== 0) {
+      throw millraceError("BEAM_BUILD_FAILED", `Maven could not build the Beam host: ${words.trim().slice(-1_500)}`, {
+        kind: "operational",
+      });
+    }
+    // Another process may have been quicker.
+    await rename(join(work, "target"), folder).catch((error: unknown) => {
+      if (!existsSync(folder)) throw error;
+    });
+    return folder;
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+/** The script beside this module in the package; in the repository it is bundled when it is needed. */
+async function workerScript(): Promise<string> {
+  const built = join(FOLDER, "worker-script.js");
+  if (existsSync(built)) return readFile(built, "utf8");
+  if (existsSync(join(FOLDER, "script", "main.ts"))) {
+    const { bundleScript } = await import("./bundle-script.ts");
+    return bundleScript();
+  }
+  throw millraceError("BEAM_SCRIPT_MISSING", `There is no ${built}: install the package again.`, { kind: "bug" });
+}
+
+/** Runs a program to its end. `code` is null if there is no such program. */
+function run(
+  program: string,
+  args: readonly string[],
+  cwd?: string,
+): Promise<{ readonly code: number | null; readonly words: string }> {
+  return new Promise((resolve) => {
+    const child = spawn(program, args, { ...(cwd === undefined ? {} : { cwd }), stdio: ["ignore", "pipe", "pipe"] });
+    let words = "";
+    const hear = (bytes: Buffer): void => {
+      words = (words + bytes.toString("utf8")).slice(-10_000);
+    };
+    child.stdout.on("data", hear);
+    child.stderr.on("data", hear);
+    child.once("error", () => resolve({ code: null, words }));
+    child.once("close", (code) => resolve({ code, words }));
+  });
+}

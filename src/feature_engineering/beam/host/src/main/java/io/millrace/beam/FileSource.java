@@ -1,0 +1,101 @@
+package io.millrace.beam;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.io.BufferedInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.channels.Channels;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.zip.GZIPInputStream;
+import org.apache.beam.sdk.Pipeline;
+import org.apache.beam.sdk.coders.StringUtf8Coder;
+import org.apache.beam.sdk.io.FileSystems;
+import org.apache.beam.sdk.transforms.Create;
+import org.apache.beam.sdk.transforms.DoFn;
+import org.apache.beam.sdk.transforms.ParDo;
+import org.apache.beam.sdk.transforms.Reshuffle;
+import org.apache.beam.sdk.values.PCollection;
+
+/** Reads files of any of Beam's file systems, line by line or by CSV records, plain or gzip. A file is one partition. */
+final class FileSource {
+  private FileSource() {}
+
+  static PCollection<RawMessage> read(Pipeline pipeline, String name, JsonNode source) {
+    List<String> files = new ArrayList<>();
+    for (JsonNode file : source.get("files")) files.add(file.toString());
+    return pipeline
+        .apply(name + " files", Create.of(files).withCoder(StringUtf8Coder.of()))
+        .apply(name + " spread", Reshuffle.viaRandomKey())
+        .apply(name + " records", ParDo.of(new ReadFn()))
+        .setCoder(new RawMessage.Coder());
+  }
+
+  private static final class ReadFn extends DoFn<String, RawMessage> {
+    @ProcessElement
+    public void process(@Element String description, OutputReceiver<RawMessage> out) throws IOException {
+      JsonNode file = JobFile.parse(description);
+      String partition = file.get("partition").asText();
+      boolean csv = file.get("format").asText().equals("csv");
+      try (InputStream in = open(file.get("path").asText())) {
+        Records records = new Records(in, csv);
+        String header = "";
+        if (csv) {
+          byte[] first = records.next();
+          if (first == null) return;
+          header = text(first);
+        }
+        byte[] record;
+        for (long ordinal = 0; (record = records.next()) != null; ) {
+          if (record.length > 0) out.output(new RawMessage(partition, header, ordinal++, -1, record));
+        }
+      }
+    }
+
+    private static String text(byte[] bytes) {
+      String text = new String(bytes, StandardCharsets.UTF_8);
+      return text.startsWith("\ufeff") ? text.substring(1) : text;
+    }
+
+    private static InputStream open(String path) throws IOException {
+      InputStream in =
+          new BufferedInputStream(
+              Channels.newInputStream(FileSystems.open(FileSystems.matchSingleFileSpec(path).resourceId())), 1 << 16);
+      in.mark(2);
+      boolean gzip = in.read() == 0x1f && in.read() == 0x8b;
+      in.reset();
+      return gzip ? new BufferedInputStream(new GZIPInputStream(in, 1 << 16), 1 << 16) : in;
+    }
+  }
+
+  /** Splits at line ends; of CSV not at those within quotes. */
+  private static final class Records {
+    private final InputStream in;
+    private final boolean csv;
+    private final ByteArrayOutputStream record = new ByteArrayOutputStream();
+
+    Records(InputStream in, boolean csv) {
+      this.in = in;
+      this.csv = csv;
+    }
+
+    byte[] next() throws IOException {
+      record.reset();
+      boolean quoted = false;
+      int read;
+      boolean any = false;
+      while ((read = in.read()) >= 0) {
+        any = true;
+        if (csv && read == '"') quoted = !quoted;
+        if (read == '\n' && !quoted) break;
+        record.write(read);
+      }
+      if (!any) return null;
+      byte[] bytes = record.toByteArray();
+      int length = bytes.length;
+      return length > 0 && bytes[length - 1] == '\r' ? java.util.Arrays.copyOf(bytes, length - 1) : bytes;
+    }
+  }
+}

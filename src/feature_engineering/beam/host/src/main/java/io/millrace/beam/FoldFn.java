@@ -1,0 +1,102 @@
+package io.millrace.beam;
+
+import java.util.List;
+import org.apache.beam.sdk.metrics.Counter;
+import org.apache.beam.sdk.metrics.Metrics;
+import org.apache.beam.sdk.transforms.DoFn;
+import org.apache.beam.sdk.transforms.windowing.BoundedWindow;
+import org.apache.beam.sdk.transforms.windowing.GlobalWindow;
+import org.apache.beam.sdk.values.KV;
+import org.apache.beam.sdk.values.TupleTag;
+import org.joda.time.Duration;
+import org.joda.time.Instant;
+
+/** Buffers a bundle's messages and has the script fold them: partial tiles by branch, and what history keeps. */
+final class FoldFn extends DoFn<RawMessage, KV<byte[], byte[]>> {
+  private final JobFile job;
+  private final int source;
+  private final List<TupleTag<KV<byte[], byte[]>>> branches;
+  private final TupleTag<String> history;
+  private final Counter events;
+  private final Counter others;
+  private final Counter badMessages;
+  private final Counter nullKeys;
+  private final Counter failures;
+  private transient MessageBuffer buffer;
+
+  FoldFn(JobFile job, int source, String name, List<TupleTag<KV<byte[], byte[]>>> branches, TupleTag<String> history) {
+    this.job = job;
+    this.source = source;
+    this.branches = branches;
+    this.history = history;
+    events = Metrics.counter(name, "events");
+    others = Metrics.counter(name, "other_generation");
+    badMessages = Metrics.counter(name, "dead_letters");
+    nullKeys = Metrics.counter(name, "null_keys");
+    failures = Metrics.counter(name, "function_failures");
+  }
+
+  /** Tiles start before their events. */
+  @Override
+  @SuppressWarnings("deprecation")
+  public Duration getAllowedTimestampSkew() {
+    return Duration.millis(Long.MAX_VALUE);
+  }
+
+  @StartBundle
+  public void start() {
+    buffer = new MessageBuffer(source);
+  }
+
+  @ProcessElement
+  public void process(@Element RawMessage message, ProcessContext context) {
+    if (buffer.add(message)) flush(new Output() {
+      @Override
+      public <T> void emit(TupleTag<T> tag, T value, Instant time) {
+        context.outputWithTimestamp(tag, value, time);
+      }
+    });
+  }
+
+  @FinishBundle
+  public void finish(FinishBundleContext context) {
+    if (!buffer.isEmpty()) flush(new Output() {
+      @Override
+      public <T> void emit(TupleTag<T> tag, T value, Instant time) {
+        context.output(tag, value, time, GlobalWindow.INSTANCE);
+      }
+    });
+  }
+
+  private interface Output {
+    <T> void emit(TupleTag<T> tag, T value, Instant time);
+  }
+
+  private void flush(Output output) {
+    FrameReader result = new FrameReader(buffer.call(job, "fold"));
+    while (result.u8() == 1) {
+      int branch = (int) result.varint();
+      byte[] key = result.bytes();
+      long start = result.zigzag();
+      output.emit(branches.get(branch), KV.of(key, result.bytes()), instant(start));
+    }
+    List<RawMessage> messages = buffer.messages();
+    HistoryBatch batch = new HistoryBatch();
+    for (RawMessage message : messages) batch.covers(message);
+    int bad = (int) result.varint();
+    for (int i = 0; i < bad; i++) batch.letter(messages.get((int) result.varint()), result.string(), result.string());
+    batch.rows(result.string());
+    if (job.keepsHistory()) output.emit(history, batch.toJson(), Instant.EPOCH);
+    events.inc(result.varint());
+    others.inc(result.varint());
+    badMessages.inc(bad);
+    nullKeys.inc(result.varint());
+    failures.inc(result.varint());
+    buffer.clear();
+  }
+
+  private static Instant instant(long time) {
+    return new Instant(
+        Math.max(BoundedWindow.TIMESTAMP_MIN_VALUE.getMillis(), Math.min(GlobalWindow.INSTANCE.maxTimestamp().getMillis(), time)));
+  }
+}

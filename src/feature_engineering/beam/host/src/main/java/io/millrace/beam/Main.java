@@ -1,0 +1,181 @@
+package io.millrace.beam;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.apache.beam.sdk.Pipeline;
+import org.apache.beam.sdk.coders.ByteArrayCoder;
+import org.apache.beam.sdk.coders.KvCoder;
+import org.apache.beam.sdk.coders.StringUtf8Coder;
+import org.apache.beam.sdk.options.Description;
+import org.apache.beam.sdk.options.PipelineOptions;
+import org.apache.beam.sdk.options.PipelineOptionsFactory;
+import org.apache.beam.sdk.options.Validation;
+import org.apache.beam.sdk.transforms.Combine;
+import org.apache.beam.sdk.transforms.Flatten;
+import org.apache.beam.sdk.transforms.GroupByKey;
+import org.apache.beam.sdk.transforms.ParDo;
+import org.apache.beam.sdk.transforms.windowing.AfterPane;
+import org.apache.beam.sdk.transforms.windowing.AfterProcessingTime;
+import org.apache.beam.sdk.transforms.windowing.AfterWatermark;
+import org.apache.beam.sdk.transforms.windowing.FixedWindows;
+import org.apache.beam.sdk.transforms.windowing.GlobalWindows;
+import org.apache.beam.sdk.transforms.windowing.Repeatedly;
+import org.apache.beam.sdk.transforms.windowing.Window;
+import org.apache.beam.sdk.values.KV;
+import org.apache.beam.sdk.values.PCollection;
+import org.apache.beam.sdk.values.PCollectionList;
+import org.apache.beam.sdk.values.PCollectionTuple;
+import org.apache.beam.sdk.values.TupleTag;
+import org.apache.beam.sdk.values.TupleTagList;
+import org.joda.time.Duration;
+
+/** Builds the pipeline that a job file describes and runs it. */
+public final class Main {
+  /** How long a tile waits for more before it is written. */
+  private static final Duration EARLY = Duration.standardSeconds(1);
+
+  /** What the launcher says beside Beam's own options. */
+  public interface Options extends PipelineOptions {
+    @Description("The job file that the launcher made")
+    @Validation.Required
+    String getJob();
+
+    void setJob(String job);
+  }
+
+  private Main() {}
+
+  public static void main(String[] args) throws Exception {
+    Options options = PipelineOptionsFactory.fromArgs(args).withValidation().as(Options.class);
+    JobFile job = JobFile.read(Path.of(options.getJob()));
+    Pipeline pipeline = Pipeline.create(options);
+    build(pipeline, job);
+    Progress.follow(pipeline.run());
+  }
+
+  private static void build(Pipeline pipeline, JobFile job) {
+    JsonNode described;
+    try (WorkerScript script = ScriptPool.open(job)) {
+      described = JobFile.parse(script.describe());
+    }
+    JsonNode sources = job.get("sources");
+    for (int source = 0; source < sources.size(); source++) {
+      addSource(pipeline, job, source, sources.get(source), described.get(source));
+    }
+  }
+
+  private static void addSource(Pipeline pipeline, JobFile job, int index, JsonNode source, JsonNode described) {
+    String name = described.get("name").asText();
+    PCollection<RawMessage> messages =
+        source.has("files") ? FileSource.read(pipeline, name, source) : KafkaSource.read(pipeline, name, source);
+    List<PCollection<String>> batches = new ArrayList<>();
+    if (described.get("has_id").asBoolean()) messages = distinct(messages, job, index, name, described, batches);
+
+    List<TupleTag<KV<byte[], byte[]>>> branches = new ArrayList<>();
+    TupleTagList others = TupleTagList.empty();
+    for (JsonNode branch : described.get("branches")) {
+      branches.add(new TupleTag<>("tiles " + branch.get("hop_ms").asText()) {});
+      others = others.and(branches.get(branches.size() - 1));
+    }
+    TupleTag<String> history = new TupleTag<>("history") {};
+    TupleTag<KV<byte[], byte[]>> main = new TupleTag<>("main") {};
+    PCollectionTuple folded =
+        messages.apply(
+            name + " fold",
+            ParDo.of(new FoldFn(job, index, name, branches, history)).withOutputTags(main, others.and(history)));
+    KvCoder<byte[], byte[]> coder = KvCoder.of(ByteArrayCoder.of(), ByteArrayCoder.of());
+    folded.get(main).setCoder(coder);
+    batches.add(folded.get(history).setCoder(StringUtf8Coder.of()));
+
+    List<PCollection<KV<byte[], byte[]>>> tiles = new ArrayList<>();
+    for (int branch = 0; branch < branches.size(); branch++) {
+      JsonNode size = described.get("branches").get(branch);
+      String label = name + " " + size.get("hop_ms").asText();
+      tiles.add(
+          folded
+              .get(branches.get(branch))
+              .setCoder(coder)
+              .apply(label + " window", windows(size.get("hop_ms").asLong(), size.get("retention_ms").asLong()))
+              .apply(label + " merge", Combine.perKey(new ConcatenateFn(job)))
+              .setCoder(coder)
+              .apply(label + " stamp", ParDo.of(new StampFn()))
+              .setCoder(coder)
+              .apply(label + " out", all()));
+    }
+    PCollectionList.of(tiles)
+        .apply(name + " tiles", Flatten.pCollections())
+        .apply(name + " store", ParDo.of(new StoreFn(job, name, described.get("clock").asText().equals("stream"))));
+    if (job.keepsHistory()) {
+      PCollectionList.of(batches)
+          .apply(name + " batches", Flatten.pCollections())
+          .apply(name + " history", ParDo.of(new HistoryFn(job, name)));
+    }
+  }
+
+  /** Each event once. */
+  private static PCollection<RawMessage> distinct(
+      PCollection<RawMessage> messages,
+      JobFile job,
+      int index,
+      String name,
+      JsonNode described,
+      List<PCollection<String>> batches) {
+    TupleTag<KV<byte[], IdentifyFn.Identified>> identified = new TupleTag<>("identified") {};
+    TupleTag<String> history = new TupleTag<>("history") {};
+    TupleTag<RawMessage> first = new TupleTag<>("first") {};
+    PCollectionTuple events =
+        messages.apply(
+            name + " identify",
+            ParDo.of(new IdentifyFn(job, index, name, identified, history))
+                .withOutputTags(identified, TupleTagList.of(history)));
+    batches.add(events.get(history).setCoder(StringUtf8Coder.of()));
+    PCollection<KV<byte[], IdentifyFn.Identified>> keyed =
+        events.get(identified).setCoder(KvCoder.of(ByteArrayCoder.of(), new IdentifyFn.Coder()));
+    PCollectionTuple once;
+    if (messages.isBounded() == PCollection.IsBounded.BOUNDED) {
+      once =
+          keyed
+              .apply(name + " events", GroupByKey.create())
+              .apply(
+                  name + " distinct",
+                  ParDo.of(new FirstFn(job, name, history)).withOutputTags(first, TupleTagList.of(history)));
+    } else {
+      long retention = 0;
+      for (JsonNode branch : described.get("branches")) {
+        JsonNode own = branch.get("retention_ms");
+        retention = own.isNull() || retention < 0 ? -1 : Math.max(retention, own.asLong());
+      }
+      once =
+          keyed.apply(
+              name + " distinct",
+              ParDo.of(new DedupeFn(job, name, retention, history)).withOutputTags(first, TupleTagList.of(history)));
+    }
+    batches.add(once.get(history).setCoder(StringUtf8Coder.of()));
+    return once.get(first).setCoder(new RawMessage.Coder());
+  }
+
+  /** Tiles of a size; 0 is one tile for all of the past. */
+  private static Window<KV<byte[], byte[]>> windows(long hop, long retention) {
+    AfterProcessingTime soon = AfterProcessingTime.pastFirstElementInPane().plusDelayOf(EARLY);
+    if (hop == 0) {
+      return Window.<KV<byte[], byte[]>>into(new GlobalWindows())
+          .triggering(Repeatedly.forever(soon))
+          .withAllowedLateness(Duration.ZERO)
+          .accumulatingFiredPanes();
+    }
+    return Window.<KV<byte[], byte[]>>into(FixedWindows.of(Duration.millis(hop)))
+        .triggering(AfterWatermark.pastEndOfWindow().withEarlyFirings(soon).withLateFirings(soon))
+        .withAllowedLateness(Duration.millis(retention))
+        .accumulatingFiredPanes();
+  }
+
+  /** What every size's tiles are windowed into, so that they flow together. */
+  private static Window<KV<byte[], byte[]>> all() {
+    return Window.<KV<byte[], byte[]>>into(new GlobalWindows())
+        .triggering(Repeatedly.forever(AfterPane.elementCountAtLeast(1)))
+        .withAllowedLateness(Duration.ZERO)
+        .discardingFiredPanes();
+  }
+}

@@ -1,0 +1,17 @@
+package io.millrace.beam;
+
+import org.apache.beam.sdk.transforms.DoFn;
+import org.apache.beam.sdk.transforms.windowing.BoundedWindow;
+import org.apache.beam.sdk.transforms.windowing.IntervalWindow;
+import org.apache.beam.sdk.values.KV;
+
+/** Puts the start of a tile's window before its partials. */
+final class StampFn extends DoFn<KV<byte[], byte[]>, KV<byte[], byte[]>> {
+  @ProcessElement
+  public void process(@Element KV<byte[], byte[]> tile, BoundedWindow window, OutputReceiver<KV<byte[], byte[]>> out) {
+    FrameWriter stamped = new FrameWriter();
+    stamped.zigzag(window instanceof IntervalWindow interval ? interval.start().getMillis() : 0);
+    stamped.bytes(tile.getValue());
+    out.output(KV.of(tile.getKey(), stamped.toBytes()));
+  }
+}

@@ -1,0 +1,126 @@
+package io.millrace.beam;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.nio.ByteBuffer;
+import org.apache.beam.sdk.metrics.Counter;
+import org.apache.beam.sdk.metrics.Metrics;
+import org.apache.beam.sdk.transforms.DoFn;
+import org.apache.beam.sdk.values.KV;
+
+/** Has the script merge tiles into the stored values of their entities, and writes these by compare-and-set. */
+final class StoreFn extends DoFn<KV<byte[], byte[]>, Void> {
+  private static final int TILES = 20_000;
+  private static final int BYTES = 16 << 20;
+  private static final int ENTITIES = 500;
+  private static final int ROUNDS = 100;
+  private final JobFile job;
+  private final String source;
+  private final boolean streamClock;
+  private final Counter tiles;
+  private final Counter writes;
+  private final Counter conflicts;
+  private transient ValueStore store;
+  private transient Map<ByteBuffer, List<byte[]>> waiting;
+  private transient int count;
+  private transient int size;
+
+  StoreFn(JobFile job, String source, boolean streamClock) {
+    this.job = job;
+    this.source = source;
+    this.streamClock = streamClock;
+    tiles = Metrics.counter(source, "tiles");
+    writes = Metrics.counter(source, "writes");
+    conflicts = Metrics.counter(source, "conflicts");
+  }
+
+  @Setup
+  public void open() {
+    store = new ValueStore(job.get("online"));
+  }
+
+  @Teardown
+  public void close() {
+    if (store != null) store.close();
+  }
+
+  @StartBundle
+  public void start() {
+    waiting = new LinkedHashMap<>();
+    count = 0;
+    size = 0;
+  }
+
+  @ProcessElement
+  public void process(@Element KV<byte[], byte[]> tile) {
+    waiting.computeIfAbsent(ByteBuffer.wrap(tile.getKey()), key -> new ArrayList<>()).add(tile.getValue());
+    size += tile.getValue().length;
+    if (++count >= TILES || size >= BYTES) flush();
+  }
+
+  @FinishBundle
+  public void flush() {
+    List<ByteBuffer> entities = new ArrayList<>(waiting.keySet());
+    for (int from = 0; from < entities.size(); from += ENTITIES) {
+      List<ByteBuffer> part = entities.subList(from, Math.min(entities.size(), from + ENTITIES));
+      for (int round = 0; !part.isEmpty(); round++) {
+        if (round == ROUNDS) {
+          throw new IllegalStateException("Values were changed by another writer " + ROUNDS + " times in a row: one view version must have one kind of writer.");
+        }
+        part = write(part);
+        conflicts.inc(part.size());
+      }
+    }
+    tiles.inc(count);
+    waiting.clear();
+    count = 0;
+    size = 0;
+  }
+
+  /** Returns those whose values another writer changed meanwhile. */
+  private List<ByteBuffer> write(List<ByteBuffer> entities) {
+    List<EntityKey> keys = new ArrayList<>(entities.size());
+    for (ByteBuffer entity : entities) keys.add(EntityKey.of(entity.array()));
+    List<byte[]> stored = store.read(keys);
+    FrameWriter frame = new FrameWriter();
+    frame.zigzag(System.currentTimeMillis());
+    frame.zigzag(streamClock ? store.clock(source) : 0);
+    frame.varint(job.generation());
+    frame.varint(entities.size());
+    for (int i = 0; i < entities.size(); i++) {
+      frame.varint(keys.get(i).view());
+      frame.bytes(ValueStore.valueOf(stored.get(i)));
+      List<byte[]> own = waiting.get(entities.get(i));
+      frame.varint(own.size());
+      for (byte[] tile : own) frame.raw(tile, 0, tile.length);
+    }
+    FrameReader merged = new FrameReader(ScriptPool.call(job, "merge", "", frame.toBytes()));
+    List<ValueWrite> changed = new ArrayList<>();
+    long latest = Long.MIN_VALUE;
+    for (int i = 0; i < entities.size(); i++) {
+      byte[] value = merged.bytes();
+      long expiresAt = merged.zigzag();
+      latest = Math.max(latest, merged.zigzag());
+      if (value.length > 0) changed.add(new ValueWrite(entities.get(i), keys.get(i), stored.get(i), value, expiresAt));
+    }
+    List<ByteBuffer> refused = store.write(changed);
+    writes.inc(changed.size() - refused.size());
+    if (streamClock && refused.isEmpty()) store.raiseClock(source, latest + 1);
+    return refused;
+  }
+
+  /** A view's index and the entity's encoded key. */
+  record EntityKey(int view, byte[] key) {
+    static EntityKey of(byte[] bytes) {
+      FrameReader reader = new FrameReader(bytes);
+      int view = (int) reader.varint();
+      int head = view < 128 ? 1 : 2;
+      return new EntityKey(view, Arrays.copyOfRange(bytes, head, bytes.length));
+    }
+  }
+
+  record ValueWrite(ByteBuffer entity, EntityKey key, byte[] stored, byte[] value, long expiresAt) {}
+}

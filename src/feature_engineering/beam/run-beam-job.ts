@@ -1,0 +1,109 @@
+import { spawn } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { millraceError } from "../../definitions/errors.ts";
+import type { BeamHost } from "./beam-host.ts";
+import type { BeamJob } from "./beam-job.ts";
+
+export interface RunOptions {
+  /** Beam's own options, such as `--runner=FlinkRunner`. */
+  readonly options: readonly string[];
+  /** The most memory of the launching JVM, which with an embedded runner is also the workers'. Default 2048. */
+  readonly heapMegabytes?: number;
+  /** Told of the job's state and counters about once a second. */
+  readonly onProgress?: (progress: BeamProgress) => void;
+  /** Where the JVM's log goes, line by line. Default: only its end is kept, for errors. */
+  readonly onLog?: (line: string) => void;
+}
+
+export interface BeamProgress {
+  /** `running`, `done`, or what else Beam calls it, such as `cancelled`. */
+  readonly state: string;
+  /** By source: `events`, `dead_letters`, `duplicates`, `tiles`, `writes` and so on. */
+  readonly counters: Readonly<Record<string, Readonly<Record<string, number>>>>;
+}
+
+export interface RunningBeamJob {
+  readonly pid: number;
+  /** The last that the job told. */
+  progress(): BeamProgress | null;
+  /** Resolves when the job has ended. @throws `BEAM_JOB_FAILED` */
+  readonly ended: Promise<BeamProgress>;
+  /** Ends the JVM. */
+  kill(signal?: NodeJS.Signals): void;
+}
+
+/** What Flink needs of the JVM's own classes on Java 17. */
+const OPENS: readonly string[] = [
+  ...["java.util", "java.lang", "java.net", "java.io", "java.nio", "java.time", "java.util.concurrent", "java.text"],
+  ...["java.lang.reflect", "java.util.concurrent.atomic", "sun.nio.ch"],
+].flatMap((name) => ["--add-opens", `java.base/${name}=ALL-UNNAMED`]);
+
+const LAST_WORDS = 4_000;
+
+/** Starts a job in a JVM of its own. The job file, which holds passwords, is private and removed when the job has ended. */
+export async function runBeamJob(host: BeamHost, job: BeamJob, options: RunOptions): Promise<RunningBeamJob> {
+  const folder = await mkdtemp(join(tmpdir(), "millrace-beam-"));
+  const file = join(folder, "job.json");
+  await writeFile(file, JSON.stringify(job), { mode: 0o600 });
+  const child = spawn(
+    host.java,
+    [
+      `-Xmx${options.heapMegabytes ?? 2_048}m`,
+      ...OPENS,
+      "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+      // It says of every operator that its name is long.
+      "-Dorg.slf4j.simpleLogger.log.org.apache.flink.metrics=error",
+      ...["-cp", host.classPath, "io.millrace.beam.Main", `--job=${file}`],
+      ...options.options,
+    ],
+    { stdio: ["ignore", "pipe", "pipe"] },
+  );
+  let last: BeamProgress | null = null;
+  let words = "";
+  createInterface({ input: child.stdout }).on("line", (line) => {
+    const told = progressOf(line);
+    if (told === null) return;
+    last = told;
+    options.onProgress?.(told);
+  });
+  createInterface({ input: child.stderr }).on("line", (line) => {
+    words = `${words}${line}\n`.slice(-LAST_WORDS);
+    options.onLog?.(line);
+  });
+  const ended = new Promise<BeamProgress>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (code, signal) => {
+      if (code === 0 && last !== null) resolve(last);
+      else {
+        reject(
+          millraceError("BEAM_JOB_FAILED", `The Beam job ended with ${signal ?? `code ${code}`}: ${causeOf(words)}`, {
+            kind: "operational",
+          }),
+        );
+      }
+    });
+  }).finally(() => rm(folder, { recursive: true, force: true }));
+  ended.catch(() => {});
+  return { pid: child.pid ?? -1, progress: () => last, ended, kill: (signal = "SIGTERM") => child.kill(signal) };
+}
+
+function progressOf(line: string): BeamProgress | null {
+  try {
+    const told = JSON.parse(line) as BeamProgress;
+    return typeof told.state === "string" ? told : null;
+  } catch {
+    // Something that a library printed.
+    return null;
+  }
+}
+
+/** The innermost causes first: a runner wraps what went wrong many times. */
+function causeOf(words: string): string {
+  const causes = words.split("\n").filter((line) => line.startsWith("Caused by:"));
+  return (
+    (causes.length === 0 ? words.trim().slice(-1_500) : causes.slice(-3).reverse().join("; ")) || "it said nothing"
+  );
+}
