@@ -1,11 +1,20 @@
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
-import { beamHost } from "../src/feature_engineering/beam/beam-host.ts";
-import { bundleScript } from "../src/feature_engineering/beam/bundle-script.ts";
+import { rolldown } from "rolldown";
 
-/** `npm run build:beam [FILE]`: bundles the script of Beam's workers, into a file if one is named, and builds the host. */
-const [file] = process.argv.slice(2);
-const script = await bundleScript();
-if (file !== undefined) await writeFile(path.resolve(file), script);
-const { classPath } = await beamHost({ onBuild: (what) => process.stderr.write(`${what}\n`) });
-process.stdout.write(`script: ${script.length} characters\nclass path: ${classPath}\n`);
+/**
+ * `npm run build:beam -- FILE`: bundles what runs in Beam's workers, and all that it imports, to one script, which makes a
+ * global `millrace`.
+ */
+async function build(file: string): Promise<void> {
+  const bundle = await rolldown({
+    input: path.join(import.meta.dirname, "..", "src/feature_engineering/beam/script/main.ts"),
+    platform: "neutral",
+    logLevel: "warn",
+  });
+  const { output } = await bundle.generate({ format: "iife", name: "millrace" });
+  await bundle.close();
+  await writeFile(file, output[0].code);
+}
+
+await build(path.resolve(process.argv[2] ?? "dist/feature_engineering/beam/worker-script.js"));

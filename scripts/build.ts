@@ -11,6 +11,11 @@ function build(root: string): void {
   rmSync(dist, { recursive: true, force: true });
   compile(root, "tsconfig.build.json");
   cpSync(path.join(root, "src"), dist, { recursive: true, filter: (from) => !/\.ts$|[/\\]target$/.test(from) });
+  const beam = path.join(dist, "feature_engineering", "beam");
+  if (existsSync(beam)) {
+    const bundler = path.join(import.meta.dirname, "build-beam.ts");
+    execFileSync(process.execPath, [bundler, path.join(beam, "worker-script.js")], { stdio: "inherit" });
+  }
 
   if (!existsSync(path.join(root, "conformance"))) return;
   compile(root, "tsconfig.testing.json");

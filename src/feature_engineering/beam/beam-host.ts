@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { cp, mkdir, mkdtemp, readFile, rename, rm } from "node:fs/promises";
-import { homedir } from "node:os";
+import { homedir, tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { millraceError } from "../../definitions/errors.ts";
@@ -93,11 +93,20 @@ async function buildHost(parts: readonly string[], onBuild: (what: string) => vo
 async function workerScript(): Promise<string> {
   const built = join(FOLDER, "worker-script.js");
   if (existsSync(built)) return readFile(built, "utf8");
-  if (existsSync(join(FOLDER, "script", "main.ts"))) {
-    const { bundleScript } = await import("./bundle-script.ts");
-    return bundleScript();
+  const bundler = join(FOLDER, "..", "..", "..", "scripts", "build-beam.ts");
+  const folder = await mkdtemp(join(tmpdir(), "millrace-script-"));
+  try {
+    const file = join(folder, "worker-script.js");
+    const { code, words } = await run(process.execPath, [bundler, file]);
+    if (code === 0) return await readFile(file, "utf8");
+    throw millraceError(
+      "BEAM_SCRIPT_MISSING",
+      `There is no ${built}, and it could not be bundled: install the package again. ${words.trim().slice(-500)}`,
+      { kind: "bug" },
+    );
+  } finally {
+    await rm(folder, { recursive: true, force: true });
   }
-  throw millraceError("BEAM_SCRIPT_MISSING", `There is no ${built}: install the package again.`, { kind: "bug" });
 }
 
 /** Runs a program to its end. `code` is null if there is no such program. */
