@@ -115,7 +115,7 @@ export function mergeTiles(layouts: readonly ViewLayout[], frame: ByteReader, ou
     pruneState(layout, state, clock);
     pruneLedger(layout, ledger, clock);
     out.bytes(writeWithLedger(layout, encodeEntityState(layout, state), ledger));
-    out.zigzag(expiryOf(layout, state) ?? 0);
+    out.zigzag(expiryOf(layout, state.maxEventTime) ?? 0);
     out.zigzag(state.maxEventTime);
   }
 }
