@@ -20,9 +20,11 @@ export async function kafkaOrderProducer(
   const admin = new Admin(client);
   await admin.createTopics({ topics: [topic], partitions, replicas });
   await admin.close();
+  // Each connection is a producer of its own: one that follows under the same name may be taken for the fenced one.
+  let connections = 0;
   const connect = () => ({
     plain: new Producer({ ...client, idempotent: true }),
-    transactional: new Producer({ ...client, idempotent: true, transactionalId: `orders-${topic}` }),
+    transactional: new Producer({ ...client, idempotent: true, transactionalId: `orders-${topic}-${connections++}` }),
   });
   let { plain, transactional } = connect();
   const rows = orderRows();
