@@ -39,7 +39,7 @@ export async function runKafkaFault(
   const since = performance.now();
   const { fault, topic, groupProtocol } = one;
   const replicas = topic === "leaders" ? 2 : 3;
-  const producer = await kafkaOrderProducer(cluster.brokers, { topic, partitions: PARTITIONS, replicas });
+  const producer = await kafkaOrderProducer(cluster.brokers, { topic, partitions: PARTITIONS, replicas, often: true });
   const connections = kafkaConnections(cluster.brokers, topic, groupProtocol);
   const plan: ConsumerPlan = { stream: producer.stream, connections, stores, die: null, recovery: true, more: {} };
   const members: ConsumerProcess[] = [];
