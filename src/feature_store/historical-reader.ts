@@ -113,24 +113,41 @@ async function readLookups(
 ): Promise<void> {
   const { pointInTime } = store;
   const folds = windowFolds({ threads, ...options });
-  try {
-    for (const lookup of lookups) {
-      options.signal?.throwIfAborted();
-      const labels = groupLabels(frame, lookup.keyIndexes);
-      readNobody(lookup, labels.orphans, into);
-      if (labels.keys.length === 0) continue;
-      if (pointInTime === undefined || knowledge !== "event_time") {
-        await readFolding(store, lookup, labels, knowledge, into);
-      } else if (readsLatestOnly(lookup)) {
-        await readLatest(pointInTime, lookup, labels, into);
-      } else {
-        await readWindows(pointInTime, lookup, labels, folds, into);
-      }
+  async function read(lookup: ServiceLookup): Promise<void> {
+    options.signal?.throwIfAborted();
+    const labels = groupLabels(frame, lookup.keyIndexes);
+    readNobody(lookup, labels.orphans, into);
+    if (labels.keys.length === 0) return;
+    if (pointInTime === undefined || knowledge !== "event_time") {
+      await readFolding(store, lookup, labels, knowledge, into);
+    } else if (readsLatestOnly(lookup)) {
+      await readLatest(pointInTime, lookup, labels, into);
+    } else {
+      await readWindows(pointInTime, lookup, labels, folds, into);
     }
+  }
+  // The events of windows are as many as memory takes: one view after another. Latest events are few.
+  const isFew = (lookup: ServiceLookup): boolean => knowledge === "event_time" && readsLatestOnly(lookup);
+  try {
+    for (const lookup of lookups) if (!isFew(lookup)) await read(lookup);
+    await atOnce(pointInTime?.readings ?? 1, lookups.filter(isFew), read);
     await folds.finish();
   } finally {
     await folds.close();
   }
+}
+
+/** Runs `work` on all items, at most `limit` at a time; the first failure is thrown when none runs any more. */
+async function atOnce<Item>(limit: number, items: readonly Item[], work: (item: Item) => Promise<void>): Promise<void> {
+  const left = [...items];
+  const failures: unknown[] = [];
+  const lane = async (): Promise<void> => {
+    for (let item = left.shift(); item !== undefined && failures.length === 0; item = left.shift()) {
+      await work(item).catch((error: unknown) => failures.push(error));
+    }
+  };
+  await Promise.all(Array.from({ length: limit }, lane));
+  if (failures.length > 0) throw failures[0];
 }
 
 /** Rows of no entity read as one without events. */

@@ -193,8 +193,7 @@ export function duckdbPointInTime(
       const ties = slots.ties();
       if (ties === null) return await latestOfMany(connection, source, query);
       const best = slots.finish(await tieBreaker(connection, source, ties));
-      const rows = Float64Array.from(new Set(best.filter((row) => row >= 0)));
-      const placeOf = new Map(Array.from(rows, (row, place) => [row, place]));
+      const { events, rows } = numbered(best);
       const times = new Float64Array(rows.length);
       const columns = query.columns.map((name) => createColumn(typeOf.get(name)!, rows.length));
       await fetchRows(connection, source, rows, ["_event_time", ...query.columns], (chunk, indexOf) => {
@@ -203,7 +202,7 @@ export function duckdbPointInTime(
         for (let i = 0; i < rowCount; i++) times[indexOf(i)] = getWide(words, i);
         readColumns(chunk, 2, source, query.columns, columns, indexOf);
       });
-      return { events: Int32Array.from(best, (row) => (row < 0 ? -1 : placeOf.get(row)!)), times, columns };
+      return { events, times, columns };
     } finally {
       connection.closeSync();
     }
@@ -347,7 +346,25 @@ export function duckdbPointInTime(
     });
   }
 
-  return { latest, events };
+  // One reading's SQL runs while another's rows are taken.
+  return { readings: 2, latest, events };
+}
+
+/** Rows without repetition, and which of them each label has. Labels that share a row follow each other. */
+function numbered(best: Float64Array): { readonly events: Int32Array; readonly rows: Float64Array } {
+  const events = new Int32Array(best.length);
+  const rows = new Float64Array(best.length);
+  let count = 0;
+  for (let label = 0; label < best.length; label++) {
+    const row = best[label]!;
+    if (row < 0) {
+      events[label] = -1;
+      continue;
+    }
+    if (count === 0 || rows[count - 1] !== row) rows[count++] = row;
+    events[label] = count - 1;
+  }
+  return { events, rows: rows.subarray(0, count) };
 }
 
 function versionColumn({ version }: LabelQuery): string {

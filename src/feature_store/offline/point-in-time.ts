@@ -61,6 +61,8 @@ export interface EventShare {
  * without it is read through `history`, with the same result.
  */
 export interface PointInTimeReader {
+  /** How many readings of the latest events it takes at once. Default 1. */
+  readonly readings?: number;
   /** For each label the greatest event of its entity with an event time before it. */
   latest(query: LabelQuery): Promise<LatestEvents>;
   /** The events that labels may count, in shares of bounded size; each entity's events lie in one share. */
