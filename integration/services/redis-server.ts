@@ -18,6 +18,8 @@ export interface RedisServerOptions {
   readonly config?: readonly string[];
   /** Follows this server from the start. */
   readonly replicaOf?: RedisServer;
+  /** The program of another release than Debian's, as `redisRelease` gives it. */
+  readonly program?: string;
   /** Its place in a cluster that {@link startRedisCluster} makes. */
   readonly clusterNode?: boolean;
 }
@@ -46,7 +48,7 @@ const READY_SECONDS = 30;
 
 /** Starts Redis on a free port in a temporary folder, and waits until it answers. Nothing is saved unless configured. */
 export async function startRedis(options: RedisServerOptions = {}): Promise<RedisServer> {
-  const program = debianProgram("redis-server", { paths: ["/usr/bin/redis-server"] });
+  const program = options.program ?? debianProgram("redis-server", { paths: ["/usr/bin/redis-server"] });
   const client = debianProgram("redis-cli", { package: "redis-tools", paths: ["/usr/bin/redis-cli"] });
   const folder = await mkdtemp(join(tmpdir(), "millrace-redis-"));
   const port = await freePort(options.clusterNode === true);
@@ -56,7 +58,10 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
     `dir ${folder}`,
     'save ""',
     "daemonize no",
-    "enable-debug-command yes",
+    // Before Redis 7.0 it needs no leave.
+    ...(/v=[3-6]\./.test(spawnSync(program, ["--version"], { encoding: "utf8" }).stdout)
+      ? []
+      : ["enable-debug-command yes"]),
     "repl-diskless-sync-delay 0",
     ...(options.password === undefined
       ? []
