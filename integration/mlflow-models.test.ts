@@ -101,6 +101,21 @@ describe("a model of an MLflow server with basic auth", () => {
     expect(models.get("risk").serving?.version.etag).toMatch(/^[0-9a-f]{32}$/);
   });
 
+  it("may be pinned to any version that MLflow has, while its alias stays", async () => {
+    const name = newName();
+    for (const one of [1, 2, 3]) await mlflow.register(name, files(one));
+    await mlflow.setAlias(name, "champion", "3");
+    const models = open({ name, alias: "champion" });
+    await models.start();
+    await models.pin("risk", "1");
+    await models.refresh();
+    expect(await answer(models)).toEqual(["1", 1]);
+    await expect(models.pin("risk", "9")).rejects.toMatchObject({ code: "MODEL_VERSION_UNKNOWN" });
+    await expect(models.pin("risk", "nope")).rejects.toMatchObject({ code: "MODEL_VERSION_UNKNOWN" });
+    await models.pin("risk", null);
+    expect(await answer(models)).toEqual(["3", 3]);
+  });
+
   it("is the newest version, or the one that is named", async () => {
     const name = newName();
     for (const one of [1, 2, 3]) await mlflow.register(name, files(one));

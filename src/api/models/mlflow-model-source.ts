@@ -73,6 +73,14 @@ export function mlflowModelSource(
       }
       return versions.map(({ version, id, createdAt }) => ({ version, id, createdAt, etag: etags.get(id) ?? null }));
     },
+    async find(version) {
+      const isNumber = /^[1-9]\d*$/.test(version);
+      const found = isNumber ? (await registry.versions(name, { version }).catch(nullIfMissing))?.[0] : undefined;
+      if (found === undefined) return null;
+      sets.set(found.id, found.artifacts());
+      sets.get(found.id)?.catch(() => sets.delete(found.id));
+      return { version: found.version, id: found.id, createdAt: found.createdAt, etag: etags.get(found.id) ?? null };
+    },
     async fetch(version) {
       const fetched = await cache.fetch(await setOf(version));
       etags.set(version.id, fetched.etag);
@@ -95,4 +103,9 @@ export function mlflowModelSource(
     // Registry and cache are shared by models; who made them closes them.
     close: async () => {},
   };
+}
+
+function nullIfMissing(error: unknown): null {
+  if (isMillraceError(error) && error.code === "MODEL_NOT_FOUND") return null;
+  throw error;
 }

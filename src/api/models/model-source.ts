@@ -27,6 +27,8 @@ export interface ModelSource {
    * @throws `MODEL_NOT_FOUND` if the place itself does not exist
    */
   list(): Promise<readonly ModelVersion[]>;
+  /** A version by its name that is not listed, because another one is followed; null if there is none. */
+  find?(version: string): Promise<ModelVersion | null>;
   /**
    * The version as a local folder in MLflow model format, which stays as it is while the version is listed.
    * @throws `MODEL_VERSION_CHANGED` if its content is no longer that of the version

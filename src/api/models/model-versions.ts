@@ -291,7 +291,11 @@ export function createModelVersions(options: ModelVersionsOptions): ModelVersion
         decisions++;
         known = await source.list();
         const held = previous?.version.version === name ? previous : null;
-        const version = held?.version ?? known.find((candidate) => candidate.version === name);
+        const version =
+          held?.version ??
+          known.find((candidate) => candidate.version === name) ??
+          (await source.find?.(name)) ??
+          undefined;
         if (version === undefined) throw unknownVersion(model, name, known);
         if (held !== null && !isUnloaded) held.resident ??= await load(version);
         const slot = held ?? (await open(version));
@@ -311,7 +315,11 @@ export function createModelVersions(options: ModelVersionsOptions): ModelVersion
         }
         known = await source.list();
         const held = [serving, previous].find((slot) => slot?.version.version === name);
-        const version = known.find((candidate) => candidate.version === name) ?? held?.version;
+        const version =
+          known.find((candidate) => candidate.version === name) ??
+          held?.version ??
+          (await source.find?.(name)) ??
+          undefined;
         if (version === undefined) throw unknownVersion(model, name, known);
         const isHeld = held?.version.id === version.id;
         if (isHeld) held.resident ??= await load(version);
