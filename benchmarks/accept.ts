@@ -3,7 +3,7 @@ const names = [
   "parity",
   "crashes",
   "crashes-redis-postgres",
-  "xgboost",
+  "tree-models",
   "transforms",
   "kafka-faults",
   "model-updates",
