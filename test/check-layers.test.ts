@@ -77,7 +77,7 @@ test.each([
   ["src/monitoring/planted.ts", "../platform.ts"],
   [API_FILE, "../monitoring/x.ts"],
   [API_FILE, "../platform.ts"],
-  ["src/client.ts", "./api/x.ts"],
+  ["src/client/x.ts", "./api/x.ts"],
   [API_FILE, "../../test/x.ts"],
 ])("%s may not import %s", (file, specifier) => {
   expect(violationsOf(file, `import type { X } from "${specifier}";\nexport type Y = X;`)).toHaveLength(1);
