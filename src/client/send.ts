@@ -30,7 +30,7 @@ const RETRIED: ReadonlySet<number> = new Set([429, 502, 503]);
  * 502 and 503 are tried again, after a random pause up to one that doubles, or after what `Retry-After` asks for. A
  * pause that would pass the deadline is not begun: the last error comes at once.
  *
- * The header `millrace-timeout-ms` tells the server what is left of the deadline.
+ * The header `x-request-timeout-ms` tells the server what is left of the deadline.
  *
  * @throws `DEADLINE_EXCEEDED`, `SERVER_UNREACHABLE`, `ANSWER_INVALID`, or the code of the server's problem.
  */
@@ -62,13 +62,13 @@ async function attempt(
   deadline: number,
 ): Promise<{ readonly json: unknown } | MillraceError> {
   call.signal?.throwIfAborted();
-  const left = Math.max(1, Math.ceil(deadline - performance.now()));
+  const left = Math.min(3_600_000, Math.max(1, Math.ceil(deadline - performance.now())));
   const timeout = AbortSignal.timeout(left);
   const signal = call.signal === undefined ? timeout : AbortSignal.any([call.signal, timeout]);
   try {
     const response = await options.fetch(url, {
       method: "POST",
-      headers: { ...options.headers, "millrace-timeout-ms": String(left) },
+      headers: { ...options.headers, "x-request-timeout-ms": String(left) },
       body,
       signal,
       // A redirect could carry the key to another server.

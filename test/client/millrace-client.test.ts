@@ -91,7 +91,7 @@ describe("what may pass is tried again", () => {
     const { features } = await millraceClient({ url, ...options }).getOnlineFeatures(risk, lookup);
     expect(features.n).toBe(2);
     expect(calls).toHaveLength(3);
-    expect(Number(calls[2]!.headers.get("millrace-timeout-ms"))).toBeLessThanOrEqual(10_000);
+    expect(Number(calls[2]!.headers.get("x-request-timeout-ms"))).toBeLessThanOrEqual(10_000);
   });
 
   it("no sooner than Retry-After asks", async () => {
