@@ -98,12 +98,16 @@ function publishAll(): void {
     foldSeconds: 0.001,
     writeSeconds: 0.001,
     clock: Date.now(),
+    views: ["sent", "received"],
+    newestEventTime: Date.now(),
   } satisfies engine.EngineBatchEvent);
   publish(engine.ENGINE_RECOVERY_CHANNEL, {
     source: "payments",
     events: 0,
     total: 0,
     done: true,
+    views: ["sent"],
+    newestEventTime: Date.now(),
   } satisfies engine.EngineRecoveryEvent);
 }
 

@@ -1,6 +1,6 @@
 import { mergeExpositions } from "./monitoring/merge-expositions.ts";
-import { negotiateFormat } from "./monitoring/negotiate-format.ts";
-import { sumExpositions, toOpenMetrics } from "./monitoring/sum-expositions.ts";
+import { negotiateFormat, OPENMETRICS } from "./monitoring/negotiate-format.ts";
+import { sumExpositions, toTextFormat } from "./monitoring/sum-expositions.ts";
 
 /** One exposition of several processes. What one of them counted stays when it has died, but for its last second. */
 export interface GroupMetrics {
@@ -60,8 +60,8 @@ export function createGroupMetrics({ first, pipeline }: GroupMetricsOptions): Gr
       const texts = [...last.values()].flatMap((processes) => [...processes.values()]);
       const text = mergeExpositions(sumExpositions([own, ...texts], [ended]), ofPipeline);
       return negotiateFormat(accept) === "openmetrics"
-        ? { contentType: "application/openmetrics-text; version=1.0.0; charset=utf-8", body: toOpenMetrics(text) }
-        : { contentType: "text/plain; version=0.0.4; charset=utf-8", body: text };
+        ? { contentType: `${OPENMETRICS}; charset=utf-8`, body: text }
+        : { contentType: "text/plain; version=0.0.4; charset=utf-8", body: toTextFormat(text) };
     },
   };
 }

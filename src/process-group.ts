@@ -9,6 +9,7 @@ import { millraceError } from "./definitions/errors.ts";
 import type { PlanPreview } from "./feature_store/registry/registry.ts";
 import { createGroupMetrics, type GroupMetrics } from "./group-metrics.ts";
 import { createMetrics } from "./monitoring/metrics.ts";
+import { OPENMETRICS } from "./monitoring/negotiate-format.ts";
 import { type PipelineThread, startPipelineThread } from "./pipeline-thread.ts";
 import { claimFolder, unwind, workerOptions } from "./platform.ts";
 import type { GroupMethods, ModelAct, Readiness, ServingMethods } from "./process-messages.ts";
@@ -92,8 +93,8 @@ export async function openProcessGroup(config: ResolvedConfig, options: ProcessG
     const own = createMetrics({ thread: "main", label: "first", pipelineUp: () => isPipelineUp });
     undo.push(async () => own.close());
     const metrics: GroupMetrics = createGroupMetrics({
-      first: async () => (await own.render("")).body,
-      pipeline: async () => (isPipelineUp ? rpc.metrics("").catch(() => "") : ""),
+      first: async () => (await own.render(OPENMETRICS)).body,
+      pipeline: async () => (isPipelineUp ? rpc.metrics(OPENMETRICS).catch(() => "") : ""),
     });
 
     const members = (): Member[] =>

@@ -11,6 +11,7 @@ import { compilePlan, planHash } from "./feature_engineering/plan/plan.ts";
 import { createGeneration, type Generation } from "./generation.ts";
 import { loadDeclarations } from "./load-declarations.ts";
 import { createMetrics } from "./monitoring/metrics.ts";
+import { OPENMETRICS } from "./monitoring/negotiate-format.ts";
 import type { GroupMethods, ModelAct, Readiness, ServingMethods, ServingOptions } from "./process-messages.ts";
 import { openOnlineStore } from "./stores.ts";
 import { callRpc, type RpcPeer, serveRpc } from "./thread-rpc.ts";
@@ -65,7 +66,7 @@ async function open(
   const log = pino({ level: config.logLevel, base: { pid: process.pid, process: options.label } }, pino.destination(2));
   let { readiness } = options;
   const metrics = createMetrics({ thread: "main", label: options.label });
-  const rendered = async (): Promise<string> => (await metrics.render("text/plain; version=0.0.4")).body;
+  const rendered = async (): Promise<string> => (await metrics.render(OPENMETRICS)).body;
   const online = await openOnlineStore(config);
   const predictionLog = createPredictionLog({
     online,

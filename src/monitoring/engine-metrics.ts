@@ -20,7 +20,16 @@ export function engineMetrics(set: MetricSet): () => void {
   const clock = set.gauge(families.engineClock);
   const folded = set.gauge(families.recoveryFolded);
   const pending = set.gauge(families.recoveryPending);
+  const newest = set.gauge(families.viewNewestEvent);
   const nullKeysSeen = new Map<string, number>();
+
+  function applied(source: string, views: readonly string[], eventTime: number | null): void {
+    if (eventTime === null) return;
+    for (const view of views) {
+      const cell = newest.child(view, source);
+      cell.value = Math.max(cell.value, eventTime / 1_000);
+    }
+  }
 
   const ends = [
     subscribe<EngineBatchEvent>(ENGINE_BATCH_CHANNEL, (event) => {
@@ -36,13 +45,18 @@ export function engineMetrics(set: MetricSet): () => void {
       observe(seconds.child(source, "commit"), event.commitSeconds);
       observe(seconds.child(source, "fold"), event.foldSeconds);
       observe(seconds.child(source, "write"), event.writeSeconds);
+      applied(source, event.views, event.newestEventTime);
       // Before the first event there is no clock.
       if (Number.isFinite(event.clock)) clock.child(source).value = event.clock / 1_000;
     }),
-    subscribe<EngineRecoveryEvent>(ENGINE_RECOVERY_CHANNEL, ({ source, events: done, total, done: finished }) => {
-      folded.child(source).value = done;
-      pending.child(source).value = finished ? 0 : Math.max(0, total - done);
-    }),
+    subscribe<EngineRecoveryEvent>(
+      ENGINE_RECOVERY_CHANNEL,
+      ({ source, views, newestEventTime, events: done, total, done: finished }) => {
+        applied(source, views, newestEventTime);
+        folded.child(source).value = done;
+        pending.child(source).value = finished ? 0 : Math.max(0, total - done);
+      },
+    ),
   ];
   return () => {
     for (const end of ends) end();

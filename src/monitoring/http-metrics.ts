@@ -10,8 +10,8 @@ interface RouteCells {
   readonly statuses: Map<number, NumberCell>;
 }
 
-/** Measures HTTP requests. Returns what ends that. */
-export function httpMetrics(set: MetricSet): () => void {
+/** Measures HTTP requests; `traceId` gives the exemplars of their latencies. Returns what ends that. */
+export function httpMetrics(set: MetricSet, traceId: () => string | null): () => void {
   const seconds = set.histogram(families.httpRequestDuration);
   const requests = set.counter(families.httpRequests);
   /** By method, then route: joining them for a key would cost more than all the rest. */
@@ -38,7 +38,7 @@ export function httpMetrics(set: MetricSet): () => void {
         cells.statuses.set(event.status, count);
       }
       count.value++;
-      observe(cells.seconds, event.seconds);
+      observe(cells.seconds, event.seconds, traceId());
     }),
   ];
   return () => {

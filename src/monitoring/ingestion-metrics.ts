@@ -11,14 +11,15 @@ import type { MetricSet } from "./metric-set.ts";
 import type { NumberCell } from "./number-cell.ts";
 import { subscribe } from "./subscribe.ts";
 
-/** Measures batches and lag of all sources. Returns what ends that. */
-export function ingestionMetrics(set: MetricSet): () => void {
+/** Measures batches and lag of all sources. `now`: epoch milliseconds. Returns what ends that. */
+export function ingestionMetrics(set: MetricSet, now: () => number): () => void {
   const events = set.counter(families.ingestionEvents);
   const deadLetters = set.counter(families.deadLetters);
   const batchMessages = set.histogram(families.ingestionBatchMessages);
   const seconds = set.histogram(families.ingestionBatchDuration);
   const lagMessages = set.gauge(families.lagMessages);
   const lagSeconds = set.gauge(families.lagSeconds);
+  const lastCheckpoint = set.gauge(families.lastCheckpoint);
   const lastEventTime = set.gauge(families.lastEventTime);
 
   function show(
@@ -39,6 +40,7 @@ export function ingestionMetrics(set: MetricSet): () => void {
       observe(batchMessages.child(source), event.messages + event.deadLetters);
       observe(seconds.child(source, "decode"), event.decodeSeconds);
       observe(seconds.child(source, "handle"), event.handleSeconds);
+      lastCheckpoint.child(source, event.partition).value = now() / 1_000;
       if (event.lastEventTime !== null) {
         const newest = lastEventTime.child(source, event.partition);
         newest.value = Math.max(newest.value, event.lastEventTime / 1_000);

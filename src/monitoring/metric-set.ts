@@ -1,5 +1,5 @@
 import { type Metric as ClientMetric, Registry } from "@prometheus-io/client";
-import { createHistogramCell, type HistogramCell } from "./histogram-cell.ts";
+import { createHistogramCell, type Exemplar, type HistogramCell } from "./histogram-cell.ts";
 import { type LabelledChildren, labelledChildren } from "./labelled-children.ts";
 import type { CounterFamily, GaugeFamily, HistogramFamily, MetricFamily } from "./metric-family.ts";
 import { negotiateFormat } from "./negotiate-format.ts";
@@ -23,6 +23,12 @@ interface Sample {
   readonly labels: Readonly<Record<string, string | number>>;
   readonly sharedLabels?: Readonly<Record<string, string>>;
   readonly metricName?: string;
+  /** Written in OpenMetrics only. */
+  readonly exemplar?: {
+    readonly labelSet: Readonly<Record<string, string>>;
+    readonly value: number;
+    readonly timestamp: number;
+  };
 }
 
 export function createMetricSet(): MetricSet {
@@ -71,6 +77,10 @@ export function createMetricSet(): MetricSet {
   };
 }
 
+function exemplarOf({ value, traceId, timestamp }: Exemplar): NonNullable<Sample["exemplar"]> {
+  return { labelSet: { trace_id: traceId }, value, timestamp };
+}
+
 function histogramSamples(
   name: string,
   { labels: sharedLabels, cell }: { readonly labels: Readonly<Record<string, string>>; readonly cell: HistogramCell },
@@ -80,7 +90,9 @@ function histogramSamples(
   let count = 0;
   for (let i = 0; i < cell.counts.length; i++) {
     count += cell.counts[i]!;
-    samples.push({ labels: { le: cell.bounds[i] ?? "+Inf" }, value: count, metricName, sharedLabels });
+    const sample = { labels: { le: cell.bounds[i] ?? "+Inf" }, value: count, metricName, sharedLabels };
+    const exemplar = cell.exemplars?.[i];
+    samples.push(exemplar === undefined ? sample : { ...sample, exemplar: exemplarOf(exemplar) });
   }
   samples.push({ labels: {}, value: cell.sum, metricName: `${name}_sum`, sharedLabels });
   samples.push({ labels: {}, value: count, metricName: `${name}_count`, sharedLabels });

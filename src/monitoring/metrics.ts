@@ -17,6 +17,11 @@ export interface MetricsOptions {
   readonly label?: string;
   /** Of the main thread: whether that of the pipeline answers. Default: it does. */
   readonly pipelineUp?: () => boolean;
+  /**
+   * The id of the trace that the caller is in, as 32 hex digits, if it is recorded; asked for with each prediction and
+   * HTTP request, in its own stack. It becomes the exemplar of their latencies. Default: there is none.
+   */
+  readonly traceId?: () => string | null;
   /** Wall clock, epoch milliseconds. Default `Date.now`. */
   readonly now?: () => number;
 }
@@ -32,20 +37,20 @@ export interface Metrics extends MetricsReader {
  * no other thread: make one in each, and join what they render with `mergeExpositions`.
  */
 export function createMetrics(options: MetricsOptions): Metrics {
-  const { thread, now = Date.now } = options;
+  const { thread, now = Date.now, traceId = () => null } = options;
   const set = createMetricSet();
   const ends = [threadMetrics(set, options.label ?? thread)];
   if (thread === "main") {
     ends.push(
-      predictionMetrics(set),
+      predictionMetrics(set, traceId),
       modelMetrics(set, now),
       scoringMetrics(set),
-      httpMetrics(set),
+      httpMetrics(set, traceId),
       onlineReadMetrics(set),
     );
     processMetrics(set, options.pipelineUp ?? (() => true));
   } else {
-    ends.push(ingestionMetrics(set), engineMetrics(set));
+    ends.push(ingestionMetrics(set, now), engineMetrics(set));
   }
   const close = (): void => {
     for (const end of ends.splice(0)) end();

@@ -1,5 +1,8 @@
 export type ExpositionFormat = "text" | "openmetrics";
 
+/** What to ask for where texts are joined later: it alone has exemplars. */
+export const OPENMETRICS = "application/openmetrics-text; version=1.0.0";
+
 interface Range {
   readonly type: string;
   readonly version: string | null;

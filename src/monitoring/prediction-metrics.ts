@@ -24,8 +24,8 @@ interface ModelCells {
 /** The label of requests for a name that was never loaded: callers choose it, so it must not become a series. */
 const UNKNOWN_MODEL = "unknown";
 
-/** Measures predict requests. Returns what ends that. */
-export function predictionMetrics(set: MetricSet): () => void {
+/** Measures predict requests; `traceId` gives the exemplars of their latencies. Returns what ends that. */
+export function predictionMetrics(set: MetricSet, traceId: () => string | null): () => void {
   const seconds = set.histogram(families.predictionDuration);
   const stages = set.histogram(families.predictionStageDuration);
   const rows = set.counter(families.predictions);
@@ -72,7 +72,7 @@ export function predictionMetrics(set: MetricSet): () => void {
       const cells = answering.get(event.model) ?? answeringCells(event.model);
       cells.ok.value++;
       cells.rows.value += event.rows;
-      observe(cells.seconds, event.seconds);
+      observe(cells.seconds, event.seconds, traceId());
       observe(cells.features, event.stages.features);
       observe(cells.model, event.stages.model);
     }),

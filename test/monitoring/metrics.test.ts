@@ -14,7 +14,7 @@ let main: Metrics;
 let pipeline: Metrics;
 beforeEach(() => {
   main = createMetrics({ thread: "main", now: () => NOW });
-  pipeline = createMetrics({ thread: "pipeline" });
+  pipeline = createMetrics({ thread: "pipeline", now: () => NOW });
 });
 afterEach(() => {
   main.close();
@@ -60,6 +60,24 @@ describe("metrics of predictions", () => {
       seen.value("millrace_prediction_stage_duration_seconds_sum", { model: "delay", stage: name });
     expect(stage("features")).toBeCloseTo(0.003, 12);
     expect(stage("model")).toBeCloseTo(0.0015, 12);
+  });
+
+  it("name in OpenMetrics the trace of a bucket's newest traced request, and nothing where none is recorded", async () => {
+    let trace: string | null = null;
+    using traced = createMetrics({ thread: "main", now: () => NOW, traceId: () => trace });
+    predicted({ seconds: 0.1 });
+    expect((await traced.render("application/openmetrics-text")).body).not.toContain(" # {");
+    for (const id of ["a".repeat(32), "b".repeat(32), null]) {
+      trace = id;
+      predicted({ seconds: 0.004 });
+    }
+    const { body } = await traced.render("application/openmetrics-text");
+    const exemplars = body.split("\n").filter((line) => line.includes(" # {"));
+    expect(exemplars).toHaveLength(1);
+    expect(exemplars[0]).toMatch(
+      /^millrace_prediction_duration_seconds_bucket\{le="0\.004217",model="delay"\} 3 # \{trace_id="b{32}"\} 0\.004 \d+\.?\d*$/,
+    );
+    expect((await traced.render("")).body).not.toContain(" # {");
   });
 
   it("count failed requests by code, and leave them out of latencies and rows", async () => {
@@ -270,6 +288,16 @@ describe("metrics of ingestion", () => {
     );
   };
 
+  it("show when a partition's position was last kept", async () => {
+    batch();
+    const seen = await scrape(pipeline);
+    const at = seen.value("millrace_ingestion_last_checkpoint_timestamp_seconds", {
+      source: "payments",
+      partition: "0",
+    });
+    expect(at).toBe(NOW / 1_000);
+  });
+
   it("count events, dead letters by code, and batches", async () => {
     batch();
     batch({ messages: 1, deadLetters: 1, deadLetterCodes: { EVENT_TOO_NEW: 1 } });
@@ -341,6 +369,8 @@ describe("metrics of the engine", () => {
       foldSeconds: 0.02,
       writeSeconds: 0.03,
       clock: NOW,
+      views: ["sent", "received"],
+      newestEventTime: NOW,
       ...event,
     } satisfies engine.EngineBatchEvent);
 
@@ -369,6 +399,26 @@ describe("metrics of the engine", () => {
     expect((await scrape(pipeline)).families.get("millrace_engine_clock_timestamp_seconds")!.samples).toEqual([]);
   });
 
+  it("show per view its newest event, which never goes back, also while it is filled", async () => {
+    batch();
+    batch({ newestEventTime: NOW - 60_000 });
+    batch({ newestEventTime: null });
+    const newest = (seen: ParsedExposition) =>
+      ["sent", "received"].map((view) =>
+        seen.value("millrace_view_newest_event_timestamp_seconds", { view, source: "payments" }),
+      );
+    expect(newest(await scrape(pipeline))).toEqual([NOW / 1_000, NOW / 1_000]);
+    channel(engine.ENGINE_RECOVERY_CHANNEL).publish({
+      source: "payments",
+      events: 1,
+      total: 1,
+      done: true,
+      views: ["received"],
+      newestEventTime: NOW + 5_000,
+    } satisfies engine.EngineRecoveryEvent);
+    expect(newest(await scrape(pipeline))).toEqual([NOW / 1_000, NOW / 1_000 + 5]);
+  });
+
   it("show how far a recovery is", async () => {
     const recovery = (events: number, done: boolean) =>
       channel(engine.ENGINE_RECOVERY_CHANNEL).publish({
@@ -376,6 +426,8 @@ describe("metrics of the engine", () => {
         events,
         total: 100,
         done,
+        views: ["sent"],
+        newestEventTime: NOW,
       } satisfies engine.EngineRecoveryEvent);
     const state = async () => {
       const seen = await scrape(pipeline);

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { sumExpositions, toOpenMetrics } from "../../src/monitoring/sum-expositions.ts";
+import { sumExpositions, toTextFormat } from "../../src/monitoring/sum-expositions.ts";
 
-const text = (n: number): string => `# HELP a_total A.
-# TYPE a_total counter
+const text = (n: number): string => `# HELP a A.
+# TYPE a counter
 a_total{model="x} y"} ${n}
 # HELP h H.
 # TYPE h histogram
@@ -16,6 +16,7 @@ process_open_fds ${n}
 # HELP last_seconds L.
 # TYPE last_seconds gauge
 last_seconds ${n}
+# EOF
 `;
 
 describe("the metrics of several processes", () => {
@@ -47,9 +48,18 @@ describe("the metrics of several processes", () => {
     expect(sumExpositions([], ["", ""])).toBe("");
   });
 
-  it("name families of counters without _total in OpenMetrics", () => {
-    const lines = toOpenMetrics(text(1)).split("\n");
-    expect(lines.slice(0, 3)).toEqual(["# HELP a A.", "# TYPE a counter", 'a_total{model="x} y"} 1']);
-    expect(lines.slice(-2)).toEqual(["# EOF", ""]);
+  it("name families of counters with _total in the text format", () => {
+    const lines = toTextFormat(text(1)).split("\n");
+    expect(lines.slice(0, 3)).toEqual(["# HELP a_total A.", "# TYPE a_total counter", 'a_total{model="x} y"} 1']);
+    expect(lines.slice(-2)).toEqual(["last_seconds 1", ""]);
+  });
+
+  it("keep the newest exemplar of a bucket, which the text format leaves out", () => {
+    const bucket = (count: number, trace: string, at: number): string =>
+      `# TYPE h histogram\nh_bucket{le="1"} ${count} # {trace_id="${trace}"} 0.5 ${at}\n# EOF\n`;
+    const plain = '# TYPE h histogram\nh_bucket{le="1"} 4\n# EOF\n';
+    const sum = sumExpositions([bucket(1, "aa", 100), bucket(2, "bb", 200), plain], [bucket(3, "cc", 150)]);
+    expect(sum).toBe('# TYPE h histogram\nh_bucket{le="1"} 10 # {trace_id="bb"} 0.5 200\n# EOF\n');
+    expect(toTextFormat(sum)).toBe('# TYPE h histogram\nh_bucket{le="1"} 10\n');
   });
 });

@@ -19,6 +19,10 @@ export interface EngineBatchEvent {
   readonly writeSeconds: number;
   /** The source's clock after the batch; epoch milliseconds. */
   readonly clock: number;
+  /** The views that the source's events are folded into. */
+  readonly views: readonly string[];
+  /** Event time of the newest event that was folded, epoch milliseconds; null if none was. */
+  readonly newestEventTime: number | null;
 }
 
 export interface EngineRecoveryEvent {
@@ -27,4 +31,7 @@ export interface EngineRecoveryEvent {
   /** Events in (applied, committed] at the start. */
   readonly total: number;
   readonly done: boolean;
+  readonly views: readonly string[];
+  /** As far as the views are filled, epoch milliseconds; null before the first event, and by a wall clock. */
+  readonly newestEventTime: number | null;
 }

@@ -112,6 +112,7 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
       writeBatch: options.writeBatch ?? 8_000,
     }),
   );
+  const views = options.views.map(({ layout }) => layout.view.name);
   const toLogged = createMessageLogger(source);
   const owned = new Map<string, OwnedPartition>();
   /** Per partition id: the last offset whose values are in the hot store, and the last that is durably so. */
@@ -248,7 +249,14 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
     let done = 0;
     const report = (finished: boolean): void => {
       if (!recoveries.hasSubscribers) return;
-      recoveries.publish({ source: source.name, events: done, total, done: finished } satisfies EngineRecoveryEvent);
+      recoveries.publish({
+        source: source.name,
+        events: done,
+        total,
+        done: finished,
+        views,
+        newestEventTime: source.clock === "wall" || !Number.isFinite(streamClock) ? null : streamClock - 1,
+      } satisfies EngineRecoveryEvent);
     };
     report(false);
     for (const { partition, from } of behind) {
@@ -478,6 +486,8 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
       commitSeconds,
       foldSeconds,
       clock: clock(),
+      views,
+      newestEventTime: newestOf(result.inserted),
     } satisfies EngineBatchEvent);
   }
 
@@ -532,4 +542,11 @@ function isNotDurable(error: unknown): boolean {
 
 function isRolledBack(error: unknown): boolean {
   return codeOf(error) === "ONLINE_STORE_ROLLED_BACK";
+}
+
+/** Epoch milliseconds; null of none. */
+function newestOf(events: LogCommitResult["inserted"]): number | null {
+  let newest = Number.NEGATIVE_INFINITY;
+  for (const { eventTime } of events) if (eventTime > newest) newest = eventTime;
+  return events.length === 0 ? null : newest;
 }

@@ -72,3 +72,11 @@ export const recoveryPending: GaugeFamily<["source"]> = {
   labels: ["source"],
   buckets: [],
 };
+
+export const viewNewestEvent: GaugeFamily<["view", "source"]> = {
+  name: "millrace_view_newest_event_timestamp_seconds",
+  type: "gauge",
+  help: "Event time of the newest event that the view has applied, in seconds since 1970: time() less this is its freshness.",
+  labels: ["view", "source"],
+  buckets: [],
+};

@@ -56,3 +56,11 @@ export const lastEventTime: GaugeFamily<["source", "partition"]> = {
   labels: ["source", "partition"],
   buckets: [],
 };
+
+export const lastCheckpoint: GaugeFamily<["source", "partition"]> = {
+  name: "millrace_ingestion_last_checkpoint_timestamp_seconds",
+  type: "gauge",
+  help: "When a batch of the partition was last handled and its position kept, in seconds since 1970.",
+  labels: ["source", "partition"],
+  buckets: [],
+};
