@@ -178,6 +178,14 @@ registry
   .action(async (from: string, to: string | undefined, _options, command: Command) =>
     (await import("./commands/registry.ts")).diff(from, to, command.optsWithGlobals()),
   );
+program
+  .command("dashboards")
+  .description("write Grafana's dashboards, Prometheus' rules, and what provisions them")
+  .option("--out <folder>", "where to", "monitoring")
+  .option("--runbooks <url>", "where the pages of the alerts can be read")
+  .action(async (_options, command: Command) =>
+    (await import("./commands/dashboards.ts")).dashboards(command.optsWithGlobals()),
+  );
 const letters = program.command("dead-letters").description("messages that could not be taken");
 for (const [name, description] of [
   ["list", "newest first"],

@@ -1,0 +1,76 @@
+import { type DashboardSpec, rate, series } from "../panel.ts";
+
+const mean = (metric: string): string =>
+  `${rate(`${metric}_sum`, "source", "stage")} / ${rate(`${metric}_count`, "source", "stage")}`;
+
+export const ingestion: DashboardSpec = {
+  name: "ingestion",
+  title: "Millrace / Ingestion",
+  rows: [
+    {
+      title: "Sources",
+      panels: [
+        series("Events", "cps", "Valid events a second, redeliveries included.", [
+          [rate("millrace_ingestion_events_total", "source"), "{{source}}"],
+        ]),
+        series("Lag in time", "s", "How far each source is behind in event time.", [
+          ["max by (source) (millrace_ingestion_lag_seconds)", "{{source}}"],
+        ]),
+        series("Lag in messages", "short", "Messages that are not handled yet.", [
+          ["sum by (source) (millrace_ingestion_lag_messages)", "{{source}}"],
+        ]),
+        series("Newest event", "dateTimeFromNow", "Event time of the newest event, by source.", [
+          ["max by (source) (millrace_ingestion_last_event_timestamp_seconds) * 1000", "{{source}}"],
+        ]),
+        series("Dead letters", "cps", "Messages that cannot be used, by the reason.", [
+          [rate("millrace_ingestion_dead_letters_total", "source", "code"), "{{source}} {{code}}"],
+        ]),
+        series("Checkpoint age", "s", "How long ago a position was kept; it grows while nothing comes.", [
+          ["source:millrace_ingestion_checkpoint_age_seconds:min", "{{source}}"],
+        ]),
+      ],
+    },
+    {
+      title: "Batches",
+      panels: [
+        series("Messages per batch", "short", "Mean; larger ones mean a backlog.", [
+          [
+            `${rate("millrace_ingestion_batch_messages_sum", "source")} / ${rate("millrace_ingestion_batch_messages_count", "source")}`,
+            "{{source}}",
+          ],
+        ]),
+        series("Time per batch, ingestion", "s", "Mean of decoding and of handling.", [
+          [mean("millrace_ingestion_batch_duration_seconds"), "{{source}} {{stage}}"],
+        ]),
+        series("Time per batch, engine", "s", "Mean of committing, folding and writing.", [
+          [mean("millrace_engine_batch_duration_seconds"), "{{source}} {{stage}}"],
+        ]),
+      ],
+    },
+    {
+      title: "Engine",
+      panels: [
+        series("Folded", "cps", "Events that were new.", [
+          [rate("millrace_engine_events_total", "source"), "{{source}}"],
+        ]),
+        series("Written", "cps", "Values written to the hot store.", [
+          [rate("millrace_engine_hot_store_writes_total", "source"), "{{source}}"],
+        ]),
+        series("Known already", "cps", "Redeliveries, and other events under a known id.", [
+          [rate("millrace_engine_duplicates_total", "source"), "{{source}} duplicates"],
+          [rate("millrace_engine_id_conflicts_total", "source"), "{{source}} conflicts"],
+        ]),
+        series("Null keys", "cps", "Events that a view skipped because a key was null.", [
+          [rate("millrace_engine_null_keys_total", "source"), "{{source}}"],
+        ]),
+        series("Watermark", "dateTimeFromNow", "The source's clock.", [
+          ["max by (source) (millrace_engine_clock_timestamp_seconds) * 1000", "{{source}}"],
+        ]),
+        series("Recovery", "short", "Events that are still to be folded from history, and those that are.", [
+          ["sum by (source) (millrace_engine_recovery_pending_events)", "{{source}} pending"],
+          ["sum by (source) (millrace_engine_recovery_folded_events)", "{{source}} folded"],
+        ]),
+      ],
+    },
+  ],
+};

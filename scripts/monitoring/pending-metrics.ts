@@ -1,0 +1,6 @@
+/** Metrics that rules and dashboards know and no family shows yet. */
+export const PENDING_METRICS: ReadonlySet<string> = new Set([
+  "millrace_feature_drift_score",
+  "millrace_feature_drift_detected",
+  "millrace_training_serving_skew_rows_total",
+]);
