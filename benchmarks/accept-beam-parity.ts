@@ -17,7 +17,7 @@ import { createPipeline } from "../src/pipeline.ts";
 import { type Comparison, compareValues, createComparison } from "../test/feature_engineering/beam/compare-values.ts";
 
 const FLINK = ["--runner=FlinkRunner", "--flinkMaster=[local]", "--parallelism=2"];
-const DEADLINE_MS = 240_000;
+const DEADLINE_MS = 90_000;
 
 /**
  * Acceptance: the flights of the example through the embedded engine, through Beam in batch, and through Beam as a stream
@@ -48,7 +48,8 @@ export async function run(): Promise<void> {
       await prepareHistory(options, cold);
       started = performance.now();
       const running = await runBeamJob(host, beamJob(options), {
-        options: how === "batch" ? FLINK : [...FLINK, "--streaming=true", "--maxBundleSize=5000"],
+        options:
+          how === "batch" ? FLINK : [...FLINK, "--streaming=true", "--attachedMode=false", "--maxBundleSize=5000"],
       });
       let compared = createComparison();
       if (how === "batch") await running.ended;

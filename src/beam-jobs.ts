@@ -15,6 +15,7 @@ import type {
   BeamOnline,
 } from "./feature_engineering/beam/beam-job.ts";
 import { jobScript } from "./feature_engineering/beam/job-script.ts";
+import { viewNumber } from "./feature_engineering/beam/script/view-number.ts";
 import type { Declarations } from "./feature_engineering/plan/collect-declarations.ts";
 import { compilePlan, planText } from "./feature_engineering/plan/plan.ts";
 import type { OfflineStore } from "./feature_store/offline/offline-store.ts";
@@ -102,7 +103,11 @@ function onlineOf(online: ResolvedConfig["online"], keyspaces: readonly string[]
     url: online.url,
     ...(online.username === undefined ? {} : { username: online.username }),
     ...(online.password === undefined ? {} : { password: online.password }),
-    views: keyspaces.map((keyspace) => ({ keyspace, prefix: keys.valuePrefix(keyspace, 0).toString("utf8") })),
+    views: keyspaces.map((keyspace) => ({
+      number: viewNumber(keyspace),
+      keyspace,
+      prefix: keys.valuePrefix(keyspace, 0).toString("utf8"),
+    })),
     writers: keys.writers(0),
     registry: keys.keyspaces(0),
     facts: keys.facts,

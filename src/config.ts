@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { dirname, isAbsolute, join, resolve } from "node:path";
+import { type BeamConfig, resolveBeam } from "./beam-config.ts";
 import { CONNECTION_VARIABLES, type ConnectionsConfig, resolveConnections } from "./connections.ts";
 import { millraceError } from "./definitions/errors.ts";
 import { historyThreads } from "./feature_store/historical-reader.ts";
@@ -76,6 +77,8 @@ export interface MillraceConfig {
   };
   /** How Kafka, Kinesis, Pub/Sub, a schema registry and MLflow are reached. `MILLRACE_KAFKA_BROKERS`, … */
   readonly connections?: ConnectionsConfig;
+  /** Which sources Apache Beam reads; see docs/beam.md. Default: none. */
+  readonly beam?: BeamConfig;
   /** `silent`, `error`, `warn`, `info`, `debug`. Default `info`. `MILLRACE_LOG_LEVEL` */
   readonly logLevel?: LogLevel;
 }
@@ -105,6 +108,7 @@ export interface ResolvedConfig {
     readonly default: string | null;
   };
   readonly connections: ConnectionsConfig;
+  readonly beam: BeamConfig;
   readonly logLevel: LogLevel;
 }
 
@@ -126,6 +130,7 @@ const KNOWN: Readonly<Record<string, readonly string[] | null>> = {
   server: ["host", "port", "bodyLimitBytes", "maxRows", "adminToken", ...SERVING_NAMES],
   replay: ["speed", "hold"],
   models: ["pollSeconds", "cacheBytes", "diskBytes", "default"],
+  beam: ["sources", "options", "state", "engine", "heapMegabytes"],
   connections: ["kafka", "kinesis", "pubsub", "schemaRegistry", "mlflow", "scoring"],
   logLevel: null,
 };
@@ -292,6 +297,7 @@ export function resolveConfig(
           : text("models.default", "MILLRACE_DEFAULT_MODEL", config.models?.default, ""),
     },
     connections: resolveConnections(config.connections, env),
+    beam: resolveBeam(config.beam),
     logLevel,
   };
 }

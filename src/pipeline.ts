@@ -29,6 +29,8 @@ export interface PipelineOptions {
   readonly connections?: ConnectionsConfig;
   /** Names this process among those that share the stores. Default: no other process writes them. */
   readonly holder?: string | null;
+  /** Sources that Apache Beam reads: they and their views are left alone. Default: none. */
+  readonly beam?: readonly string[];
   /** How long history is kept. Default: for ever. */
   readonly retention?: Retention;
   /** How files are replayed. Default: flat out. */
@@ -93,12 +95,13 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     speed: options.replay?.speed ?? "max",
     hold: options.replay?.hold ?? false,
   });
-  const pipelines = new Map(options.sources.map((source) => [source.name, createSourcePipeline(optionsOf(source))]));
+  const embedded = options.sources.filter((source) => options.beam?.includes(source.name) !== true);
+  const pipelines = new Map(embedded.map((source) => [source.name, createSourcePipeline(optionsOf(source))]));
   let tending: NodeJS.Timeout | null = null;
   /** Those that have not looked through everything yet, each with its source's engine. */
   const sweeping = new Map<Sweeper, SourcePipeline["engine"]>();
   const retainers = new Map(
-    options.sources.map(({ name }) => [
+    embedded.map(({ name }) => [
       name,
       createHistoryRetainer(offline, name, retentionOf(options.retention ?? null, name), () => performance.now()),
     ]),
@@ -128,6 +131,12 @@ export function createPipeline(options: PipelineOptions): Pipeline {
   function pipelineOf(name: string): SourcePipeline {
     const found = pipelines.get(name);
     if (found !== undefined) return found;
+    if (options.beam?.includes(name) === true) {
+      throw millraceError(
+        "SOURCE_OF_BEAM",
+        `Source '${name}' is read by Apache Beam (beam.sources in the configuration): send its events to its stream.`,
+      );
+    }
     throw millraceError(
       "SOURCE_UNKNOWN",
       `There is no source '${name}': declared are ${[...pipelines.keys()].join(", ") || "none"}.`,
@@ -169,7 +178,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
       for (const { engine } of pipelines.values()) await recovered(engine);
     },
     async fill(versions) {
-      for (const source of options.sources) {
+      for (const source of embedded) {
         const of = optionsOf(source);
         const views = of.views.filter((view) => versions.has(viewVersion(view)));
         if (views.length > 0) await fillViews({ ...of, views });

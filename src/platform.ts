@@ -262,8 +262,9 @@ export function workerOptions({
   connections,
   retention,
   history,
+  beam,
 }: ResolvedConfig): Omit<WorkerOptions, "ingest"> {
-  return { declarations, data, online, offline, replay, connections, retention, history };
+  return { declarations, data, online, offline, replay, connections, retention, history, beam: beam.sources };
 }
 
 /** Embedded stores have one owner. */

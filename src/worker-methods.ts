@@ -39,6 +39,8 @@ export interface WorkerOptions extends StoresConfig {
   readonly replay: { readonly speed: number | "max"; readonly hold: boolean };
   /** How brokers are reached. Left out: no source needs one. */
   readonly connections?: ConnectionsConfig;
+  /** Sources that Apache Beam reads. Left out: none. */
+  readonly beam?: readonly string[];
   /** How long history is kept. Left out: for ever. */
   readonly retention?: Retention;
   /** How many threads compute the windows of training sets. Left out: one per core, at most 4. */
@@ -128,6 +130,7 @@ export async function createWorkerMethods(
         offline,
         replay: options.replay,
         ...(options.connections === undefined ? {} : { connections: options.connections }),
+        ...(options.beam === undefined ? {} : { beam: options.beam }),
         holder,
         retention,
         filesFolder: join(options.data, "files"),

@@ -202,6 +202,35 @@ for (const [name, description] of [
       (await import("./commands/dead-letters.ts")).deadLetters(name, command.optsWithGlobals()),
     );
 }
+const beam = program.command("beam").description("compute views with Apache Beam: see docs/beam.md");
+beam
+  .command("run [options...]")
+  .description(
+    "stream a source; ends with a savepoint on SIGINT or SIGTERM, and goes on from it. After --: Beam's own options",
+  )
+  .option("--source <name>", "one of beam.sources")
+  .option("--from <time>", "events from this moment on; default: from where the last backfill ended")
+  .option("--replay", "without state: read the topic again from where the stream began")
+  .action(async (own: string[], _options, command: Command) =>
+    (await import("./commands/beam.ts")).beamRun(own, command.optsWithGlobals()),
+  );
+beam
+  .command("backfill [options...]")
+  .description("fold files into a source's views and history. After --: Beam's own options")
+  .option("--source <name>", "one of beam.sources")
+  .option("--files <paths...>", "CSV or JSON lines, plain or gzip; patterns")
+  .option("--from <time>", "events from this moment on")
+  .option("--until <time>", "events before this moment: from it on, `beam run` streams")
+  .action(async (own: string[], _options, command: Command) =>
+    (await import("./commands/beam.ts")).beamBackfill(own, command.optsWithGlobals()),
+  );
+beam
+  .command("explain")
+  .description("print the pipeline")
+  .option("--source <name>", "default: every source of beam.sources")
+  .action(async (_options, command: Command) =>
+    (await import("./commands/beam.ts")).beamExplain(command.optsWithGlobals()),
+  );
 const models = program.command("models").description("models and their versions");
 models
   .command("list", { isDefault: true })

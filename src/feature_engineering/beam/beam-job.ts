@@ -45,8 +45,7 @@ export interface BeamOnline {
   readonly url: string;
   readonly username?: string;
   readonly password?: string;
-  /** By the view's index in the plan. */
-  readonly views: readonly { readonly keyspace: string; readonly prefix: string }[];
+  readonly views: readonly { readonly number: number; readonly keyspace: string; readonly prefix: string }[];
   readonly writers: string;
   readonly registry: string;
   readonly facts: string;

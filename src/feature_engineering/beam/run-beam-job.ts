@@ -23,6 +23,8 @@ export interface BeamProgress {
   readonly state: string;
   /** By source: `events`, `dead_letters`, `duplicates`, `tiles`, `writes` and so on. */
   readonly counters: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  /** Where the job can go on, if it was stopped with a savepoint. */
+  readonly savepoint?: string;
 }
 
 export interface RunningBeamJob {
@@ -31,6 +33,8 @@ export interface RunningBeamJob {
   progress(): BeamProgress | null;
   /** Resolves when the job has ended. @throws `BEAM_JOB_FAILED` */
   readonly ended: Promise<BeamProgress>;
+  /** Ends the job with a savepoint in a folder (a URL of a file system), or without one. */
+  stop(savepointFolder: string | null): void;
   /** Ends the JVM. */
   kill(signal?: NodeJS.Signals): void;
 }
@@ -59,7 +63,7 @@ export async function runBeamJob(host: BeamHost, job: BeamJob, options: RunOptio
       ...["-cp", host.classPath, "io.millrace.beam.Main", `--job=${file}`],
       ...options.options,
     ],
-    { stdio: ["ignore", "pipe", "pipe"] },
+    { stdio: ["pipe", "pipe", "pipe"] },
   );
   let last: BeamProgress | null = null;
   let words = "";
@@ -87,7 +91,11 @@ export async function runBeamJob(host: BeamHost, job: BeamJob, options: RunOptio
     });
   }).finally(() => rm(folder, { recursive: true, force: true }));
   ended.catch(() => {});
-  return { pid: child.pid ?? -1, progress: () => last, ended, kill: (signal = "SIGTERM") => child.kill(signal) };
+  // A job that has ended takes nothing more.
+  child.stdin.on("error", () => {});
+  const stop = (folder: string | null): void =>
+    void child.stdin.write(folder === null ? "cancel\n" : `stop ${folder}\n`);
+  return { pid: child.pid ?? -1, stop, progress: () => last, ended, kill: (signal = "SIGTERM") => child.kill(signal) };
 }
 
 function progressOf(line: string): BeamProgress | null {

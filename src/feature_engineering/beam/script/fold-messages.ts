@@ -27,7 +27,7 @@ interface EntityFold {
 }
 
 interface ViewFold {
-  readonly index: number;
+  readonly number: number;
   readonly layout: ViewLayout;
   readonly evaluated: EvaluatedEvent;
   /** Of each family of the view. */
@@ -42,11 +42,11 @@ interface ViewFold {
  * history as JSON; then the numbers of events, of messages of another generation, of null keys and of failed functions.
  */
 export function createFold(runtime: SourceRuntime): (text: string, frame: ByteReader, out: ByteWriter) => void {
-  const views = runtime.views.map(({ index, layout }): ViewFold => {
+  const views = runtime.views.map(({ number, layout }): ViewFold => {
     const { keyIndexes } = layout;
     const only = keyIndexes.length === 1 ? keyIndexes[0]! : -1;
     return {
-      index,
+      number,
       layout,
       evaluated: createEvaluatedEvent(layout),
       branches: layout.families.map((family) => runtime.hops.indexOf(family.hopMs)),
@@ -164,10 +164,10 @@ function addToFamily(
 
 const keyBytes = createByteWriter(64);
 
-/** The view's index, then the encoded key of the entity. */
-function keyOf({ index, layout }: ViewFold, row: readonly Value[]): Uint8Array {
+/** The view's number, then the encoded key of the entity. */
+function keyOf({ number, layout }: ViewFold, row: readonly Value[]): Uint8Array {
   keyBytes.reset();
-  keyBytes.varint(index);
+  keyBytes.u32(number);
   encodeEntityKey(
     layout.keyTypes,
     layout.keyIndexes.map((column) => row[column]!),
@@ -178,13 +178,13 @@ function keyOf({ index, layout }: ViewFold, row: readonly Value[]): Uint8Array {
 
 const partial = createByteWriter(1_024);
 
-function writePartials({ index, layout, branches, entities }: ViewFold, out: ByteWriter): void {
+function writePartials({ number, layout, branches, entities }: ViewFold, out: ByteWriter): void {
   for (const { key, families } of entities.values()) {
     for (let f = 0; f < families.length; f++) {
       const { slots } = layout.families[f]!;
       for (const tile of families[f]!.tiles.values()) {
         partial.reset();
-        partial.varint(index);
+        partial.u32(number);
         partial.varint(f);
         partial.varint(tile.count);
         partial.zigzag(tile.maxEventTime);

@@ -35,14 +35,12 @@ export function open(
 ): WorkerScript {
   const settings = JSON.parse(settingsText) as JobSettings;
   const declarations = readPlan(parsePlan(planText), (source) => functions[source]!);
-  const layouts: ViewLayout[] = [];
+  const layouts = new Map<number, ViewLayout>();
   const runtimes = settings.sources.map((source): SourceRuntime => {
     const meta = declarations.sources.find((one) => one.name === source.name)!;
-    const views = declarations.views
-      .map((view, index) => ({ view, index }))
-      .filter(({ view }) => view.source.name === source.name);
+    const views = declarations.views.filter((view) => view.source.name === source.name);
     const runtime = createSourceRuntime(meta, source, views);
-    for (const { index, layout } of runtime.views) layouts[index] = layout;
+    for (const { number, layout } of runtime.views) layouts.set(number, layout);
     return runtime;
   });
   const folds = runtimes.map(createFold);

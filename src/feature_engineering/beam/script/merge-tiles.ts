@@ -21,16 +21,15 @@ interface PartialHead {
 }
 
 /**
- * Merges partial tiles of one tile, each with its length before it, into one. Starts with the view's index; the view's
- * layout is `layouts[index]`.
+ * Merges partial tiles of one tile, each with its length before it, into one. The view's number says which layout.
  */
 export function mergePartials(
-  layouts: readonly ViewLayout[],
+  layouts: ReadonlyMap<number, ViewLayout>,
   partials: Uint8Array,
 ): PartialHead & { readonly view: number } {
   const input = createByteReader(partials);
   let end = input.varint() + input.position;
-  const view = input.varint();
+  const view = input.u32();
   const family = input.varint();
   const merged = { view, family, count: input.varint(), maxEventTime: input.zigzag(), states: NONE };
   const firstStates = input.position;
@@ -38,12 +37,12 @@ export function mergePartials(
     merged.states = partials.subarray(firstStates, end);
     return merged;
   }
-  const { slots } = layouts[view]!.families[family]!;
+  const { slots } = layouts.get(view)!.families[family]!;
   const states = slots.map((slot) => slot.aggregation.decode(input));
   while (end < partials.length) {
     input.skip(end - input.position);
     end = input.varint() + input.position;
-    input.varint();
+    input.u32();
     input.varint();
     merged.count += input.varint();
     merged.maxEventTime = Math.max(merged.maxEventTime, input.zigzag());
@@ -64,10 +63,10 @@ export function mergePartials(
 const scratch: ByteWriter = createByteWriter(1_024);
 
 /** Makes one partial tile of several, in the same form: with its length before it. */
-export function compactPartials(layouts: readonly ViewLayout[], partials: Uint8Array): Uint8Array {
+export function compactPartials(layouts: ReadonlyMap<number, ViewLayout>, partials: Uint8Array): Uint8Array {
   const { view, family, count, maxEventTime, states } = mergePartials(layouts, partials);
   const body = createByteWriter(states.length + 32);
-  body.varint(view);
+  body.u32(view);
   body.varint(family);
   body.varint(count);
   body.zigzag(maxEventTime);
@@ -79,16 +78,16 @@ export function compactPartials(layouts: readonly ViewLayout[], partials: Uint8A
 
 /**
  * Merges tiles into the packed values of their entities. The frame: the wall clock (zigzag, epoch milliseconds), the
- * generation, the number of entities; of each its view's index, its stored value (empty: none), the number of its tiles,
+ * generation, the number of entities; of each its view's number, its stored value (empty: none), the number of its tiles,
  * of each the start (zigzag) and the concatenated partials. Written to `out` per entity: the new value (empty: as it
  * was), from when on a store may drop it (zigzag, 0: never) and its largest event time (zigzag).
  */
-export function mergeTiles(layouts: readonly ViewLayout[], frame: ByteReader, out: ByteWriter): void {
+export function mergeTiles(layouts: ReadonlyMap<number, ViewLayout>, frame: ByteReader, out: ByteWriter): void {
   const now = frame.zigzag();
   const streamClock = frame.zigzag();
   const generation = frame.varint();
   for (let left = frame.varint(); left > 0; left--) {
-    const layout = layouts[frame.varint()]!;
+    const layout = layouts.get(frame.u32())!;
     const stored = frame.bytes();
     const wall = layout.view.source.clock === "wall";
     let clock = wall ? now : streamClock;

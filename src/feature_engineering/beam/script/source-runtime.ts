@@ -8,16 +8,18 @@ import { compileRowDecoder, isDecodeFailure, type SourceColumn } from "../../../
 import type { DecodedPayload, DecodeFailure, StreamMessage } from "../../../ingestion/stream-message.ts";
 import type { LoggedEvent } from "../../engine/event-log.ts";
 import { createMessageLogger } from "../../engine/message-logger.ts";
+import { viewVersion } from "../../plan/plan-hash.ts";
 import { compileEventExpression, compilePredicate } from "../../transforms/compile-event-expression.ts";
 import { compileViewLayout, type ViewLayout } from "../../windows/view-layout.ts";
 import type { SourceSettings } from "./job-settings.ts";
+import { viewNumber } from "./view-number.ts";
 
 /** A source of the job, compiled. */
 export interface SourceRuntime {
   readonly source: SourceMeta;
   readonly settings: SourceSettings;
-  /** With its index in the job, which keys and partial tiles carry. */
-  readonly views: readonly { readonly index: number; readonly layout: ViewLayout }[];
+  /** With the number of its version, which keys and partial tiles carry. */
+  readonly views: readonly { readonly number: number; readonly layout: ViewLayout }[];
   /** The tile sizes of its views, ascending, the lifetime family's 0 first: one branch of the pipeline each. */
   readonly hops: readonly number[];
   /** The decoder of a partition's messages; `header` is the first record of its CSV file. */
@@ -31,12 +33,12 @@ export interface SourceRuntime {
 export function createSourceRuntime(
   source: SourceMeta,
   settings: SourceSettings,
-  views: readonly { readonly index: number; readonly view: FeatureViewMeta }[],
+  views: readonly FeatureViewMeta[],
 ): SourceRuntime {
   const failures = { count: 0 };
   const columnIndex = new Map(source.columns.map((column, index) => [column.name, index]));
-  const compiled = views.map(({ index, view }) => ({
-    index,
+  const compiled = views.map((view) => ({
+    number: viewNumber(viewVersion(view)),
     layout: compileViewLayout(view, (expression, role) => {
       const compile = role === "where" ? compilePredicate : compileEventExpression;
       return compile(expression, columnIndex, () => failures.count++);

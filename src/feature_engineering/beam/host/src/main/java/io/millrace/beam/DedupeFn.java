@@ -3,8 +3,6 @@ package io.millrace.beam;
 import io.millrace.beam.IdentifyFn.Identified;
 import java.util.Arrays;
 import org.apache.beam.sdk.coders.ByteArrayCoder;
-import org.apache.beam.sdk.metrics.Counter;
-import org.apache.beam.sdk.metrics.Metrics;
 import org.apache.beam.sdk.state.StateSpec;
 import org.apache.beam.sdk.state.StateSpecs;
 import org.apache.beam.sdk.state.TimeDomain;
@@ -31,16 +29,16 @@ final class DedupeFn extends DoFn<KV<byte[], Identified>, RawMessage> {
   private final JobFile job;
   private final TupleTag<String> history;
   private final long retention;
-  private final Counter duplicates;
-  private final Counter badMessages;
+  private final Tally duplicates;
+  private final Tally badMessages;
 
   /** Retention in ms; negative: for ever. */
   DedupeFn(JobFile job, String name, long retention, TupleTag<String> history) {
     this.job = job;
     this.history = history;
     this.retention = retention;
-    duplicates = Metrics.counter(name, "duplicates");
-    badMessages = Metrics.counter(name, "dead_letters");
+    duplicates = new Tally(name, "duplicates");
+    badMessages = new Tally(name, "dead_letters");
   }
 
   @ProcessElement

@@ -48,8 +48,8 @@ final class FileSource {
           header = text(first);
         }
         byte[] record;
-        for (long ordinal = 0; (record = records.next()) != null; ) {
-          if (record.length > 0) out.output(new RawMessage(partition, header, ordinal++, -1, record));
+        for (long offset = 0; (record = records.next()) != null; ) {
+          if (record.length > 0) out.output(new RawMessage(partition, header, offset++, -1, record));
         }
       }
     }

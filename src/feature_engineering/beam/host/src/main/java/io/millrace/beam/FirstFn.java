@@ -4,8 +4,6 @@ import io.millrace.beam.IdentifyFn.Identified;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import org.apache.beam.sdk.metrics.Counter;
-import org.apache.beam.sdk.metrics.Metrics;
 import org.apache.beam.sdk.transforms.DoFn;
 import org.apache.beam.sdk.values.KV;
 import org.apache.beam.sdk.values.TupleTag;
@@ -14,14 +12,14 @@ import org.apache.beam.sdk.values.TupleTag;
 final class FirstFn extends DoFn<KV<byte[], Iterable<Identified>>, RawMessage> {
   private final JobFile job;
   private final TupleTag<String> history;
-  private final Counter duplicates;
-  private final Counter badMessages;
+  private final Tally duplicates;
+  private final Tally badMessages;
 
   FirstFn(JobFile job, String name, TupleTag<String> history) {
     this.job = job;
     this.history = history;
-    duplicates = Metrics.counter(name, "duplicates");
-    badMessages = Metrics.counter(name, "dead_letters");
+    duplicates = new Tally(name, "duplicates");
+    badMessages = new Tally(name, "dead_letters");
   }
 
   @ProcessElement

@@ -1,8 +1,6 @@
 package io.millrace.beam;
 
 import java.util.List;
-import org.apache.beam.sdk.metrics.Counter;
-import org.apache.beam.sdk.metrics.Metrics;
 import org.apache.beam.sdk.transforms.DoFn;
 import org.apache.beam.sdk.transforms.windowing.BoundedWindow;
 import org.apache.beam.sdk.transforms.windowing.GlobalWindow;
@@ -17,11 +15,11 @@ final class FoldFn extends DoFn<RawMessage, KV<byte[], byte[]>> {
   private final int source;
   private final List<TupleTag<KV<byte[], byte[]>>> branches;
   private final TupleTag<String> history;
-  private final Counter events;
-  private final Counter others;
-  private final Counter badMessages;
-  private final Counter nullKeys;
-  private final Counter failures;
+  private final Tally events;
+  private final Tally others;
+  private final Tally badMessages;
+  private final Tally nullKeys;
+  private final Tally failures;
   private transient MessageBuffer buffer;
 
   FoldFn(JobFile job, int source, String name, List<TupleTag<KV<byte[], byte[]>>> branches, TupleTag<String> history) {
@@ -29,11 +27,11 @@ final class FoldFn extends DoFn<RawMessage, KV<byte[], byte[]>> {
     this.source = source;
     this.branches = branches;
     this.history = history;
-    events = Metrics.counter(name, "events");
-    others = Metrics.counter(name, "other_generation");
-    badMessages = Metrics.counter(name, "dead_letters");
-    nullKeys = Metrics.counter(name, "null_keys");
-    failures = Metrics.counter(name, "function_failures");
+    events = new Tally(name, "events");
+    others = new Tally(name, "other_generation");
+    badMessages = new Tally(name, "dead_letters");
+    nullKeys = new Tally(name, "null_keys");
+    failures = new Tally(name, "function_failures");
   }
 
   /** Tiles start before their events. */

@@ -17,7 +17,7 @@ final class IdentifyFn extends DoFn<RawMessage, KV<byte[], IdentifyFn.Identified
   private final int source;
   private final TupleTag<KV<byte[], Identified>> identified;
   private final TupleTag<String> history;
-  private final org.apache.beam.sdk.metrics.Counter badMessages;
+  private final Tally badMessages;
   private transient MessageBuffer buffer;
 
   IdentifyFn(
@@ -26,7 +26,7 @@ final class IdentifyFn extends DoFn<RawMessage, KV<byte[], IdentifyFn.Identified
     this.source = source;
     this.identified = identified;
     this.history = history;
-    badMessages = org.apache.beam.sdk.metrics.Metrics.counter(name, "dead_letters");
+    badMessages = new Tally(name, "dead_letters");
   }
 
   @Override

@@ -2,35 +2,104 @@ package io.millrace.beam;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.lang.reflect.Field;
+import java.nio.charset.StandardCharsets;
+import java.util.Locale;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
 import org.apache.beam.sdk.PipelineResult;
 import org.apache.beam.sdk.metrics.MetricResult;
 import org.apache.beam.sdk.metrics.MetricsFilter;
-import org.joda.time.Duration;
+import org.apache.flink.core.execution.JobClient;
+import org.apache.flink.core.execution.SavepointFormatType;
 
-/** Tells the launcher, in lines of JSON on standard output, of a job's state and counters. */
+/**
+ * Tells the launcher, in lines of JSON on standard output, of a job's state and counters, and does what lines on standard
+ * input ask: `stop FOLDER` ends the job with a savepoint in the folder, `cancel` without one.
+ */
 final class Progress {
   private static final ObjectMapper JSON = new ObjectMapper();
-  private static final Duration EVERY = Duration.standardSeconds(1);
+  private static final long EVERY_MS = 500;
 
   private Progress() {}
 
-  static void follow(PipelineResult job) {
-    tell(job, "running");
-    PipelineResult.State state = null;
-    while (state == null || !state.isTerminal()) {
-      try {
-        state = job.waitUntilFinish(EVERY);
-      } catch (UnsupportedOperationException error) {
-        state = job.waitUntilFinish();
+  static void follow(PipelineResult job) throws Exception {
+    BlockingQueue<String> asked = new LinkedBlockingQueue<>();
+    Thread reader = new Thread(() -> read(asked), "launcher");
+    reader.setDaemon(true);
+    reader.start();
+    String savepoint = null;
+    JobClient client = clientOf(job);
+    // Once a job has ended its cluster may be gone: then the result alone says how.
+    CompletableFuture<?> result = client == null ? null : client.getJobExecutionResult();
+    PipelineResult.State state = stateOf(job, result);
+    boolean cancelled = false;
+    while (!state.isTerminal()) {
+      tell(job, "running", null);
+      String line = asked.poll(EVERY_MS, TimeUnit.MILLISECONDS);
+      if (line != null && line.startsWith("stop ")) savepoint = savepoint(client, line.substring(5));
+      // What came between the savepoint and the end comes again, and changes nothing.
+      if (line != null) {
+        cancelled = true;
+        job.cancel();
+        break;
       }
-      if (state == null || !state.isTerminal()) tell(job, "running");
+      state = stateOf(job, result);
     }
-    tell(job, state == PipelineResult.State.DONE ? "done" : state.toString().toLowerCase(java.util.Locale.ROOT));
-    if (state == PipelineResult.State.FAILED) System.exit(1);
+    if (cancelled) state = PipelineResult.State.CANCELLED;
+    String last = state == PipelineResult.State.DONE ? "done" : state.toString().toLowerCase(Locale.ROOT);
+    tell(job, last, savepoint);
+    if (state == PipelineResult.State.FAILED) explain(result);
+    System.out.flush();
+    Runtime.getRuntime().halt(state == PipelineResult.State.FAILED ? 1 : 0);
   }
 
-  private static void tell(PipelineResult job, String state) {
+  private static void read(BlockingQueue<String> asked) {
+    try (BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8))) {
+      for (String line; (line = in.readLine()) != null; ) asked.add(line);
+    } catch (IOException error) {
+      // The launcher is gone; the job goes on.
+    }
+  }
+
+  private static PipelineResult.State stateOf(PipelineResult job, CompletableFuture<?> result) {
+    if (result == null) return job.getState();
+    if (!result.isDone()) return PipelineResult.State.RUNNING;
+    return result.isCompletedExceptionally() ? PipelineResult.State.FAILED : PipelineResult.State.DONE;
+  }
+
+  private static String savepoint(JobClient client, String folder) throws Exception {
+    if (client == null) throw new IllegalStateException("This runner takes no savepoints: use its own tools.");
+    return client.triggerSavepoint(folder, SavepointFormatType.CANONICAL).get();
+  }
+
+  private static void explain(CompletableFuture<?> result) {
+    if (result == null) return;
+    try {
+      result.get();
+    } catch (Exception error) {
+      error.printStackTrace();
+    }
+  }
+
+  /** Beam keeps it to itself. */
+  private static JobClient clientOf(PipelineResult job) throws IllegalAccessException {
+    for (Field field : job.getClass().getDeclaredFields()) {
+      if (field.getType() != JobClient.class) continue;
+      field.setAccessible(true);
+      return (JobClient) field.get(job);
+    }
+    return null;
+  }
+
+  private static void tell(PipelineResult job, String state, String savepoint) {
     ObjectNode line = JSON.createObjectNode().put("state", state);
+    if (savepoint != null) line.put("savepoint", savepoint);
     ObjectNode counters = line.putObject("counters");
     try {
       for (MetricResult<Long> counter : job.metrics().queryMetrics(MetricsFilter.builder().build()).getCounters()) {
@@ -39,8 +108,16 @@ final class Progress {
         String name = counter.getName().getName();
         own.put(name, own.path(name).asLong() + counter.getAttempted());
       }
-    } catch (UnsupportedOperationException error) {
-      // This runner has none to tell while the job runs.
+    } catch (RuntimeException error) {
+      // This runner has none to tell now.
+    }
+    if (counters.isEmpty()) {
+      Tally.here()
+          .forEach(
+              (source, own) -> {
+                ObjectNode told = counters.putObject(source);
+                own.forEach((name, count) -> told.put(name, count.sum()));
+              });
     }
     System.out.println(line);
   }

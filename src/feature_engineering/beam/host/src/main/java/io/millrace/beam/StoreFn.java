@@ -6,8 +6,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.nio.ByteBuffer;
-import org.apache.beam.sdk.metrics.Counter;
-import org.apache.beam.sdk.metrics.Metrics;
+import java.nio.ByteOrder;
 import org.apache.beam.sdk.transforms.DoFn;
 import org.apache.beam.sdk.values.KV;
 
@@ -20,9 +19,9 @@ final class StoreFn extends DoFn<KV<byte[], byte[]>, Void> {
   private final JobFile job;
   private final String source;
   private final boolean streamClock;
-  private final Counter tiles;
-  private final Counter writes;
-  private final Counter conflicts;
+  private final Tally tiles;
+  private final Tally writes;
+  private final Tally conflicts;
   private transient ValueStore store;
   private transient Map<ByteBuffer, List<byte[]>> waiting;
   private transient int count;
@@ -32,9 +31,9 @@ final class StoreFn extends DoFn<KV<byte[], byte[]>, Void> {
     this.job = job;
     this.source = source;
     this.streamClock = streamClock;
-    tiles = Metrics.counter(source, "tiles");
-    writes = Metrics.counter(source, "writes");
-    conflicts = Metrics.counter(source, "conflicts");
+    tiles = new Tally(source, "tiles");
+    writes = new Tally(source, "writes");
+    conflicts = new Tally(source, "conflicts");
   }
 
   @Setup
@@ -56,6 +55,8 @@ final class StoreFn extends DoFn<KV<byte[], byte[]>, Void> {
 
   @ProcessElement
   public void process(@Element KV<byte[], byte[]> tile) {
+    // State of an earlier plan may have tiles of views that this one does not have.
+    if (!store.has(EntityKey.viewOf(tile.getKey()))) return;
     waiting.computeIfAbsent(ByteBuffer.wrap(tile.getKey()), key -> new ArrayList<>()).add(tile.getValue());
     size += tile.getValue().length;
     if (++count >= TILES || size >= BYTES) flush();
@@ -91,7 +92,7 @@ final class StoreFn extends DoFn<KV<byte[], byte[]>, Void> {
     frame.varint(job.generation());
     frame.varint(entities.size());
     for (int i = 0; i < entities.size(); i++) {
-      frame.varint(keys.get(i).view());
+      frame.raw(entities.get(i).array(), 0, EntityKey.HEAD);
       frame.bytes(ValueStore.valueOf(stored.get(i)));
       List<byte[]> own = waiting.get(entities.get(i));
       frame.varint(own.size());
@@ -112,13 +113,16 @@ final class StoreFn extends DoFn<KV<byte[], byte[]>, Void> {
     return refused;
   }
 
-  /** A view's index and the entity's encoded key. */
+  /** The number of a view's version and the entity's encoded key. */
   record EntityKey(int view, byte[] key) {
+    static final int HEAD = 4;
+
     static EntityKey of(byte[] bytes) {
-      FrameReader reader = new FrameReader(bytes);
-      int view = (int) reader.varint();
-      int head = view < 128 ? 1 : 2;
-      return new EntityKey(view, Arrays.copyOfRange(bytes, head, bytes.length));
+      return new EntityKey(viewOf(bytes), Arrays.copyOfRange(bytes, HEAD, bytes.length));
+    }
+
+    static int viewOf(byte[] bytes) {
+      return ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).getInt();
     }
   }
 

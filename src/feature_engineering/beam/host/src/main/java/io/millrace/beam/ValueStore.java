@@ -9,6 +9,7 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -24,8 +25,8 @@ final class ValueStore implements Closeable {
   private static final int VALUES_PER_CALL = 256;
   private static final byte[] NONE = new byte[0];
   private final Jedis redis;
-  private final List<byte[]> prefixes = new ArrayList<>();
-  private final List<byte[]> keyspaces = new ArrayList<>();
+  private final Map<Integer, byte[]> prefixes = new HashMap<>();
+  private final Map<Integer, byte[]> keyspaces = new HashMap<>();
   private final byte[] writers;
   private final byte[] registry;
   private final byte[] facts;
@@ -46,14 +47,19 @@ final class ValueStore implements Closeable {
     JedisClientConfig built = config.build();
     redis = new Jedis(new HostAndPort(uri.getHost(), uri.getPort() < 0 ? 6379 : uri.getPort()), built);
     for (JsonNode view : online.get("views")) {
-      prefixes.add(utf8(view.get("prefix").asText()));
-      keyspaces.add(utf8(view.get("keyspace").asText()));
+      int number = (int) view.get("number").asLong();
+      prefixes.put(number, utf8(view.get("prefix").asText()));
+      keyspaces.put(number, utf8(view.get("keyspace").asText()));
     }
     writers = utf8(online.get("writers").asText());
     registry = utf8(online.get("registry").asText());
     facts = utf8(online.get("facts").asText());
     writeScript = utf8(online.get("write_script").asText());
     clockScript = utf8(online.get("clock_script").asText());
+  }
+
+  boolean has(int view) {
+    return prefixes.containsKey(view);
   }
 
   /** The values as they are stored, null where there is none. */

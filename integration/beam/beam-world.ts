@@ -1,0 +1,104 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { type BeamJobSource, beamFile, beamJob, beamKafka, prepareHistory } from "../../src/beam-jobs.ts";
+import type { SourceMeta } from "../../src/definitions/source.ts";
+import { type BeamHost, beamHost } from "../../src/feature_engineering/beam/beam-host.ts";
+import { type RunningBeamJob, runBeamJob } from "../../src/feature_engineering/beam/run-beam-job.ts";
+import type { Declarations } from "../../src/feature_engineering/plan/collect-declarations.ts";
+import type { OfflineStore } from "../../src/feature_store/offline/offline-store.ts";
+import { postgresOfflineStore } from "../../src/feature_store/offline/postgres-offline-store.ts";
+import type { OnlineStore } from "../../src/feature_store/online/online-store.ts";
+import { redisOnlineStore } from "../../src/feature_store/online/redis-online-store.ts";
+import { startPostgres } from "../services/postgres-server.ts";
+import { startRedis } from "../services/redis-server.ts";
+
+/** Redis and PostgreSQL of a test's own, and Beam jobs on an embedded Flink that write them. */
+export interface BeamWorld {
+  readonly hot: OnlineStore;
+  readonly cold: OfflineStore;
+  /** Folds lines of JSON, to the end. */
+  backfill(lines: readonly string[], options?: BeamWorldOptions): Promise<void>;
+  /** Streams a topic until it is stopped; with checkpoints, and from one if named. */
+  stream(brokers: readonly string[], topic: string, options?: BeamWorldOptions): Promise<RunningBeamJob>;
+  /** The URL of a folder for checkpoints and savepoints. */
+  readonly state: string;
+  readonly host: BeamHost;
+  close(): Promise<void>;
+}
+
+interface BeamWorldOptions {
+  readonly generation?: number;
+  readonly from?: number;
+  readonly until?: number;
+  readonly savepoint?: string;
+  /** Beam's own options. */
+  readonly options?: readonly string[];
+}
+
+const FLINK = ["--runner=FlinkRunner", "--flinkMaster=[local]"];
+
+export async function beamWorld(declarations: Declarations, source: SourceMeta, parallelism = 1): Promise<BeamWorld> {
+  const folder = await mkdtemp(join(tmpdir(), "millrace-beam-world-"));
+  const [redis, postgres] = await Promise.all([startRedis(), startPostgres()]);
+  const online = { store: "redis" as const, url: `redis://127.0.0.1:${redis.port}` };
+  const offline = { store: "postgres" as const, url: await postgres.createDatabase() };
+  const hot = await redisOnlineStore(online);
+  const cold = await postgresOfflineStore(offline);
+  const host = await beamHost();
+  const state = pathToFileURL(join(folder, "state")).href;
+
+  async function start(
+    input: Omit<BeamJobSource, "source">,
+    own: BeamWorldOptions,
+    beam: readonly string[],
+  ): Promise<RunningBeamJob> {
+    const { from = null, until = null, generation = 1 } = own;
+    const sources = [{ source, from, until, ...input }];
+    await prepareHistory({ declarations, sources }, cold);
+    const job = beamJob({ declarations, online, offline, generation, script: host.script, sources });
+    const options = [...FLINK, `--parallelism=${parallelism}`, ...beam, ...(own.options ?? [])];
+    return runBeamJob(host, job, { options, heapMegabytes: 1_024 });
+  }
+
+  return {
+    hot,
+    cold,
+    state,
+    host,
+    async backfill(lines, own = {}) {
+      const path = join(folder, `${crypto.randomUUID()}.jsonl`);
+      await writeFile(path, lines.join("\n"));
+      await (await start({ input: { files: [await beamFile(path)] } }, own, [])).ended;
+    },
+    stream(brokers, topic, own = {}) {
+      const connector = {
+        connector: "kafka",
+        cluster: "default",
+        topics: [topic],
+        group: null,
+        start: "earliest",
+      } as const;
+      const kafka = beamKafka({ ...source, connector }, { default: { brokers } }, null);
+      return start({ input: { clock: source.clock, lateness_ms: source.latenessMs, kafka } }, own, [
+        ...[
+          "--streaming=true",
+          "--attachedMode=false",
+          "--stateBackend=filesystem",
+          "--checkpointingInterval=1000",
+          "--finishBundleBeforeCheckpointing=true",
+        ],
+        ...["--externalizedCheckpointsEnabled=true", "--retainExternalizedCheckpointsOnCancellation=true"],
+        `--stateBackendStoragePath=${state}`,
+        ...(own.savepoint === undefined ? [] : [`--savepointPath=${own.savepoint}`]),
+      ]);
+    },
+    async close() {
+      await hot.close();
+      await cold.close();
+      await Promise.all([redis.remove(), postgres.remove()]);
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,37 @@
+package io.millrace.beam;
+
+import java.io.Serializable;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.LongAdder;
+import org.apache.beam.sdk.metrics.Counter;
+import org.apache.beam.sdk.metrics.Metrics;
+
+/** A counter of Beam's, and of this JVM: an embedded runner tells its metrics only at the end. */
+final class Tally implements Serializable {
+  private static final Map<String, Map<String, LongAdder>> HERE = new ConcurrentHashMap<>();
+  private final String source;
+  private final String name;
+  private final Counter counter;
+
+  Tally(String source, String name) {
+    this.source = source;
+    this.name = name;
+    counter = Metrics.counter(source, name);
+  }
+
+  void inc() {
+    inc(1);
+  }
+
+  void inc(long count) {
+    counter.inc(count);
+    HERE.computeIfAbsent(source, any -> new ConcurrentHashMap<>())
+        .computeIfAbsent(name, any -> new LongAdder())
+        .add(count);
+  }
+
+  static Map<String, Map<String, LongAdder>> here() {
+    return HERE;
+  }
+}
