@@ -6,14 +6,14 @@ import { memoryOnlineStore } from "../src/feature_store/online/memory-online-sto
 import { describeOnlineStore } from "./online-store-conformance.ts";
 
 describeOnlineStore("memoryOnlineStore", {
-  capabilities: { persistent: false, multiProcess: false, syncReads: true, expires: false },
+  capabilities: { persistent: false, multiProcess: false, syncReads: true, expires: false, sorted: true },
   async make() {
     return { open: async () => memoryOnlineStore(), remove: async () => {} };
   },
 });
 
 describeOnlineStore("lmdbOnlineStore", {
-  capabilities: { persistent: true, multiProcess: true, syncReads: true, expires: false },
+  capabilities: { persistent: true, multiProcess: true, syncReads: true, expires: false, sorted: true },
   async make() {
     const folder = await mkdtemp(join(tmpdir(), "millrace-lmdb-"));
     return {
