@@ -11,6 +11,8 @@ const names = [
   "kinesis-faults",
   "pubsub-faults",
   "protocols",
+  "panels",
+  "alerts",
   "beam-parity",
 ] as const;
 const name = process.argv[2];

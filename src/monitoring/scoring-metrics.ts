@@ -20,7 +20,9 @@ export function scoringMetrics(set: MetricSet): () => void {
   const ends = [
     subscribe<ScoringEvent>(SCORING_CHANNEL, (event) => {
       requests.child(event.server, event.outcome).value++;
-      if (event.retries > 0) retries.child(event.server).value += event.retries;
+      retries.child(event.server).value += event.retries;
+      // Shown from the first request on, before it opened once.
+      breaker.child(event.server);
       if (event.outcome === "ok") observe(seconds.child(event.server), event.seconds);
     }),
     subscribe<ScoringBreakerEvent>(SCORING_BREAKER_CHANNEL, ({ server, state }) => {

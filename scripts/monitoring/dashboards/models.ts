@@ -31,9 +31,9 @@ export const models: DashboardSpec = {
         series("Loads", "short", "In the last hour, by outcome.", [
           ["sum by (model, outcome) (increase(millrace_model_loads_total[1h]))", "{{model}} {{outcome}}"],
         ]),
-        series("Time to load", "s", "Mean over an hour, warm-up included.", [
+        series("Time to load", "s", "Mean since the processes started, warm-up included.", [
           [
-            "sum by (model) (increase(millrace_model_load_duration_seconds_sum[1h])) / sum by (model) (increase(millrace_model_load_duration_seconds_count[1h]))",
+            "sum by (model) (millrace_model_load_duration_seconds_sum) / sum by (model) (millrace_model_load_duration_seconds_count)",
             "{{model}}",
           ],
         ]),

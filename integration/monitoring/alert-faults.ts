@@ -1,0 +1,93 @@
+import { type MonitoredWorld, until } from "./monitored-world.ts";
+
+/** Something that really breaks, and is mended. */
+export interface AlertFault {
+  readonly what: string;
+  readonly alerts: readonly string[];
+  cause(world: MonitoredWorld): Promise<void>;
+  mend(world: MonitoredWorld): Promise<void>;
+}
+
+export interface AlertReport {
+  readonly what: string;
+  readonly alert: string;
+  readonly firedAfter: number;
+  readonly endedAfter: number;
+}
+
+export const storeDown: AlertFault = {
+  what: "the hot store stands still",
+  alerts: [
+    "MillraceHotStoreUnavailable",
+    "MillraceIngestionLag",
+    "MillraceIngestionStalled",
+    "MillraceLatencyBurnFast",
+  ],
+  cause: async ({ redis }) => redis.freeze(),
+  mend: async ({ redis }) => redis.thaw(),
+};
+
+export const brokenUpdate: AlertFault = {
+  what: "a new version's file is cut",
+  alerts: ["MillraceModelUpdateFailing"],
+  cause: ({ saveVersion }) => saveVersion(90, true),
+  mend: ({ saveVersion }) => saveVersion(91),
+};
+
+export const modelGone: AlertFault = {
+  what: "a model is unloaded while it is asked",
+  alerts: ["MillraceAvailabilityBurnFast"],
+  cause: async ({ post }) => void (await post("/v1/models/risk/unload", {})),
+  mend: async ({ post }) => void (await post("/v1/models/risk/load", {})),
+};
+
+export const processHangs: AlertFault = {
+  what: "the process hangs",
+  alerts: ["MillraceDown"],
+  cause: async ({ millrace }) => void process.kill(millrace.pid, "SIGSTOP"),
+  mend: async ({ millrace }) => void process.kill(millrace.pid, "SIGCONT"),
+};
+
+/** Causes all of the faults, waits for their alerts, mends them and waits for the alerts' end. Seconds per alert. */
+export async function tryFaults(world: MonitoredWorld, faults: readonly AlertFault[]): Promise<readonly AlertReport[]> {
+  const expected = faults.flatMap(({ what, alerts }) => alerts.map((alert) => ({ what, alert })));
+  const firing = async (): Promise<ReadonlySet<string>> =>
+    new Set(
+      (await world.prometheus.alerts())
+        .filter(({ state }) => state === "firing")
+        .map(({ labels }) => labels.alertname!),
+    );
+  const seconds = async (when: "fired" | "ended"): Promise<ReadonlyMap<string, number>> => {
+    const started = performance.now();
+    const found = new Map<string, number>();
+    await until(
+      `each of ${expected.map(({ alert }) => alert).join(", ")} has ${when}`,
+      async () => {
+        const now = await firing();
+        for (const { alert } of expected) {
+          if (!found.has(alert) && now.has(alert) === (when === "fired")) {
+            found.set(alert, (performance.now() - started) / 1_000);
+          }
+        }
+        return found.size === expected.length;
+      },
+      120,
+    );
+    return found;
+  };
+  await seconds("ended");
+  for (const fault of faults) await fault.cause(world);
+  let fired: ReadonlyMap<string, number>;
+  try {
+    fired = await seconds("fired");
+  } finally {
+    for (const fault of faults) await fault.mend(world);
+  }
+  const ended = await seconds("ended");
+  return expected.map(({ what, alert }) => ({
+    what,
+    alert,
+    firedAfter: fired.get(alert)!,
+    endedAfter: ended.get(alert)!,
+  }));
+}
