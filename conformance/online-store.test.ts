@@ -6,7 +6,7 @@ import { memoryOnlineStore } from "../src/feature_store/online/memory-online-sto
 import { describeOnlineStore } from "./online-store-conformance.ts";
 
 describeOnlineStore("memoryOnlineStore", {
-  capabilities: { persistent: false, multiProcess: false, syncReads: true, expires: false, sorted: true },
+  capabilities: { persistent: false, multiProcess: false, syncReads: true, expires: false },
   async make() {
     return { open: async () => memoryOnlineStore(), remove: async () => {} };
   },
