@@ -14,6 +14,7 @@ const names = [
   "panels",
   "alerts",
   "beam-parity",
+  "beam-faults",
 ] as const;
 const name = process.argv[2];
 if (!names.includes(name as (typeof names)[number])) {
