@@ -34,6 +34,8 @@ export async function run(): Promise<void> {
     await pipeline.recover();
     await pipeline.start();
     await pipeline.finished();
+    // Else it goes on, and sweeps what no window needs any more.
+    await pipeline.close();
     print("embedded engine", seconds(started));
     const host = await beamHost({ onBuild: (what) => process.stderr.write(`${what}\n`) });
     let failed = 0;
@@ -75,7 +77,6 @@ export async function run(): Promise<void> {
     }
     if (failed > 0) process.exitCode = 1;
   } finally {
-    await pipeline.close();
     await Promise.all([redis.remove(), postgres.remove(), kafka.close()]);
   }
 }
