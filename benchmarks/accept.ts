@@ -13,6 +13,7 @@ const names = [
   "protocols",
   "panels",
   "alerts",
+  "percentiles",
   "beam-parity",
   "beam-faults",
 ] as const;

@@ -15,6 +15,7 @@ const names = [
   "kafka",
   "kafka-freshness",
   "model-load",
+  "monitoring-cost",
 ] as const;
 const name = process.argv[2];
 if (!names.includes(name as (typeof names)[number])) {

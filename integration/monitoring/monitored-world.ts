@@ -30,9 +30,17 @@ export interface MonitoredWorld extends AsyncDisposable {
 export interface MonitoredWorldOptions {
   /** How much shorter the rules' times are. */
   readonly scale: number;
+  /** Who predicts for the model `asked`. Default: the same Millrace, which speaks MLflow's protocol. */
+  readonly scoringUrl?: string;
+  /** As in the configuration. Default 1: little work at once is too much already. */
+  readonly queueDelayTargetMs?: number;
 }
 
-export async function startMonitoredWorld({ scale }: MonitoredWorldOptions): Promise<MonitoredWorld> {
+export async function startMonitoredWorld({
+  scale,
+  scoringUrl,
+  queueDelayTargetMs = 1,
+}: MonitoredWorldOptions): Promise<MonitoredWorld> {
   await using undo = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), "millrace-monitored-"));
   undo.defer(() => rm(folder, { recursive: true, force: true }));
@@ -49,7 +57,10 @@ export async function startMonitoredWorld({ scale }: MonitoredWorldOptions): Pro
   undo.defer(() => redis.remove());
   const [port] = await freePorts(1);
   await writeFile(join(folder, "features.ts"), featuresOf(versions, refunds));
-  await writeFile(join(folder, "millrace.config.ts"), configOf(redis, port!));
+  await writeFile(
+    join(folder, "millrace.config.ts"),
+    configOf(redis, scoringUrl ?? `http://127.0.0.1:${port}`, queueDelayTargetMs),
+  );
   const millrace = undo.use(
     await millraceProcess(join(folder, "millrace.config.ts"), {
       MILLRACE_PORT: String(port),
@@ -145,16 +156,15 @@ export const asked = model("asked", {
 `;
 }
 
-/** Its scoring server is itself: it speaks MLflow's protocol. */
-function configOf(redis: RedisServer, port: number): string {
+function configOf(redis: RedisServer, scoringUrl: string, queueDelayTargetMs: number): string {
   return `export default {
   declarations: "./features.ts",
   online: { store: "redis", url: "redis://${redis.host}:${redis.port}", timeoutMs: 500 },
   reads: { deadlineMs: 100, fallback: "partial", cache: { sums: { maxStalenessMs: 200 } } },
   models: { default: "risk" },
-  server: { queueDelayTargetMs: 1 },
+  server: { queueDelayTargetMs: ${queueDelayTargetMs} },
   connections: {
-    scoring: { itself: { url: "http://127.0.0.1:${port}" } },
+    scoring: { itself: { url: "${scoringUrl}" } },
     mlflow: { registry: { url: "http://127.0.0.1:1", webhookSecret: "a secret that nobody signs with" } },
   },
 };

@@ -30,6 +30,32 @@ export const drift: DashboardSpec = {
       ],
     },
     {
+      title: "What comes in",
+      panels: [
+        series("Nulls", "percentunit", "Share of nulls among a feature's last values.", [
+          ["max by (service, feature) (millrace_feature_null_ratio)", "{{service}} {{feature}}"],
+        ]),
+        series("Out of range", "percentunit", "Share of values outside of what the training set had.", [
+          ["max by (service, feature) (millrace_feature_out_of_range_ratio)", "{{service}} {{feature}}"],
+        ]),
+        series("Sampled", "cps", "Rows that are looked at; quiet services need longer to show drift.", [
+          [rate("millrace_feature_quality_rows_total", "service"), "features of {{service}}"],
+          [rate("millrace_prediction_quality_rows_total", "model"), "answers of {{model}}"],
+        ]),
+      ],
+    },
+    {
+      title: "What is answered",
+      panels: [
+        series("Drifted answers", "short", "1 while answers differ from the first ones of the version.", [
+          ["max by (model, output) (millrace_prediction_drift_detected)", "{{model}} {{output}}"],
+        ]),
+        series("Drift of answers", "short", "0 is what the version answered at first.", [
+          ["max by (model, output, statistic) (millrace_prediction_drift_score)", "{{model}} {{output}} {{statistic}}"],
+        ]),
+      ],
+    },
+    {
       title: "Against history",
       panels: [
         series(
