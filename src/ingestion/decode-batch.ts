@@ -85,10 +85,11 @@ export function decodeBatch(raw: RawBatch, decoding: BatchDecoding, note: (bad: 
   }
   const lastOffset = raw.lastOffset ?? raw.messages[raw.messages.length - 1]!.offset;
   const batch = { source, partition: raw.partition, messages, deadLetters, lastOffset };
-  if (raw.pushes === undefined && raw.cursor === undefined) return batch;
+  if (raw.pushes === undefined && raw.cursor === undefined && raw.behind === undefined) return batch;
   return {
     ...batch,
     ...(raw.pushes === undefined ? {} : { pushes: raw.pushes }),
     ...(raw.cursor === undefined ? {} : { cursor: raw.cursor }),
+    ...(raw.behind === undefined ? {} : { behind: raw.behind }),
   };
 }

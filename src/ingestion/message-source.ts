@@ -14,6 +14,8 @@ export interface RawBatch {
    * the transport's positions are no numbers. Committed with the batch, and given back by {@link ResumePosition}.
    */
   readonly cursor?: string;
+  /** Messages that are fetched already and come in the next batches, of whatever partition. Left out: not known. */
+  readonly behind?: number;
 }
 
 /** How far a partition is behind its head, by what the transport knows; null where it does not. */

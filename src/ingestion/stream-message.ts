@@ -98,6 +98,8 @@ export interface MessageBatch {
   readonly pushes?: readonly AcceptedPush[];
   /** The transport's own position after the batch: to be recorded with `lastOffset`. */
   readonly cursor?: string;
+  /** Messages that the source has fetched already and not handed out; left out: not known. */
+  readonly behind?: number;
   /** Of the ownership under which it was fetched: under a later one it does not count. */
   readonly epoch?: number;
 }

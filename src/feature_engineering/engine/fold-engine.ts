@@ -28,11 +28,11 @@ export interface FoldEngineOptions {
   readonly seconds: () => number;
   /** Entities per view that stay in memory, at least; see `ViewFolderOptions`. */
   readonly cacheCapacity?: number;
-  /** Events folded and not written, at most, before another waiting batch is folded onto them. Default 256,000. */
-  readonly writeEvents?: number;
+  /** Values changed and not written, at most, before another waiting batch is folded onto them. Default 400,000. */
+  readonly writeValues?: number;
   /**
-   * Of these, how many are kept, to be folded again where another writer changed a value: beyond it, that costs a look
-   * into the log. While there are such writers not more than these are folded and not written. Default 32,000.
+   * Of the events that changed them, how many are kept, to be folded again where another writer changed a value: beyond
+   * it, that costs a look into the log. While there are such writers not more than these are folded and not written. Default 32,000.
    */
   readonly keptEvents?: number;
   /** Values per write to the hot store. Default 8,000. */
@@ -83,17 +83,21 @@ export interface FoldEngine {
 /** Events folded at once during recovery and within a batch: bounds memory, and is below the cache's capacity. */
 const SLICE = 8_192;
 /**
- * Events folded and not written, at most, before another waiting batch is folded onto them, and for how long: the more,
+ * Values changed and not written, at most, before another waiting batch is folded onto them, and for how long: the more,
  * the fewer writes of a value that many events change. Only while a backlog is worked off.
  */
-const WRITE_EVENTS = 256_000;
+const WRITE_VALUES = 400_000;
 const WRITE_SECONDS = 10;
 const KEPT_EVENTS = 32_000;
 /** How long after a conflict other writers are reckoned with, seconds. */
 const CONTENDED_SECONDS = 60;
-/** A batch of so many events comes of a backlog: more of it is waited for, so long in milliseconds. */
+/**
+ * So many events in a batch, or behind it, are a backlog: more of it is waited for, so long in milliseconds; longer if
+ * the source says that it is there.
+ */
 const BACKLOG = 4_000;
 const WAIT_MS = 250;
+const WAIT_BEHIND_MS = 1_000;
 /** How often `applied` follows what was written. What lies between is folded again after a crash, and skipped. */
 const FLUSH_SECONDS = 0.25;
 
@@ -124,6 +128,8 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
   const unwritten = new Map<number, number>();
   let unwrittenEvents = 0;
   let unwrittenSince = 0;
+  /** Until a backlog's next batch. */
+  let writing: NodeJS.Timeout | null = null;
   let contendedAt = Number.NEGATIVE_INFINITY;
   /** Since the last batch was told of. */
   let writes = 0;
@@ -138,7 +144,8 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
   let session: WriteSession = 0;
   let erasuresSeen = 0;
 
-  const { writeEvents = WRITE_EVENTS, keptEvents = KEPT_EVENTS } = options;
+  const { writeValues = WRITE_VALUES, keptEvents = KEPT_EVENTS } = options;
+  const unwrittenValues = (): number => folders.reduce((sum, folder) => sum + folder.unwritten, 0);
   const conflictsSeen = (): number => folders.reduce((sum, folder) => sum + folder.conflicts, 0);
   const clock = (): number => (source.clock === "wall" ? now() : streamClock);
   const appliedName = (folder: ViewFolder): string => `${folder.keyspace}#${instance}`;
@@ -324,9 +331,8 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
 
   /** Steps 2 and 3 for one batch. */
   async function foldAndWrite(
-    partition: string,
+    { partition, lastOffset, behind = 0 }: MessageBatch,
     inserted: readonly LoggedEvent[],
-    lastOffset: number,
   ): Promise<number> {
     const started = seconds();
     const { partitionId } = owned.get(partition)!;
@@ -346,11 +352,12 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
       unwritten.set(partitionId, lastOffset);
       unwrittenEvents += events.length;
       const isContended = seconds() - contendedAt < CONTENDED_SECONDS;
-      const most = isContended ? keptEvents : writeEvents;
-      const enough = unwrittenEvents >= most || seconds() - unwrittenSince >= WRITE_SECONDS;
+      const isMany = isContended ? unwrittenEvents >= keptEvents : unwrittenValues() >= writeValues;
+      const enough = isMany || seconds() - unwrittenSince >= WRITE_SECONDS;
       if (!isContended && unwrittenEvents > keptEvents) for (const folder of folders) folder.forgetEvents();
-      if (enough || (waiting === 0 && events.length < BACKLOG)) await writeFolded();
-      else if (waiting === 0) writeSoon();
+      waitNoLonger();
+      if (enough || (waiting === 0 && events.length < BACKLOG && behind < BACKLOG)) await writeFolded();
+      else if (waiting === 0) writeWithin(behind < BACKLOG ? WAIT_MS : WAIT_BEHIND_MS);
     } catch (error) {
       broken = true;
       throw error;
@@ -358,14 +365,21 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
     return foldSeconds;
   }
 
-  /** A backlog's next batch is still being decoded, by this very thread. */
-  function writeSoon(): void {
-    setTimeout(() => {
+  /** Unless a backlog's next batch, which is still being decoded by this very thread, is here before. */
+  function writeWithin(ms: number): void {
+    writing = setTimeout(() => {
+      writing = null;
       if (waiting === 0 && !broken && unwritten.size > 0) next(writeFolded).catch(() => {});
-    }, WAIT_MS).unref();
+    }, ms).unref();
+  }
+
+  function waitNoLonger(): void {
+    if (writing !== null) clearTimeout(writing);
+    writing = null;
   }
 
   async function writeFolded(): Promise<void> {
+    waitNoLonger();
     const started = seconds();
     const conflicts = conflictsSeen();
     try {
@@ -439,6 +453,7 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
   }
 
   async function flush(): Promise<void> {
+    await settled();
     await tend();
     if (flushing !== null) await flushing;
     await flushOnce();
@@ -471,7 +486,7 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
   }
 
   async function foldAndPublish(batch: MessageBatch, result: LogCommitResult, commitSeconds: number): Promise<void> {
-    const foldSeconds = await foldAndWrite(batch.partition, result.inserted, batch.lastOffset);
+    const foldSeconds = await foldAndWrite(batch, result.inserted);
     const since = { writes, writeSeconds };
     writes = 0;
     writeSeconds = 0;
@@ -498,9 +513,12 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
     if (broken) await repair();
   }
 
-  /** Repairs also what the hot store lost while nothing was written. */
+  /** Repairs also what the hot store lost while nothing was written; writes what no further batch will come for. */
   async function tend(): Promise<void> {
-    await settled();
+    await folding.catch(() => {});
+    const isLeft = (waiting === 0 && writing === null) || seconds() - unwrittenSince >= WRITE_SECONDS;
+    if (!broken && unwritten.size > 0 && isLeft) await next(writeFolded).catch(() => {});
+    if (broken) await repair();
     try {
       await sink.checkSession(session);
     } catch (error) {

@@ -38,6 +38,8 @@ export interface ViewFolder {
    * @throws `HOT_STORE_CONFLICT` if another writer changed a value, and the events to be folded again are forgotten.
    */
   write(clock: number, durableApplied: (partitionId: number) => number): Promise<number>;
+  /** Values that are changed and not written. */
+  readonly unwritten: number;
   /** Lets go of the events that were folded since the last write, which only a conflict would need again. */
   forgetEvents(): void;
   /** Forgets everything in memory: after an error of the hot store, what was not applied is folded again from the log. */
@@ -170,6 +172,9 @@ export function createViewFolder(options: ViewFolderOptions): ViewFolder {
     keyspace,
     get nullKeys() {
       return nullKeys;
+    },
+    get unwritten() {
+      return changed.length;
     },
     get conflicts() {
       return conflicted;

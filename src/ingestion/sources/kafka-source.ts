@@ -207,7 +207,9 @@ export function kafkaSource(options: KafkaSourceOptions): MessageSource {
       if (partition.bufferedCount === 0) continue;
       // Those that had their turn go to the end.
       turns.push(...turns.splice(0, i + 1));
-      return { partition: partition.name, messages: takeBuffered(partition, most) };
+      const messages = takeBuffered(partition, most);
+      const behind = turns.reduce((sum, { bufferedCount }) => sum + bufferedCount, 0);
+      return { partition: partition.name, messages, behind };
     }
     return null;
   }

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { Meta } from "../../../src/definitions/meta.ts";
 import type { FeatureSink, ValueWrite } from "../../../src/feature_engineering/engine/feature-sink.ts";
 import { createFoldEngine, type FoldEngine } from "../../../src/feature_engineering/engine/fold-engine.ts";
@@ -20,7 +20,9 @@ describe("the engine", () => {
         fc.array(fc.tuple(fc.integer({ min: 1, max: 8 }), mishap), { maxLength: 20 }),
         fc.nat(6_000),
         fc.constantFrom(0, 3, 32_000),
-        async (events, plan, ahead, keptEvents) => {
+        fc.constantFrom(1, 8, 400_000),
+        fc.array(fc.constantFrom(0, 0, 5_000), { minLength: 1, maxLength: 20 }),
+        async (events, plan, ahead, keptEvents, writeValues, backlog) => {
           const offline = memoryOfflineStore();
           const online = memoryOnlineStore();
           await offline.prepareSource({ source: "payments", columns: payments[Meta].columns, hasId: true });
@@ -36,6 +38,7 @@ describe("the engine", () => {
               seconds: () => 0,
               writeBatch: 2,
               keptEvents,
+              writeValues,
             });
             await engine.recover();
             return engine;
@@ -57,6 +60,7 @@ describe("the engine", () => {
                 messages: own,
                 deadLetters: [],
                 lastOffset: own.at(-1)!.offset,
+                behind: backlog[step % backlog.length]!,
               };
               sentBatches = [...sentBatches, batch].slice(-5);
               committed.push(...own);
@@ -82,9 +86,50 @@ describe("the engine", () => {
           await compareWithOracle(committed, online, Math.max(...messages.map((m) => m.eventTime)) + 1 + ahead * 1_000);
         },
       ),
-      { numRuns: 300 },
+      { numRuns: 400 },
     );
   }, 120_000);
+
+  it("writes a value that many events of a backlog change once, when the last batch of it is folded", async () => {
+    const offline = memoryOfflineStore();
+    const online = memoryOnlineStore();
+    await offline.prepareSource({ source: "payments", columns: payments[Meta].columns, hasId: true });
+    let written = 0;
+    const sink: FeatureSink = {
+      ...online,
+      compareAndSet(writes, session) {
+        written += writes.length;
+        return online.compareAndSet(writes, session);
+      },
+    };
+    const engine = createFoldEngine({
+      source: payments[Meta],
+      views: views.map((view) => createViewRuntime(view)),
+      log: offline,
+      sink,
+      newInstance: () => "one",
+      now: () => 0,
+      seconds: () => 0,
+    });
+    await engine.recover();
+    const messages = messagesOf(
+      Array.from({ length: 6 }, (_, n) => ({
+        partition: 0,
+        ingestedAt: 0,
+        row: [String(n), "a", 0, n, false, n * 1_000],
+      })),
+    );
+    const handle = async (message: StreamMessage, behind: number): Promise<void> => {
+      const { partition, offset: lastOffset } = message;
+      await engine.handle({ source: "payments", partition, messages: [message], deadLetters: [], lastOffset, behind });
+    };
+    for (const message of messages.slice(0, -1)) await handle(message, 5_000);
+    expect(written).toBe(0);
+    await handle(messages.at(-1)!, 0);
+    await engine.settled();
+    expect(written).toBe(views.length);
+    await compareWithOracle(messages, online, 6_000);
+  });
 });
 
 /** A sink whose next writes fail, each after a part of it was done. */
