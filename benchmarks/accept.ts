@@ -6,6 +6,7 @@ const names = [
   "tree-models",
   "transforms",
   "kafka-faults",
+  "overload",
   "model-updates",
   "sources",
   "kinesis-faults",

@@ -1,6 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -11,6 +10,7 @@ import { millraceProcess } from "../integration/services/millrace-process.ts";
 import { pythonEnvironment } from "../integration/services/python-environment.ts";
 import { startRedis } from "../integration/services/redis-server.ts";
 import { httpLoad, type LoadResult } from "./http-load.ts";
+import { processUsage } from "./process-usage.ts";
 
 const ENTITIES = 10_000;
 const FEATURES = 20;
@@ -188,9 +188,9 @@ async function measure({ name, url, pids, routes }: Contestant): Promise<Map<str
       await httpLoad(target, bodies, 16, WARM_UP);
       for (const { connections, runs: count } of LOADS) {
         const runs: LoadResult[] = [];
-        const before = usage(pids).cpuSeconds;
+        const before = processUsage(pids).cpuSeconds;
         for (let i = 0; i < count; i++) runs.push(await httpLoad(target, bodies, connections, SECONDS));
-        const seconds = usage(pids).cpuSeconds - before;
+        const seconds = processUsage(pids).cpuSeconds - before;
         const cpu = (1_000 * seconds) / runs.reduce((sum, one) => sum + one.requests, 0);
         runs.sort((a, b) => a.requests / a.seconds - b.requests / b.seconds);
         const rate = (i: number): number => Math.round(runs.at(i)!.requests / runs.at(i)!.seconds);
@@ -207,7 +207,9 @@ async function measure({ name, url, pids, routes }: Contestant): Promise<Map<str
       }
     }
   }
-  print(`${name}: resident ${usage(pids).residentMiB} MiB, all its processes${pids.length > 1 ? " and Redis" : ""}`);
+  print(
+    `${name}: resident ${processUsage(pids).residentMiB} MiB, all its processes${pids.length > 1 ? " and Redis" : ""}`,
+  );
   return figures;
 }
 
@@ -218,32 +220,6 @@ function requests(route: "feast" | "own", entities: number): string[] {
     if (route === "own") return JSON.stringify({ service: "users_v1", rows: ids.map((user_id) => ({ user_id })) });
     return JSON.stringify({ features, entities: { user_id: ids } });
   });
-}
-
-/** Processes with all that descend from them: resident memory, and CPU time since they started. */
-function usage(roots: readonly number[]): { readonly residentMiB: number; readonly cpuSeconds: number } {
-  const processes = readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((name) => {
-      try {
-        // proc_pid_stat(5), after the name: parent is field 4, user and system time 14 and 15 in ticks of 10 ms.
-        const fields = readFileSync(`/proc/${name}/stat`, "utf8").split(") ").at(-1)!.split(" ").map(Number);
-        const pages = Number(readFileSync(`/proc/${name}/statm`, "utf8").split(" ")[1]);
-        return [{ pid: Number(name), parent: fields[1]!, ticks: fields[11]! + fields[12]!, pages }];
-      } catch {
-        return [];
-      }
-    });
-  const members = new Set(roots);
-  for (let size = 0; size < members.size; ) {
-    size = members.size;
-    for (const { pid, parent } of processes) if (members.has(parent)) members.add(pid);
-  }
-  const own = processes.filter(({ pid }) => members.has(pid));
-  return {
-    residentMiB: Math.round(own.reduce((sum, { pages }) => sum + pages, 0) / 256),
-    cpuSeconds: own.reduce((sum, { ticks }) => sum + ticks, 0) / 100,
-  };
 }
 
 async function freePort(): Promise<number> {

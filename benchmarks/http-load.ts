@@ -1,5 +1,8 @@
 import { connect } from "node:net";
 
+/** JSON, or bytes with their headers. */
+export type Body = string | { readonly headers: Readonly<Record<string, string>>; readonly bytes: Uint8Array };
+
 export interface LoadResult {
   readonly requests: number;
   readonly seconds: number;
@@ -17,16 +20,19 @@ const HEAD_END = Buffer.from("\r\n\r\n");
 /** Sends the bodies in turn over keep-alive connections, the next request of a connection when its answer is there. */
 export async function httpLoad(
   url: string,
-  bodies: readonly string[],
+  bodies: readonly Body[],
   connections: number,
   seconds: number,
 ): Promise<LoadResult> {
   const { hostname, port, pathname } = new URL(url);
-  const requests = bodies.map((body) =>
-    Buffer.from(
-      `POST ${pathname} HTTP/1.1\r\nhost: ${hostname}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-    ),
-  );
+  const requests = bodies.map((body) => {
+    const { headers, bytes } =
+      typeof body === "string" ? { headers: { "content-type": "application/json" }, bytes: Buffer.from(body) } : body;
+    const lines = Object.entries({ host: hostname, ...headers, "content-length": bytes.length }).map(
+      ([name, value]) => `${name}: ${value}\r\n`,
+    );
+    return Buffer.concat([Buffer.from(`POST ${pathname} HTTP/1.1\r\n${lines.join("")}\r\n`), bytes]);
+  });
   const latencies: number[] = [];
   let failures = 0;
   let bytes = 0;

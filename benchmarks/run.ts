@@ -3,6 +3,8 @@ const names = [
   "fold",
   "pipeline",
   "predict",
+  "serving",
+  "serving-lookup",
   "startup",
   "aggregations",
   "stores",

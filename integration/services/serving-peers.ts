@@ -14,6 +14,7 @@ export const SERVING_PEERS = {
     "numpy==2.2.6",
     "onnx==1.17.0",
     "onnxmltools==1.16.0",
+    "packaging==25.0",
     "pandas==2.3.3",
     "scikit-learn==1.7.2",
     "skl2onnx==1.20.0",
