@@ -7,7 +7,7 @@ describe("the serving configuration", () => {
     expect(resolveServing(undefined, {})).toEqual({
       processes: 1,
       requestTimeoutMs: null,
-      queueDelayTargetMs: 25,
+      queueDelayTargetMs: 100,
       drainSeconds: 10,
     });
   });

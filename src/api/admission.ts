@@ -31,12 +31,18 @@ export interface Admission {
   close(): void;
 }
 
-/** A burst may wait so long; a queue that did not go for so long is a standing one. Source: see `createAdmission`. */
+/** A queue that did not go for so long is a standing one, milliseconds. Source: see `createAdmission`. */
 const INTERVAL_MS = 100;
 /** Over how much time with rows in flight their rate is measured, milliseconds. */
 const RATE_MS = 20;
 /** Less than this is no waiting for work: the loop only asked the system, milliseconds. */
 const IDLE_MS = 0.2;
+/** A pause, such as of the garbage collector, is one turn; a queue takes more, milliseconds apart. */
+const STANDING_TURNS = 4;
+/** What a burst may wait, milliseconds. */
+const BURST_MS = 500;
+/** Large requests are worked on in chunks of so many rows, between which others get their turn. */
+const CHUNK_ROWS = 64;
 /** What a class may wait, as a share of the target: batches give way first. */
 const SHARE: Readonly<Record<RouteClass, number>> = {
   health: Infinity,
@@ -72,9 +78,9 @@ function refusalFor(url: string): ReturnType<typeof refusal> {
 
 /**
  * A request's wait is estimated when it arrives: half of the event loop's last turn, in which its bytes came, the time
- * since this turn began, and the rows in flight at the rate at which rows are predicted. Where the loop had
- * nothing to do within the last 100 ms, a request may wait for 100 ms, so that bursts are taken; else there is a
- * standing queue, and only what waits less than the target is taken. Source: controlled delay as B. Maurer describes it in "Fail
+ * since this turn began, and the rows in flight at the rate at which rows are predicted. Where there was no
+ * queue within the last 100 ms, or few turns ago, a request may wait for 500 ms, so that bursts and pauses cost nothing;
+ * else there is a standing queue, and only what waits less than the target is taken. Source: controlled delay as B. Maurer describes it in "Fail
  * at Scale", ACM Queue 13(8), 2015, after K. Nichols and V. Jacobson, "Controlling Queue Delay", ACM Queue 10(5), 2012.
  */
 export function createAdmission(options: AdmissionOptions): Admission {
@@ -90,15 +96,17 @@ export function createAdmission(options: AdmissionOptions): Admission {
   let idleBefore = idle();
   let backlog = 0;
   let hasRefused = false;
+  /** Since the last one without a queue. */
+  let turns = 0;
   let emptyAt = now();
 
   const began = (message: unknown): void => {
     if (rows === 0) busySince = now();
-    rows += (message as PredictionStartEvent).rows;
+    rows += shareOf((message as PredictionStartEvent).rows);
   };
   const ended = (message: unknown): void => {
     const event = message as PredictionEvent;
-    rows = Math.max(0, rows - event.rows);
+    rows = Math.max(0, rows - shareOf(event.rows));
     if (event.outcome === "ok") done += event.rows;
     const at = now();
     busyMs += at - busySince;
@@ -122,7 +130,11 @@ export function createAdmission(options: AdmissionOptions): Admission {
     const hadTime = waited > IDLE_MS;
     // A loop that is busy with short turns, none of them short for what was refused, has no queue either.
     const isShort = hadTime || (!hasRefused && at - turnStarted < targetDelayMs! / 4);
-    if (isShort && inFlightMs() < targetDelayMs! / 2) emptyAt = at;
+    turns++;
+    if (isShort && inFlightMs() < targetDelayMs! / 2) {
+      emptyAt = at;
+      turns = 0;
+    }
     hasRefused = false;
     backlog = hadTime ? 0 : at - turnStarted;
     idleBefore = idleNow;
@@ -139,7 +151,8 @@ export function createAdmission(options: AdmissionOptions): Admission {
     const at = now();
     beginTurn(at);
     const wait = estimate(at);
-    const limit = at - emptyAt > INTERVAL_MS ? targetDelayMs : Math.max(INTERVAL_MS, targetDelayMs);
+    const isStanding = at - emptyAt > INTERVAL_MS && turns >= STANDING_TURNS;
+    const limit = isStanding ? targetDelayMs : Math.max(BURST_MS, targetDelayMs);
     if (wait <= limit * share) return true;
     hasRefused = true;
     return false;
@@ -165,4 +178,8 @@ export function createAdmission(options: AdmissionOptions): Admission {
       unsubscribe(PREDICTION_CHANNEL, ended);
     },
   };
+}
+
+function shareOf(rows: number): number {
+  return Math.min(rows, CHUNK_ROWS);
 }

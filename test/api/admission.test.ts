@@ -43,7 +43,7 @@ describe("admission", () => {
 
   it("takes a burst, and refuses once turns stay longer than the target for a tenth of a second", async () => {
     open(20);
-    await busyTurn(60);
+    await busyTurn(300);
     expect(admission.admits("predict")).toBe(true);
     for (let i = 0; i < 4; i++) await busyTurn(60);
     expect(admission.admits("predict")).toBe(false);
@@ -76,7 +76,7 @@ describe("admission", () => {
 
   it("never refuses health and administration, and batches before single predictions", async () => {
     open(20);
-    for (let i = 0; i < 4; i++) await busyTurn(60);
+    for (let i = 0; i < 6; i++) await busyTurn(60);
     expect(admission.admits("predict")).toBe(false);
     expect(admission.admits("health")).toBe(true);
     expect(admission.admits("admin")).toBe(true);
@@ -88,7 +88,7 @@ describe("admission", () => {
 
   it("takes requests again as soon as a turn is short", async () => {
     open(20);
-    for (let i = 0; i < 4; i++) await busyTurn(60);
+    for (let i = 0; i < 6; i++) await busyTurn(60);
     expect(admission.admits("predict")).toBe(false);
     await nextTurn();
     clock += 5;
@@ -101,16 +101,33 @@ describe("admission", () => {
     clock = 100;
     end(100);
     // One row a millisecond.
-    begin(50);
-    clock += 200;
-    idle += 200;
-    expect(admission.rowsInFlight).toBe(50);
-    expect(admission.admits("predict")).toBe(false);
-    begin(5);
-    expect(admission.rowsInFlight).toBe(55);
-    end(55);
+    begin(60);
+    for (let i = 0; i < 6; i++) {
+      clock += 50;
+      idle += 50;
+      expect(admission.admits("predict"), `turn ${i}`).toBe(i < 3);
+      await nextTurn();
+    }
+    expect(admission.rowsInFlight).toBe(60);
+    end(60);
     await nextTurn();
     expect(admission.admits("predict")).toBe(true);
+  });
+
+  it("takes no more for a large batch than its chunk that is under way", async () => {
+    open(100);
+    begin(100);
+    clock = 100;
+    end(100);
+    begin(100_000);
+    expect(admission.rowsInFlight).toBe(64);
+    for (let i = 0; i < 6; i++) {
+      clock += 50;
+      idle += 50;
+      expect(admission.admits("predict")).toBe(true);
+      await nextTurn();
+    }
+    end(100_000);
   });
 
   it("takes everything without a target", async () => {
