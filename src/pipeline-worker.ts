@@ -1,6 +1,8 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { createMetrics } from "./monitoring/metrics.ts";
+import { openTracing } from "./monitoring/tracing/open-tracing.ts";
 import { DIED, notify, portableError, serveRpc } from "./thread-rpc.ts";
+import { VERSION } from "./version.ts";
 import { createWorkerMethods, type WorkerOptions } from "./worker-methods.ts";
 
 /** The thread that owns the write side: ingestion, engine, cold store; see `platform.ts` for the other end. */
@@ -18,9 +20,14 @@ process.on("uncaughtException", (error) => {
 });
 try {
   const metrics = createMetrics({ thread: "pipeline" });
+  const tracing = await openTracing({ env: process.env, thread: "pipeline", version: VERSION });
   const methods = await createWorkerMethods(options, (notice, value) => notify(port, notice, value));
   stores = methods;
-  serveRpc(port, { ...methods, metrics: async (accept: string) => (await metrics.render(accept)).body });
+  const close = async (): Promise<void> => {
+    await methods.close();
+    await tracing?.close();
+  };
+  serveRpc(port, { ...methods, close, metrics: async (accept: string) => (await metrics.render(accept)).body });
   notify(port, "opened", null);
 } catch (error) {
   notify(port, "failed", portableError(error));

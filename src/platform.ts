@@ -16,6 +16,8 @@ import { createGeneration, type Generation } from "./generation.ts";
 import { loadDeclarations } from "./load-declarations.ts";
 import { mergeExpositions } from "./monitoring/merge-expositions.ts";
 import { createMetrics } from "./monitoring/metrics.ts";
+import { activeTraceId } from "./monitoring/tracing/active-span.ts";
+import { openTracing } from "./monitoring/tracing/open-tracing.ts";
 import { startPipelineThread } from "./pipeline-thread.ts";
 import { claimDataFolder, type DataFolderClaim } from "./process-file.ts";
 import { areShared } from "./store-config.ts";
@@ -75,7 +77,9 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
   try {
     let failure: unknown = null;
     let isPipelineUp = true;
-    const metrics = createMetrics({ thread: "main", pipelineUp: () => isPipelineUp });
+    const tracing = await openTracing({ env: process.env, thread: "main", version: VERSION });
+    if (tracing !== null) undo.push(() => tracing.close());
+    const metrics = createMetrics({ thread: "main", pipelineUp: () => isPipelineUp, traceId: activeTraceId });
     undo.push(async () => metrics.close());
     const thread = await startPipelineThread({ ...workerOptions(config), ingest: options.ingest ?? true }, log);
     undo.push(() => thread.close());

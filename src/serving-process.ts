@@ -12,6 +12,8 @@ import { createGeneration, type Generation } from "./generation.ts";
 import { loadDeclarations } from "./load-declarations.ts";
 import { createMetrics } from "./monitoring/metrics.ts";
 import { OPENMETRICS } from "./monitoring/negotiate-format.ts";
+import { activeTraceId } from "./monitoring/tracing/active-span.ts";
+import { openTracing } from "./monitoring/tracing/open-tracing.ts";
 import type { GroupMethods, ModelAct, Readiness, ServingMethods, ServingOptions } from "./process-messages.ts";
 import { openOnlineStore } from "./stores.ts";
 import { callRpc, type RpcPeer, serveRpc } from "./thread-rpc.ts";
@@ -65,7 +67,8 @@ async function open(
   const { config, token } = options;
   const log = pino({ level: config.logLevel, base: { pid: process.pid, process: options.label } }, pino.destination(2));
   let { readiness } = options;
-  const metrics = createMetrics({ thread: "main", label: options.label });
+  const tracing = await openTracing({ env: process.env, thread: options.label, version: VERSION });
+  const metrics = createMetrics({ thread: "main", label: options.label, traceId: activeTraceId });
   const rendered = async (): Promise<string> => (await metrics.render(OPENMETRICS)).body;
   const online = await openOnlineStore(config);
   const predictionLog = createPredictionLog({
@@ -184,6 +187,7 @@ async function open(
         await predictionLog.close();
         await current.models.close();
         await online.close();
+        await tracing?.close();
         return rendered();
       },
     },

@@ -4,6 +4,10 @@
 export const PREDICTION_START_CHANNEL = "millrace:api:prediction-start";
 /** Published after each predict request, failed ones too: {@link PredictionEvent}. */
 export const PREDICTION_CHANNEL = "millrace:api:prediction";
+/** Published when a request waits for the end of the event loop's turn: the object that names it in {@link PredictionBatchEvent}. */
+export const PREDICTION_QUEUED_CHANNEL = "millrace:api:prediction-queued";
+/** Published after requests of one turn were read and predicted together: {@link PredictionBatchEvent}. */
+export const PREDICTION_BATCH_CHANNEL = "millrace:api:prediction-batch";
 /** Published after each attempt to load a model version: {@link ModelLoadEvent}. */
 export const MODEL_LOAD_CHANNEL = "millrace:api:model-load";
 /** Published when the serving version of a model changed: {@link ModelSwapEvent}. */
@@ -18,6 +22,11 @@ export const BATCH_CHANNEL = "millrace:api:batch";
 export const SCORING_CHANNEL = "millrace:api:scoring";
 /** Published when the circuit breaker of a scoring server changed: {@link ScoringBreakerEvent}. */
 export const SCORING_BREAKER_CHANNEL = "millrace:api:scoring-breaker";
+/**
+ * Run around the handling of an HTTP request whose route is known and whose body was read, so that what subscribers
+ * bind to it is there in all that the request causes: {@link HttpStartEvent}. One {@link HttpRequestEvent} follows.
+ */
+export const HTTP_START_CHANNEL = "millrace:api:http-start";
 /** Published after each HTTP request: {@link HttpRequestEvent}. */
 export const HTTP_REQUEST_CHANNEL = "millrace:api:http-request";
 
@@ -45,6 +54,13 @@ export interface PredictionEvent {
   readonly stages: { readonly features: number; readonly model: number };
   /** `ok`, or the error's code. */
   readonly outcome: string;
+}
+
+export interface PredictionBatchEvent {
+  /** One object per request, as it was published when it began to wait; to be compared, never read. */
+  readonly requests: readonly object[];
+  readonly rows: number;
+  readonly seconds: number;
 }
 
 export interface BatchEvent {
@@ -100,7 +116,22 @@ export interface ScoringBreakerEvent {
   readonly state: "closed" | "open" | "half_open";
 }
 
+export interface HttpStartEvent {
+  /** The same object as in the {@link HttpRequestEvent} that follows; to be compared, never read. */
+  readonly request: object;
+  readonly method: string;
+  /** The route's pattern, never the path as it was sent. */
+  readonly route: string;
+  /** The W3C headers `traceparent` and `tracestate`, as they were sent. */
+  readonly traceparent: string | undefined;
+  readonly tracestate: string | undefined;
+  /** Since the request arrived. */
+  readonly seconds: number;
+}
+
 export interface HttpRequestEvent {
+  /** Names the request; to be compared, never read. */
+  readonly request?: object;
   readonly method: string;
   /** The route's pattern, never the path as it was sent. */
   readonly route: string;

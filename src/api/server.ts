@@ -13,7 +13,7 @@ import { adminGuard } from "./admin-guard.ts";
 import { type Admission, createAdmission } from "./admission.ts";
 import type { ApiContext } from "./api-context.ts";
 import { apiError } from "./api-errors.ts";
-import { HTTP_REQUEST_CHANNEL, type HttpRequestEvent } from "./channels.ts";
+import { HTTP_REQUEST_CHANNEL, HTTP_START_CHANNEL, type HttpRequestEvent, type HttpStartEvent } from "./channels.ts";
 import { describeApi } from "./openapi.ts";
 import { PROBLEM_TYPE, toProblem } from "./problem.ts";
 import { parseBody } from "./request-body.ts";
@@ -71,6 +71,7 @@ const REQUEST_MS = 120_000;
 /** How long requests in flight may take once the server stops, unless the options say otherwise, seconds. */
 const DRAIN_SECONDS = 10;
 
+const starts = channel(HTTP_START_CHANNEL);
 const requests = channel(HTTP_REQUEST_CHANNEL);
 
 export async function createApiServer(options: ApiServerOptions): Promise<ApiServer> {
@@ -104,9 +105,24 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     }
   });
   app.setErrorHandler(sendProblem);
+  // Only now: what is bound to an asynchronous context does not outlast the reading of a body.
+  app.addHook("preHandler", (request, reply, done) => {
+    if (!starts.hasSubscribers) return done();
+    const { traceparent, tracestate } = request.headers;
+    const event: HttpStartEvent = {
+      request: request.raw,
+      method: request.method,
+      route: request.routeOptions.url ?? "unknown",
+      traceparent: typeof traceparent === "string" ? traceparent : undefined,
+      tracestate: typeof tracestate === "string" ? tracestate : undefined,
+      seconds: reply.elapsedTime / 1_000,
+    };
+    starts.runStores(event, done);
+  });
   app.addHook("onResponse", (request, reply, done) => {
     if (requests.hasSubscribers) {
       requests.publish({
+        request: request.raw,
         method: request.method,
         route: request.routeOptions.url ?? "unknown",
         status: reply.statusCode,

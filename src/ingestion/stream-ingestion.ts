@@ -4,8 +4,12 @@ import { isMillraceError } from "../definitions/errors.ts";
 import {
   INGESTION_BATCH_CHANNEL,
   INGESTION_LAG_CHANNEL,
+  INGESTION_WORK_CHANNEL,
+  INGESTION_WORK_END_CHANNEL,
   type IngestionBatchEvent,
   type IngestionLagEvent,
+  type IngestionWorkEndEvent,
+  type IngestionWorkEvent,
   type PartitionStatus,
 } from "./channels.ts";
 import { type DeadLetterThreshold, deadLetterShare } from "./dead-letter-share.ts";
@@ -77,11 +81,28 @@ interface PartitionProgress {
   lastEventTime: number | null;
 }
 
+/** What a batch took before it was handed on, milliseconds. */
+interface SpentTimes {
+  readonly fetchMs: number;
+  readonly decodeMs: number;
+  /** On the monotonic clock. */
+  readonly decodedAt: number;
+}
+
 /** Longest stretch of work (ms) after which timers and signals get a turn. */
 const TURN_MS = 20;
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+function traceparentsOf(batch: MessageBatch, limit: number): readonly string[] {
+  const found = new Set<string>();
+  for (const { headers } of batch.messages) {
+    if (headers.traceparent !== undefined) found.add(headers.traceparent);
+    if (found.size === limit) break;
+  }
+  return [...found];
 }
 
 /** The handler's errors are retried only if they say that they are the operator's or a dependency's. */
@@ -106,6 +127,8 @@ export function streamIngestion(options: StreamIngestionOptions): StreamIngestio
   const decoding: BatchDecoding = { ...options, now };
   const share = deadLetterShare(threshold);
   const batchChannel = channel(INGESTION_BATCH_CHANNEL);
+  const workChannel = channel(INGESTION_WORK_CHANNEL);
+  const workEndChannel = channel(INGESTION_WORK_END_CHANNEL);
   const lagChannel = channel(INGESTION_LAG_CHANNEL);
   const progress = new Map<string, PartitionProgress>();
 
@@ -174,8 +197,27 @@ export function streamIngestion(options: StreamIngestionOptions): StreamIngestio
     } satisfies IngestionBatchEvent);
   };
 
-  const deliver = async (batch: MessageBatch, decodeMs: number): Promise<void> => {
+  const deliver = async (batch: MessageBatch, spent: SpentTimes): Promise<void> => {
     if (broken || abort.signal.aborted) return;
+    if (!workChannel.hasSubscribers) return void (await handOn(batch, spent.decodeMs));
+    const work: IngestionWorkEvent = {
+      source,
+      partition: batch.partition,
+      messages: batch.messages.length,
+      deadLetters: batch.deadLetters.length,
+      fetchSeconds: spent.fetchMs / 1000,
+      decodeSeconds: spent.decodeMs / 1000,
+      queueSeconds: (performance.now() - spent.decodedAt) / 1000,
+      traceparents: (limit) => traceparentsOf(batch, limit),
+    };
+    await workChannel.runStores(work, async () => {
+      const isHandled = await handOn(batch, spent.decodeMs);
+      workEndChannel.publish({ source, isHandled } satisfies IngestionWorkEndEvent);
+    });
+  };
+
+  /** False if it was given up. */
+  const handOn = async (batch: MessageBatch, decodeMs: number): Promise<boolean> => {
     try {
       const started = performance.now();
       await retried(() => options.handler(batch), handlerMayRecover, abort.signal);
@@ -196,15 +238,17 @@ export function streamIngestion(options: StreamIngestionOptions): StreamIngestio
       deadLetters += batch.deadLetters.length;
       batches++;
       if (batchChannel.hasSubscribers) publish(batch, newest, decodeMs, handleMs);
+      return true;
     } catch (error) {
       if (reader.lost !== undefined && isMillraceError(error) && error.code === "PARTITION_FENCED") {
         // Its new owner has these messages too; this process goes on with its other partitions. What an ownership left
         // behind that this process has renewed since says nothing about the present one.
         if (batch.epoch === undefined || batch.epoch === epochs.get(batch.partition)) reader.lost(batch.partition);
-        return;
+        return false;
       }
       broken = true;
       fail(error);
+      return false;
     }
   };
 
@@ -257,7 +301,9 @@ export function streamIngestion(options: StreamIngestionOptions): StreamIngestio
     try {
       await retried(() => reader.open(resume), readerMayRecover, stop.signal);
       while (!stop.signal.aborted) {
+        const asked = performance.now();
         const raw = await fetch();
+        const fetchMs = performance.now() - asked;
         if (raw === null) break;
         const epoch = epochs.get(raw.partition);
         if (performance.now() - lastTurn > TURN_MS) {
@@ -270,8 +316,9 @@ export function streamIngestion(options: StreamIngestionOptions): StreamIngestio
         const started = performance.now();
         const decoded = decode(raw);
         const batch = epoch === undefined ? decoded : { ...decoded, epoch };
-        const decodeMs = performance.now() - started;
-        tail = tail.then(() => deliver(batch, decodeMs));
+        const decodedAt = performance.now();
+        const spent = { fetchMs, decodeMs: decodedAt - started, decodedAt };
+        tail = tail.then(() => deliver(batch, spent));
         const delivery = tail;
         inFlight.add(delivery);
         void delivery.then(() => inFlight.delete(delivery));

@@ -1,7 +1,9 @@
+import { channel } from "node:diagnostics_channel";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { isMillraceError } from "../../definitions/errors.ts";
 import type { Value } from "../../definitions/value.ts";
 import type { FeatureStore, OnlineFeatures, OnlineRead } from "../../feature_store/feature-store.ts";
+import { PREDICTION_BATCH_CHANNEL, PREDICTION_QUEUED_CHANNEL, type PredictionBatchEvent } from "../channels.ts";
 import { deadlineExceeded } from "./deadline-exceeded.ts";
 import type { InferencePool } from "./inference-pool.ts";
 import type { PredictionRow } from "./model-output.ts";
@@ -80,6 +82,9 @@ interface Turn {
 /** Rows that are read and predicted before other work of the thread gets its turn, and the most of one shared batch. */
 const CHUNK_ROWS = 64;
 
+const queued = channel(PREDICTION_QUEUED_CHANNEL);
+const together = channel(PREDICTION_BATCH_CHANNEL);
+
 export function createRowPredictor({ store, pool, large }: RowPredictorOptions): RowPredictor {
   /** By version, what came in this turn of the event loop. */
   let turns = new Map<ServedModel, Turn>();
@@ -105,7 +110,9 @@ export function createRowPredictor({ store, pool, large }: RowPredictorOptions):
         turn = { served, service, waiting: [] };
         turns.set(served, turn);
       }
-      turn.waiting.push({ request, stages, resolve, reject });
+      const one: Waiting = { request, stages, resolve, reject };
+      turn.waiting.push(one);
+      if (queued.hasSubscribers) queued.publish(one);
     });
   }
 
@@ -129,6 +136,13 @@ export function createRowPredictor({ store, pool, large }: RowPredictorOptions):
       const predictions = toPredictions(served, await predictHere(served, features.rows));
       const seconds = (performance.now() - read) / 1_000;
       for (const { stages } of current) stages.model = seconds;
+      if (current.length > 1 && together.hasSubscribers) {
+        together.publish({
+          requests: current,
+          rows: rows.length,
+          seconds: (performance.now() - started) / 1_000,
+        } satisfies PredictionBatchEvent);
+      }
       if (current.length === 1) resolve({ predictions, features });
       else share(current, { predictions, features });
     } catch (error) {
