@@ -12,7 +12,7 @@ import { createGeneration, type Generation } from "./generation.ts";
 import { loadDeclarations } from "./load-declarations.ts";
 import { createMetrics } from "./monitoring/metrics.ts";
 import { OPENMETRICS } from "./monitoring/negotiate-format.ts";
-import { activeTraceId } from "./monitoring/tracing/active-span.ts";
+import { activeTraceId, traceFields } from "./monitoring/tracing/active-span.ts";
 import { openTracing } from "./monitoring/tracing/open-tracing.ts";
 import type { GroupMethods, ModelAct, Readiness, ServingMethods, ServingOptions } from "./process-messages.ts";
 import { openOnlineStore } from "./stores.ts";
@@ -65,7 +65,8 @@ async function open(
   acts: readonly ModelAct[],
 ): Promise<{ methods: Omit<ServingMethods, "open">; url: string; planHash: string }> {
   const { config, token } = options;
-  const log = pino({ level: config.logLevel, base: { pid: process.pid, process: options.label } }, pino.destination(2));
+  const base = { pid: process.pid, process: options.label };
+  const log = pino({ level: config.logLevel, base, mixin: traceFields }, pino.destination(2));
   let { readiness } = options;
   const tracing = await openTracing({ env: process.env, thread: options.label, version: VERSION });
   const metrics = createMetrics({ thread: "main", label: options.label, traceId: activeTraceId });

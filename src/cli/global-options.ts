@@ -1,5 +1,6 @@
 import pino, { type Logger } from "pino";
 import { loadConfig, type ResolvedConfig } from "../config.ts";
+import { traceFields } from "../monitoring/tracing/active-span.ts";
 
 /** What every command takes. */
 export interface GlobalOptions {
@@ -15,7 +16,7 @@ export function configOf(options: GlobalOptions, revision = 0): Promise<Resolved
 
 /** Logs go to stderr: stdout is for data. */
 export function loggerOf(level: string): Logger {
-  return pino({ level }, pino.destination(2));
+  return pino({ level, mixin: traceFields }, pino.destination(2));
 }
 
 /** Data: JSON with `--json`, else the text. */

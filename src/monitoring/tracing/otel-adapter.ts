@@ -76,7 +76,9 @@ export async function openOtel(options: OtelOptions): Promise<Otel> {
     start,
     end,
     past(name, seconds, endedSecondsAgo, options = {}) {
-      if (options.parent === undefined && activeSpan.getStore()?.isRecording() !== true) return null;
+      // What a span caused may end after it: a batch is folded while the next one is committed.
+      const flags = activeSpan.getStore()?.spanContext().traceFlags ?? 0;
+      if (options.parent === undefined && (flags & api.TraceFlags.SAMPLED) === 0) return null;
       const span = start(name, { ...options, secondsAgo: seconds + endedSecondsAgo });
       end(span, null, endedSecondsAgo);
       return span;
