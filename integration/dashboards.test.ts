@@ -8,7 +8,7 @@ let report: PanelReport;
 beforeAll(async () => {
   world = await startMonitoredWorld({ scale: 60 });
   report = await checkPanels(world);
-}, 120_000);
+}, 240_000);
 afterAll(async () => {
   await world?.[Symbol.asyncDispose]();
 });

@@ -49,7 +49,7 @@ export async function checkPanels(world: MonitoredWorld): Promise<PanelReport> {
       for (const [at, expr] of empty) if (await hasData(expr)) empty.delete(at);
       return empty.size === 0;
     },
-    40,
+    100,
   ).catch(() => 0);
 
   let renamed = 0;

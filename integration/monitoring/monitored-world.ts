@@ -23,6 +23,8 @@ export interface MonitoredWorld extends AsyncDisposable {
   /** Removes it again. */
   removeVersion(version: number): Promise<void>;
   post(path: string, body: unknown, type?: string): Promise<number>;
+  /** By how much the amounts of later requests are too large. */
+  setUnit(factor: number): void;
   /** Sends some of everything, events, predictions, batches, what is refused, until what it returns is disposed of. */
   load(): AsyncDisposable;
 }
@@ -82,13 +84,20 @@ export async function startMonitoredWorld({
     return answer.status;
   }
   let turn = 0;
+  let unit = 1;
   async function push(): Promise<void> {
     await post("/v1/sources/payments/events", [{ card_id: `c${turn % 5}`, amount: 3, at: new Date().toISOString() }]);
   }
   async function ask(): Promise<void> {
-    const row = { card_id: `c${turn++ % 5}`, amount: 12 };
+    turn++;
+    // So many and so different that what they are like shows.
+    const rows = Array.from({ length: 20 }, (_, i) => ({
+      card_id: `c${(turn + i) % 5}`,
+      amount: unit * ((turn * 7 + i * 13) % 101),
+    }));
+    const row = rows[0]!;
     await Promise.all([
-      post("/v1/models/risk/predict", { rows: [row, row] }),
+      post("/v1/models/risk/predict", { rows }),
       post("/v1/models/risk/predict", { rows: [{}] }),
       post("/v1/models/asked/predict", { rows: [row] }),
       post("/v1/models/risk/predict-batch", `${JSON.stringify(row)}\n`, "application/x-ndjson"),
@@ -103,6 +112,9 @@ export async function startMonitoredWorld({
     saveVersion,
     removeVersion: (version) => rm(versionFolder(version), { recursive: true, force: true }),
     post,
+    setUnit(factor) {
+      unit = factor;
+    },
     load() {
       let isDone = false;
       // While a fault lasts, requests fail or wait: that is what it is for. Pushes must not hold up what asks.
