@@ -4,7 +4,7 @@ import { startMonitoredWorld } from "../integration/monitoring/monitored-world.t
 /** Every panel's query against a real Prometheus that scrapes a real Millrace under load, and again with each metric renamed. */
 export async function run(): Promise<void> {
   await using world = await startMonitoredWorld({ scale: 60 });
-  const { panels, withData, pending, empty, renamed, blind } = await checkPanels(world);
+  const { panels, withData, pending, empty, renamed, blind } = await checkPanels(world, 360);
   const lines = [
     `panels: ${panels}, with data: ${withData}, of metrics that are not shown yet: ${pending.length}   (aim: all, all, 0)`,
     ...pending.map((at) => `  pending ${at}`),

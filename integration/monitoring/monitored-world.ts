@@ -160,7 +160,7 @@ export const refunded = featureView("refunded", { source: refunds, entity: card,
 const request = requestSource({ amount: t.float64() });
 export const paying = featureService("paying", { features: { n: counts.n, spend: sums.spend, amount: request.amount } });
 export const risk = model("risk", {
-  inputs: paying, output: { answer: t.float64() }, source: modelFolder(${JSON.stringify(risk)}),
+  inputs: paying, output: { answer: t.float64() }, source: modelFolder(${JSON.stringify(risk)}), predictionLog: { sampleRate: 0.1 },
 });
 export const asked = model("asked", {
   inputs: paying, output: { answer: t.float64() }, source: scoringServer({ scoring: "itself" }),
