@@ -9,6 +9,13 @@ import { importModule } from "./module-loader.ts";
 import { READ_VARIABLES, resolveReads } from "./read-config.ts";
 import { type Retention, type RetentionConfig, resolveRetention } from "./retention.ts";
 import {
+  type ResolvedSecurity,
+  resolveSecurity,
+  SECURITY_NAMES,
+  SECURITY_VARIABLES,
+  type SecurityConfig,
+} from "./security-config.ts";
+import {
   type ResolvedServing,
   resolveServing,
   SERVING_NAMES,
@@ -47,18 +54,19 @@ export interface MillraceConfig {
     /** How many threads compute the windows of a training set. Default: one per core, at most 4. `MILLRACE_HISTORY_THREADS` */
     readonly threads?: number;
   };
-  readonly server?: ServingConfig & {
-    /** Default `127.0.0.1`. `MILLRACE_HOST` */
-    readonly host?: string;
-    /** 0 takes a free port. Default 8080. `MILLRACE_PORT` */
-    readonly port?: number;
-    /** The largest request body. Default 32 MiB. `MILLRACE_BODY_LIMIT_BYTES` */
-    readonly bodyLimitBytes?: number;
-    /** The most rows of one request. Default 100,000. `MILLRACE_MAX_ROWS` */
-    readonly maxRows?: number;
-    /** What admin routes ask for. Default: a new one per process, in the data folder's private file. `MILLRACE_ADMIN_TOKEN` */
-    readonly adminToken?: string;
-  };
+  readonly server?: ServingConfig &
+    SecurityConfig & {
+      /** Default `127.0.0.1`. `MILLRACE_HOST` */
+      readonly host?: string;
+      /** 0 takes a free port. Default 8080. `MILLRACE_PORT` */
+      readonly port?: number;
+      /** The largest request body. Default 32 MiB. `MILLRACE_BODY_LIMIT_BYTES` */
+      readonly bodyLimitBytes?: number;
+      /** The most rows of one request. Default 100,000. `MILLRACE_MAX_ROWS` */
+      readonly maxRows?: number;
+      /** What admin routes ask for. Default: a new one per process, in the data folder's private file. `MILLRACE_ADMIN_TOKEN` */
+      readonly adminToken?: string;
+    };
   readonly replay?: {
     /** Seconds of event time per second, or `max`. Default `max`. `MILLRACE_REPLAY_SPEED` */
     readonly speed?: number | "max";
@@ -93,13 +101,14 @@ export interface ResolvedConfig {
   readonly reads: OnlineReadOptions;
   readonly retention: Retention;
   readonly history: { readonly threads: number };
-  readonly server: ResolvedServing & {
-    readonly host: string;
-    readonly port: number;
-    readonly bodyLimitBytes: number;
-    readonly maxRows: number;
-    readonly adminToken: string | null;
-  };
+  readonly server: ResolvedServing &
+    ResolvedSecurity & {
+      readonly host: string;
+      readonly port: number;
+      readonly bodyLimitBytes: number;
+      readonly maxRows: number;
+      readonly adminToken: string | null;
+    };
   readonly replay: { readonly speed: number | "max"; readonly hold: boolean };
   readonly models: {
     readonly pollSeconds: number;
@@ -127,7 +136,7 @@ const KNOWN: Readonly<Record<string, readonly string[] | null>> = {
   // By source, or one for all.
   retention: null,
   history: ["threads"],
-  server: ["host", "port", "bodyLimitBytes", "maxRows", "adminToken", ...SERVING_NAMES],
+  server: ["host", "port", "bodyLimitBytes", "maxRows", "adminToken", ...SERVING_NAMES, ...SECURITY_NAMES],
   replay: ["speed", "hold"],
   models: ["pollSeconds", "cacheBytes", "diskBytes", "default"],
   beam: ["sources", "options", "state", "engine", "heapMegabytes"],
@@ -153,6 +162,7 @@ const VARIABLES = [
   ...STORE_VARIABLES,
   ...READ_VARIABLES,
   ...SERVING_VARIABLES,
+  ...SECURITY_VARIABLES,
 ];
 
 /**
@@ -260,6 +270,12 @@ export function resolveConfig(
       ),
       maxRows: number("server.maxRows", "MILLRACE_MAX_ROWS", config.server?.maxRows, 100_000, 1, 1e7),
       ...resolveServing(config.server, env),
+      ...resolveSecurity(
+        config.server,
+        env,
+        text("server.host", "MILLRACE_HOST", config.server?.host, "127.0.0.1"),
+        absolute(text("data", "MILLRACE_DATA", config.data, ".millrace")),
+      ),
       adminToken: tokenOf(config.server?.adminToken, env),
     },
     replay: {

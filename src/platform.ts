@@ -20,6 +20,7 @@ import { activeTraceId } from "./monitoring/tracing/active-span.ts";
 import { openTracing } from "./monitoring/tracing/open-tracing.ts";
 import { startPipelineThread } from "./pipeline-thread.ts";
 import { claimDataFolder, type DataFolderClaim } from "./process-file.ts";
+import { requireKey } from "./require-key.ts";
 import { areShared } from "./store-config.ts";
 import { openOnlineStore } from "./stores.ts";
 import type { RpcClient } from "./thread-rpc.ts";
@@ -72,6 +73,7 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
   const { log } = options;
   const declarations = await loadDeclarations(config.declarations);
   const token = config.server.adminToken ?? crypto.randomUUID();
+  if (config.server.requireKeys) await requireKey(config.server);
   const claim = areShared(config) ? null : await claimFolder(config.data, token);
   const undo: (() => Promise<void>)[] = claim === null ? [] : [() => claim.release()];
   try {
@@ -189,6 +191,7 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
       },
       limits: { bodyLimitBytes: config.server.bodyLimitBytes, maxRows: config.server.maxRows },
       load: config.server,
+      security: { ...config.server, keysFile: config.server.requireKeys ? config.server.keysFile : null },
       defaultModel: config.models.default,
       webhookSecrets: webhookSecretsOf(config),
       log,

@@ -13,6 +13,7 @@ import { OPENMETRICS } from "./monitoring/negotiate-format.ts";
 import { type PipelineThread, startPipelineThread } from "./pipeline-thread.ts";
 import { claimFolder, unwind, workerOptions } from "./platform.ts";
 import type { GroupMethods, ModelAct, Readiness, ServingMethods } from "./process-messages.ts";
+import { requireKey } from "./require-key.ts";
 import { areShared } from "./store-config.ts";
 import { callRpc, type RpcClient, type RpcPeer, serveRpc } from "./thread-rpc.ts";
 
@@ -66,6 +67,7 @@ const FILLING = "views are being filled";
 export async function openProcessGroup(config: ResolvedConfig, options: ProcessGroupOptions): Promise<ProcessGroup> {
   const { log } = options;
   const token = config.server.adminToken ?? crypto.randomUUID();
+  if (config.server.requireKeys) await requireKey(config.server);
   const claim = areShared(config) ? null : await claimFolder(config.data, token);
   const undo: (() => Promise<void>)[] = claim === null ? [] : [() => claim.release()];
   const places: Place[] = Array.from({ length: config.server.processes }, (_, i) => ({

@@ -137,6 +137,7 @@ async function open(
     metrics: (accept) => group.groupMetrics(accept),
     limits: { bodyLimitBytes: config.server.bodyLimitBytes, maxRows: config.server.maxRows },
     load: config.server,
+    security: { ...config.server, keysFile: config.server.requireKeys ? config.server.keysFile : null },
     defaultModel: config.models.default,
     webhookSecrets: webhookSecretsOf(config),
     log,

@@ -20,7 +20,11 @@ export type ApiErrorCode =
   | "REQUEST_INVALID"
   /** A part of a protocol that is not spoken here. */
   | "NOT_SUPPORTED"
+  /** An API key sends more than it may. */
+  | "RATE_LIMITED"
   | "ROUTE_UNKNOWN"
+  /** An API key without the scope of the route. */
+  | "SCOPE_MISSING"
   /** A route without a model's name, and several models. */
   | "MODEL_NOT_CHOSEN"
   /** No format of answers that Accept names. */

@@ -35,7 +35,7 @@ export function toProblem(error: unknown, requestId: string): Problem {
     (_key, value: unknown) => (typeof value === "bigint" ? String(value) : value),
   );
   const given = known.details.retry_after_seconds;
-  return { status, body, retryAfter: status !== 503 ? null : typeof given === "number" ? given : 5 };
+  return { status, body, retryAfter: status !== 503 && status !== 429 ? null : typeof given === "number" ? given : 5 };
 }
 
 /** Fastify's own errors by the code that callers see; whatever else is no `MillraceError` is a bug. */

@@ -13,6 +13,7 @@ import { adminGuard } from "./admin-guard.ts";
 import { type Admission, createAdmission } from "./admission.ts";
 import type { ApiContext } from "./api-context.ts";
 import { apiError } from "./api-errors.ts";
+import { type ApiSecurity, apiAuth } from "./auth/api-auth.ts";
 import { HTTP_REQUEST_CHANNEL, HTTP_START_CHANNEL, type HttpRequestEvent, type HttpStartEvent } from "./channels.ts";
 import { describeApi } from "./openapi.ts";
 import { PROBLEM_TYPE, toProblem } from "./problem.ts";
@@ -43,6 +44,8 @@ export interface ApiServerOptions extends ApiContext {
   readonly log: Logger | LoggerOptions;
   /** What the admin routes ask for as a bearer token; null: nobody may use them. */
   readonly token: string | null;
+  /** Who may do what. Default: whoever reaches the server may read and predict, and no headers of security are set. */
+  readonly security?: ApiSecurity;
   /** How much work is taken, and for how long. Default: all of it, for as long as it takes. */
   readonly load?: {
     /** See `server.requestTimeoutMs` in the configuration. */
@@ -134,6 +137,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     done();
   });
 
+  if (options.security !== undefined) apiAuth(app, options.security, options.token);
   requestDeadlines(app, options.load?.requestTimeoutMs ?? null);
 
   const routes: { readonly method: string; readonly pattern: RegExp }[] = [];

@@ -267,6 +267,28 @@ models
   .action(async (model: string, version: string, _options, command: Command) =>
     (await import("./commands/models.ts")).changeModel("pin", model, version, command.optsWithGlobals()),
   );
+const keys = program.command("keys").description("API keys: who may predict, read, push and administer");
+keys
+  .command("create")
+  .description("make a key and print it, this once")
+  .requiredOption("--scope <scope...>", "predict, read, push, admin (all)")
+  .option("--name <name>", "what it is for")
+  .option("--expires <days>", "after which it is refused", whole)
+  .action(async (_options, command: Command) =>
+    (await import("./commands/keys.ts")).createKey(command.optsWithGlobals()),
+  );
+keys
+  .command("list")
+  .description("every key, without its secret")
+  .action(async (_options, command: Command) =>
+    (await import("./commands/keys.ts")).listKeys(command.optsWithGlobals()),
+  );
+keys
+  .command("revoke <id>")
+  .description("refuse the key from now on")
+  .action(async (id: string, _options, command: Command) =>
+    (await import("./commands/keys.ts")).revokeKey(id, command.optsWithGlobals()),
+  );
 try {
   checkNode(process.versions.node);
   await program.parseAsync();

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { LightMyRequestResponse } from "fastify";
 import { pino } from "pino";
+import type { ApiSecurity } from "../../src/api/auth/api-auth.ts";
 import type { ApiBackend } from "../../src/api/backend.ts";
 import { folderSourceOf } from "../../src/api/models/folder-model-source.ts";
 import { createModelHost, type ModelHost } from "../../src/api/models/model-host.ts";
@@ -58,6 +59,7 @@ export interface TestApiOptions {
   readonly backend?: Partial<ApiBackend>;
   readonly features?: (store: FeatureStore) => FeatureStore;
   readonly maxRows?: number;
+  readonly security?: ApiSecurity;
   /** What share of the rows all models log. */
   readonly sampleRate?: number;
   readonly token?: string | null;
@@ -139,6 +141,7 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
     limits: { bodyLimitBytes: 100_000, maxRows: options.maxRows ?? 1_000 },
     log,
     version: "1.2.3",
+    ...(options.security === undefined ? {} : { security: options.security }),
     token: options.token === undefined ? TOKEN : options.token,
   });
   await lifecycle.beforeFill();
