@@ -52,6 +52,7 @@ public final class Main {
     JobFile job = JobFile.read(Path.of(options.getJob()));
     Pipeline pipeline = Pipeline.create(options);
     build(pipeline, job);
+    Progress.listen();
     Progress.follow(pipeline.run());
   }
 

@@ -26,13 +26,18 @@ final class Progress {
   private static final ObjectMapper JSON = new ObjectMapper();
   private static final long EVERY_MS = 500;
 
+  private static final BlockingQueue<String> asked = new LinkedBlockingQueue<>();
+
   private Progress() {}
 
-  static void follow(PipelineResult job) throws Exception {
-    BlockingQueue<String> asked = new LinkedBlockingQueue<>();
-    Thread reader = new Thread(() -> read(asked), "launcher");
+  /** To be called before the job runs, which may take until its end. */
+  static void listen() {
+    Thread reader = new Thread(Progress::read, "launcher");
     reader.setDaemon(true);
     reader.start();
+  }
+
+  static void follow(PipelineResult job) throws Exception {
     String savepoint = null;
     JobClient client = clientOf(job);
     // Once a job has ended its cluster may be gone: then the result alone says how.
@@ -59,12 +64,14 @@ final class Progress {
     Runtime.getRuntime().halt(state == PipelineResult.State.FAILED ? 1 : 0);
   }
 
-  private static void read(BlockingQueue<String> asked) {
+  /** An end of input is the launcher's end: an embedded runner ends with it, a job on a cluster goes on. */
+  private static void read() {
     try (BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8))) {
       for (String line; (line = in.readLine()) != null; ) asked.add(line);
     } catch (IOException error) {
-      // The launcher is gone; the job goes on.
+      error.printStackTrace();
     }
+    Runtime.getRuntime().halt(1);
   }
 
   private static PipelineResult.State stateOf(PipelineResult job, CompletableFuture<?> result) {
