@@ -10,7 +10,7 @@ const DEPLOY = path.join(import.meta.dirname, "..", "deploy");
 /** What `deploy/` holds for Prometheus and Grafana, by path in it. */
 export function monitoringFiles(): ReadonlyMap<string, string> {
   return new Map([
-    ["prometheus/prometheus.yml", prometheusYaml(["millrace:8080"])],
+    ["prometheus/prometheus.yml", prometheusYaml(["millrace:8080", "ingest:8080"])],
     ["prometheus/millrace-rules.yml", rulesYaml()],
     ...Array.from(grafanaProvisioning(), ([file, text]) => [`grafana/provisioning/${file}`, text] as const),
     ...DASHBOARDS.map(
