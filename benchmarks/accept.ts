@@ -17,6 +17,7 @@ const names = [
   "percentiles",
   "beam-parity",
   "beam-faults",
+  "drift",
 ] as const;
 const name = process.argv[2];
 if (!names.includes(name as (typeof names)[number])) {

@@ -21,6 +21,7 @@ import { openTracing } from "./monitoring/tracing/open-tracing.ts";
 import { startPipelineThread } from "./pipeline-thread.ts";
 import { claimDataFolder, type DataFolderClaim } from "./process-file.ts";
 import { requireKey } from "./require-key.ts";
+import { loggedServices, startSkewChecks } from "./skew-checks.ts";
 import { areShared } from "./store-config.ts";
 import { openOnlineStore } from "./stores.ts";
 import type { RpcClient } from "./thread-rpc.ts";
@@ -107,6 +108,12 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
       });
     let current = generationOf(declarations);
     undo.push(() => current.models.close());
+    const skewChecks = startSkewChecks({
+      check: (filter) => rpc.checkPredictions(filter),
+      services: () => (isPipelineUp ? loggedServices(current.declarations.models) : []),
+      onFailure: (error) => log.warn({ err: error }, "could not compute logged predictions again"),
+    });
+    undo.push(async () => skewChecks.close());
 
     const waiting = new Set(["views are being filled", "models are being loaded", CATCHING_UP]);
     const readiness = (): { ready: boolean; reasons: readonly string[] } => ({
@@ -189,6 +196,7 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
         const own = await metrics.render(accept);
         return { ...own, body: mergeExpositions(own.body, pipelines) };
       },
+      quality: metrics.quality,
       limits: { bodyLimitBytes: config.server.bodyLimitBytes, maxRows: config.server.maxRows },
       load: config.server,
       security: { ...config.server, keysFile: config.server.requireKeys ? config.server.keysFile : null },

@@ -14,6 +14,7 @@ import { type PipelineThread, startPipelineThread } from "./pipeline-thread.ts";
 import { claimFolder, unwind, workerOptions } from "./platform.ts";
 import type { GroupMethods, ModelAct, Readiness, ServingMethods } from "./process-messages.ts";
 import { requireKey } from "./require-key.ts";
+import { startSkewChecks } from "./skew-checks.ts";
 import { areShared } from "./store-config.ts";
 import { callRpc, type RpcClient, type RpcPeer, serveRpc } from "./thread-rpc.ts";
 
@@ -94,6 +95,12 @@ export async function openProcessGroup(config: ResolvedConfig, options: ProcessG
     let isPipelineUp = true;
     const own = createMetrics({ thread: "main", label: "first", pipelineUp: () => isPipelineUp });
     undo.push(async () => own.close());
+    const skewChecks = startSkewChecks({
+      check: (filter) => rpc.checkPredictions(filter),
+      services: () => (isPipelineUp ? null : []),
+      onFailure: (error) => log.warn({ err: error }, "could not compute logged predictions again"),
+    });
+    undo.push(async () => skewChecks.close());
     const metrics: GroupMetrics = createGroupMetrics({
       first: async () => (await own.render(OPENMETRICS)).body,
       pipeline: async () => (isPipelineUp ? rpc.metrics(OPENMETRICS).catch(() => "") : ""),

@@ -135,6 +135,7 @@ async function open(
       reasons: [...readiness.waiting, ...(readiness.failure === null ? [] : [readiness.failure])],
     }),
     metrics: (accept) => group.groupMetrics(accept),
+    quality: metrics.quality,
     limits: { bodyLimitBytes: config.server.bodyLimitBytes, maxRows: config.server.maxRows },
     load: config.server,
     security: { ...config.server, keysFile: config.server.requireKeys ? config.server.keysFile : null },

@@ -236,6 +236,13 @@ export function describeStatuses(name: string, openStores: () => Promise<StatusS
         },
         readiness: () => ({ ready: true, reasons: [] }),
         metrics: async () => ({ contentType: "text/plain", body: "" }),
+        quality: () => ({
+          model: null,
+          rows: 0,
+          features: [],
+          skew: { equal: 0, different: 0, unknown: 0, examples: [] },
+          predictions: [],
+        }),
         limits: { bodyLimitBytes: 1e6, maxRows: 1_000 },
         log,
         version: "0",

@@ -185,7 +185,7 @@ export function alerts(scale: Scale): readonly Alert[] {
     },
     {
       alert: "MillraceTrainingServingSkew",
-      expr: `sum by (job, service) (increase(millrace_training_serving_skew_rows_total{outcome!="equal"}[${window("1h", scale)}])) > 0`,
+      expr: `sum by (job, service) (increase(millrace_training_serving_skew_rows_total{outcome="different"}[${window("1h", scale)}])) > 0`,
       for: forAtLeast("5m"),
       severity: "ticket",
       summary: "{{ $labels.service }} served other features than history has.",

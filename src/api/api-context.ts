@@ -2,6 +2,7 @@ import type { FastifyRequest } from "fastify";
 import type { Declarations } from "../feature_engineering/plan/collect-declarations.ts";
 import type { FeatureStore } from "../feature_store/feature-store.ts";
 import type { PlanPreview } from "../feature_store/registry/registry.ts";
+import type { QualityReader } from "../monitoring/read-side.ts";
 import type { ApiBackend } from "./backend.ts";
 import type { ModelHost } from "./models/model-host.ts";
 
@@ -23,6 +24,8 @@ export interface ApiContext {
   readonly readiness: () => { readonly ready: boolean; readonly reasons: readonly string[] };
   /** Renders the metrics in the best of the formats that the `Accept` header names. */
   readonly metrics: (accept: string) => Promise<{ readonly contentType: string; readonly body: string }>;
+  /** What this process has seen of a service. */
+  readonly quality: QualityReader["quality"];
   /** The model that `/invocations` means; null or absent: the only one. */
   readonly defaultModel?: string | null;
   readonly limits: {

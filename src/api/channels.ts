@@ -1,3 +1,6 @@
+import type { ColumnTypeSpec, Value } from "../definitions/value.ts";
+import type { ServiceProfile } from "../feature_engineering/profiles/value-profile.ts";
+
 /** The names of the diagnostics channels of the API, and what is published on them. */
 
 /** Published when a predict request begins: {@link PredictionStartEvent}; one {@link PredictionEvent} follows, whatever happens. */
@@ -8,6 +11,8 @@ export const PREDICTION_CHANNEL = "millrace:api:prediction";
 export const PREDICTION_QUEUED_CHANNEL = "millrace:api:prediction-queued";
 /** Published after requests of one turn were read and predicted together: {@link PredictionBatchEvent}. */
 export const PREDICTION_BATCH_CHANNEL = "millrace:api:prediction-batch";
+/** Published after each predict request that a model answered: {@link PredictedRowsEvent}. */
+export const PREDICTED_ROWS_CHANNEL = "millrace:api:predicted-rows";
 /** Published after each attempt to load a model version: {@link ModelLoadEvent}. */
 export const MODEL_LOAD_CHANNEL = "millrace:api:model-load";
 /** Published when the serving version of a model changed: {@link ModelSwapEvent}. */
@@ -61,6 +66,20 @@ export interface PredictionBatchEvent {
   readonly requests: readonly object[];
   readonly rows: number;
   readonly seconds: number;
+}
+
+export interface PredictedRowsEvent {
+  readonly model: string;
+  readonly version: string;
+  readonly service: string;
+  /** What the model read; one and the same list for one version that is loaded, as are `outputs` and `profile`. */
+  readonly columns: readonly { readonly name: string; readonly type: ColumnTypeSpec }[];
+  readonly outputs: readonly { readonly name: string; readonly type: ColumnTypeSpec }[];
+  /** Of the version's training set; null if its `millrace.json` has none. */
+  readonly profile: ServiceProfile | null;
+  readonly rows: number;
+  readonly feature: (row: number, column: number) => Value;
+  readonly answer: (row: number, output: number) => Value;
 }
 
 export interface BatchEvent {

@@ -36,6 +36,7 @@ import { operatorRoutes } from "./routes/operator.ts";
 import { predictRoutes } from "./routes/predict.ts";
 import { predictBatchRoutes } from "./routes/predict-batch.ts";
 import { predictionRoutes } from "./routes/predictions.ts";
+import { qualityRoutes } from "./routes/quality.ts";
 import { registryRoutes } from "./routes/registry.ts";
 import { trainingSetRoutes } from "./routes/training-sets.ts";
 
@@ -177,6 +178,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   backfillRoutes(app, options, admin);
   registryRoutes(app, options, admin);
   predictionRoutes(app, options, admin);
+  qualityRoutes(app, options);
   healthRoutes(app, options, () => isDraining);
   await app.ready();
   const admission = createAdmission({ targetDelayMs: options.load?.queueDelayTargetMs ?? null });

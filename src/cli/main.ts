@@ -107,6 +107,12 @@ program
     (await import("./commands/check-consistency.ts")).checkConsistency(view, command.optsWithGlobals()),
   );
 program
+  .command("quality <service>")
+  .description("how the last features and answers compare with what the models were trained on")
+  .action(async (service: string, _options, command: Command) =>
+    (await import("./commands/quality.ts")).quality(service, command.optsWithGlobals()),
+  );
+program
   .command("prune")
   .description("drop hot values of view versions that the last plans do not have")
   .option("--plans <n>", "how many plans keep their values, from the last one back", whole, 3)

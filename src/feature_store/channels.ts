@@ -5,6 +5,25 @@ import type { FeatureStatus } from "../feature_engineering/windows/read-features
 /** Published after each online read: {@link OnlineReadEvent}. */
 export const ONLINE_READ_CHANNEL = "millrace:feature-store:online-read";
 
+/** Published after each background check of logged predictions: {@link SkewEvent}. */
+export const SKEW_CHANNEL = "millrace:feature-store:skew";
+
+export interface SkewEvent {
+  readonly service: string;
+  /** Logged rows that were computed again: all values equal, some different, or not to be told. */
+  readonly equal: number;
+  readonly different: number;
+  readonly unknown: number;
+  /** The first few values that differ, without keys. */
+  readonly examples: readonly {
+    readonly model: string;
+    readonly view: string;
+    readonly feature: string;
+    readonly served: string;
+    readonly history: string;
+  }[];
+}
+
 export interface OnlineReadEvent {
   readonly service: string;
   readonly rows: number;

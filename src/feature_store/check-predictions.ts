@@ -15,8 +15,18 @@ export interface PredictionReport {
   readonly mismatches: number;
   /** Rows of a service that has changed since, or whose positions are not known. */
   readonly skipped: number;
+  /** By service the rows whose values are all equal, those of which any differs, and those that were skipped. */
+  readonly services: readonly {
+    readonly service: string;
+    readonly equal: number;
+    readonly different: number;
+    readonly unknown: number;
+  }[];
+  /** The smallest id of the rows that were looked at: `beforeId` of the next page; null without a row. */
+  readonly oldestId: number | null;
   /** The first few: the model, the feature and both values, without keys. */
   readonly examples: readonly {
+    readonly service: string;
     readonly model: string;
     readonly view: string;
     readonly feature: string;
@@ -42,9 +52,15 @@ export async function checkPredictions({
   let values = 0;
   let mismatches = 0;
   let skipped = 0;
+  let oldestId: number | null = null;
+  const services = new Map<string, { service: string; equal: number; different: number; unknown: number }>();
   const examples: PredictionReport["examples"][number][] = [];
-  for (const { model, json } of await offline.predictions(filter)) {
+  for (const { id, model, json } of await offline.predictions(filter)) {
     const logged = decodeLoggedPrediction(json);
+    oldestId = oldestId === null ? id : Math.min(oldestId, id);
+    const { service } = logged;
+    const ofService = services.get(service) ?? { service, equal: 0, different: 0, unknown: 0 };
+    services.set(service, ofService);
     const runtime = store.services.get(logged.service);
     const isCurrent =
       runtime !== undefined &&
@@ -52,9 +68,11 @@ export async function checkPredictions({
       runtime.lookups.every((lookup, index) => lookup.runtime.keyspace === logged.views?.[index]?.keyspace);
     if (!isCurrent || logged.views === null) {
       skipped++;
+      ofService.unknown++;
       continue;
     }
     predictions++;
+    const before = mismatches;
     for (const [index, lookup] of runtime.lookups.entries()) {
       const key = lookup.keyIndexes.map((at) => logged.lookup[at]!);
       const reading = await readAsApplied(offline, lookup, key, logged.views[index]!, logged.asOf);
@@ -66,6 +84,7 @@ export async function checkPredictions({
         mismatches++;
         if (examples.length >= 10) continue;
         examples.push({
+          service,
           model,
           view: view.name,
           feature: features[feature]!.name,
@@ -74,8 +93,10 @@ export async function checkPredictions({
         });
       }
     }
+    if (mismatches > before) ofService.different++;
+    else ofService.equal++;
   }
-  return { predictions, values, mismatches, skipped, examples };
+  return { predictions, values, mismatches, skipped, services: [...services.values()], oldestId, examples };
 }
 
 async function readAsApplied(

@@ -1,9 +1,11 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { copyFile, mkdir, open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { millraceError } from "../definitions/errors.ts";
 import type { ColumnTypeSpec, Value } from "../definitions/value.ts";
+import { serviceProfileBuilder } from "../feature_engineering/profiles/profile-builder.ts";
+import type { ServiceProfile } from "../feature_engineering/profiles/value-profile.ts";
 import type { FittedState } from "../feature_engineering/transforms/fitted-state.ts";
 import { createFitter, type TrainingRowTransform } from "../feature_engineering/transforms/fitter.ts";
 import { createEntityFrame, type EntityFrame, type FramePart } from "./entity-frame.ts";
@@ -83,11 +85,6 @@ export async function writeTrainingFile(store: FeatureStore, request: TrainingFi
     const from = ready === -1 ? staged.length : ready;
     onProgress({ step: "read", rows: Math.min(total, from * partRows), total });
 
-    const metadataOf = (fitted: FittedState): Readonly<Record<string, string>> => ({
-      [MANIFEST_KEY]: JSON.stringify(trainingManifest(runtime, fitted, knowledge, total)),
-    });
-    /** A set of one part is that part's file: it is not written again. */
-    const isWhole = staged.length === 1 && format === "parquet";
     let fitted = request.fitted ?? { service: request.service, service_hash: runtime.hash, transforms: {} };
     const make = fits ? null : runtime.row.bind(request.fitted ?? null);
     let part = from;
@@ -100,8 +97,7 @@ export async function writeTrainingFile(store: FeatureStore, request: TrainingFi
         await writeWhole(path, (temporary) => files.writeParquet(temporary, stagedColumns, content));
       } else {
         const content = madeBatches(rows, read.values, runtime.isPlain ? null : make);
-        const metadata = isWhole ? metadataOf(fitted) : {};
-        await writeWhole(path, (temporary) => files.writeParquet(temporary, columns, content, metadata));
+        await writeWhole(path, (temporary) => files.writeParquet(temporary, columns, content));
       }
       part++;
       onProgress({ step: "read", rows: Math.min(total, part * partRows), total });
@@ -116,27 +112,29 @@ export async function writeTrainingFile(store: FeatureStore, request: TrainingFi
         request.signal?.throwIfAborted();
         const finished = join(folder, `made-${index}.parquet`);
         const content = remade(files, path, frame, runtime, learned.make, done);
-        const metadata = isWhole ? metadataOf(fitted) : {};
-        await writeWhole(finished, (temporary) => files.writeParquet(temporary, columns, content, metadata));
+        await writeWhole(finished, (temporary) => files.writeParquet(temporary, columns, content));
         parts.push(finished);
         done = Math.min(total, done + partRows);
         onProgress({ step: "write", rows: done, total });
       }
     }
-    const metadata = metadataOf(fitted);
+    const manifest: TrainingManifest = {
+      ...trainingManifest(runtime, fitted, knowledge, total),
+      profile: await profileOf(files, parts, runtime, frame.carried.length),
+    };
+    const metadata = { [MANIFEST_KEY]: JSON.stringify(manifest) };
     await writeWhole(out, async (temporary) => {
       if (parts.length === 0) {
         const empty = join(folder, "part-0.parquet");
         await files.writeParquet(empty, columns, []);
         parts = [empty];
       }
-      if (isWhole) await move(parts[0]!, temporary);
-      else if (format === "arrow") await writeArrowFrame(temporary, columns, readAll(files, parts), metadata);
+      if (format === "arrow") await writeArrowFrame(temporary, columns, readAll(files, parts), metadata);
       else await files.concatenate(parts, temporary, format, metadata);
     });
     onProgress({ step: "write", rows: total, total });
     await plan.remove();
-    return trainingManifest(runtime, fitted, knowledge, total);
+    return manifest;
   } finally {
     await reader.close();
     await files.close();
@@ -192,11 +190,6 @@ async function writeWhole(path: string, write: (temporary: string) => Promise<vo
   } finally {
     await rm(temporary, { force: true });
   }
-}
-
-/** The parts' folder may lie on another disk. */
-async function move(from: string, to: string): Promise<void> {
-  await rename(from, to).catch(() => copyFile(from, to));
 }
 
 function* slices(count: number): Generator<readonly [number, number]> {
@@ -273,6 +266,20 @@ async function fit(
     fitter.endPass();
   }
   return { fitted: fitter.finish(), make: fitter.trainingRows() };
+}
+
+/** Of the finished parts, since a run may have found them there. */
+async function profileOf(
+  files: DuckdbFrameFiles,
+  parts: readonly string[],
+  { row }: ServiceRuntime,
+  firstFeature: number,
+): Promise<ServiceProfile> {
+  const profile = serviceProfileBuilder(row.columns);
+  for await (const { count, columns } of readAll(files, parts)) {
+    for (let at = 0; at < count; at++) profile.add((column) => valueAt(columns[firstFeature + column]!, at));
+  }
+  return profile.finish();
 }
 
 async function* readAll(files: DuckdbFrameFiles, paths: readonly string[]): AsyncGenerator<FrameBatch> {

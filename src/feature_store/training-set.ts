@@ -1,5 +1,7 @@
 import { millraceError } from "../definitions/errors.ts";
 import type { ColumnTypeSpec, Value } from "../definitions/value.ts";
+import { serviceProfileBuilder } from "../feature_engineering/profiles/profile-builder.ts";
+import type { ServiceProfile } from "../feature_engineering/profiles/value-profile.ts";
 import type { FittedState } from "../feature_engineering/transforms/fitted-state.ts";
 import type { FeatureStore } from "./feature-store.ts";
 import type { Knowledge } from "./historical-reader.ts";
@@ -26,6 +28,8 @@ export interface TrainingManifest extends FittedState {
   readonly keys: readonly string[];
   readonly knowledge: Knowledge;
   readonly rows: number;
+  /** How the features were distributed, which what is served is compared with. */
+  readonly profile?: ServiceProfile;
 }
 
 export interface TrainingSet {
@@ -76,6 +80,8 @@ export async function createTrainingSet(
     knowledge,
     ...(request.fitted === undefined ? {} : { fitted: request.fitted }),
   });
+  const profile = serviceProfileBuilder(features.columns);
+  for (const row of features.rows) profile.add((column) => row[column]!);
   const featureNames = new Set(features.columns.map((column) => column.name));
   const frameColumns = frameTypes(request.rows, new Map(lookup.map((column) => [column.name, column.type])));
   const carried = frameColumns.map(({ name, type, read }) => ({
@@ -89,7 +95,10 @@ export async function createTrainingSet(
       ...features.columns.map(({ name, type }) => ({ name, type })),
     ],
     rows: request.rows.map((row, i) => [...carried.map(({ read }) => read(row)), ...features.rows[i]!]),
-    manifest: trainingManifest(runtime, features.fitted, knowledge, request.rows.length),
+    manifest: {
+      ...trainingManifest(runtime, features.fitted, knowledge, request.rows.length),
+      profile: profile.finish(),
+    },
   };
 }
 

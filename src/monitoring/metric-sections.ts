@@ -1,6 +1,7 @@
 import * as engine from "./families/engine.ts";
 import * as featureStore from "./families/feature-store.ts";
 import * as ingestion from "./families/ingestion.ts";
+import * as quality from "./families/quality.ts";
 import * as runtime from "./families/runtime.ts";
 import * as serving from "./families/serving.ts";
 import type { MetricFamily } from "./metric-family.ts";
@@ -16,6 +17,7 @@ export const METRIC_SECTIONS: readonly MetricSection[] = [
   { title: "Feature store", families: byName(featureStore) },
   { title: "Ingestion", families: byName(ingestion) },
   { title: "Engine", families: byName(engine) },
+  { title: "Data and model quality", families: byName(quality) },
   { title: "Threads and process", families: byName(runtime) },
 ];
 

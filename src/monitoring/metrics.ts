@@ -6,7 +6,8 @@ import { modelMetrics } from "./model-metrics.ts";
 import { onlineReadMetrics } from "./online-read-metrics.ts";
 import { predictionMetrics } from "./prediction-metrics.ts";
 import { processMetrics } from "./process-metrics.ts";
-import type { MetricsReader } from "./read-side.ts";
+import { NO_SKEW, qualityMetrics } from "./quality-metrics.ts";
+import type { MetricsReader, QualityReader } from "./read-side.ts";
 import { scoringMetrics } from "./scoring-metrics.ts";
 import { threadMetrics } from "./thread-metrics.ts";
 
@@ -26,7 +27,7 @@ export interface MetricsOptions {
   readonly now?: () => number;
 }
 
-export interface Metrics extends MetricsReader {
+export interface Metrics extends MetricsReader, QualityReader {
   /** Ends the subscriptions. What was counted can still be rendered. */
   close(): void;
   [Symbol.dispose](): void;
@@ -40,8 +41,18 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const { thread, now = Date.now, traceId = () => null } = options;
   const set = createMetricSet();
   const ends = [threadMetrics(set, options.label ?? thread)];
+  let quality: QualityReader["quality"] = () => ({
+    model: null,
+    rows: 0,
+    features: [],
+    skew: NO_SKEW,
+    predictions: [],
+  });
   if (thread === "main") {
+    const ofRows = qualityMetrics(set, now);
+    quality = ofRows.quality;
     ends.push(
+      ofRows.end,
       predictionMetrics(set, traceId),
       modelMetrics(set, now),
       scoringMetrics(set),
@@ -55,5 +66,5 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const close = (): void => {
     for (const end of ends.splice(0)) end();
   };
-  return { render: set.render, close, [Symbol.dispose]: close };
+  return { render: set.render, quality, close, [Symbol.dispose]: close };
 }

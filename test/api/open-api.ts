@@ -138,6 +138,13 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
     },
     readiness: () => ({ ready: state.ready, reasons: state.ready ? [] : ["views are being filled"] }),
     metrics: async (accept) => ({ contentType: "text/plain; version=0.0.4", body: `# asked for ${accept}\n` }),
+    quality: () => ({
+      model: null,
+      rows: 0,
+      features: [],
+      skew: { equal: 0, different: 0, unknown: 0, examples: [] },
+      predictions: [],
+    }),
     limits: { bodyLimitBytes: 100_000, maxRows: options.maxRows ?? 1_000 },
     log,
     version: "1.2.3",

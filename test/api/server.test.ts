@@ -168,6 +168,7 @@ describe("the API's description", () => {
       "/v1/plan",
       "/v1/predictions",
       "/v1/prune",
+      "/v1/quality/{service}",
       "/v1/registry",
       "/v1/registry/diff",
       "/v1/registry/entries/{name}",

@@ -4,6 +4,7 @@ import type { ModelMeta } from "../../definitions/model.ts";
 import type { FittedState } from "../../feature_engineering/transforms/fitted-state.ts";
 import type { FeatureStore, OnlineFeatures, OnlineRead } from "../../feature_store/feature-store.ts";
 import {
+  PREDICTED_ROWS_CHANNEL,
   PREDICTION_CHANNEL,
   PREDICTION_START_CHANNEL,
   type PredictionEvent,
@@ -24,7 +25,9 @@ import {
   type PredictStages,
 } from "./predict-rows.ts";
 import { predictWhole, type WholeAnswers, type WholeRows } from "./predict-whole.ts";
+import { predictedRows, predictedWhole } from "./predicted-rows.ts";
 import type { PredictionLog } from "./prediction-log.ts";
+import type { ServedModel } from "./served-model.ts";
 import type { VersionSlot } from "./version-loader.ts";
 
 /** As much of a pino logger as the host uses. */
@@ -128,6 +131,7 @@ export interface ModelHost {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+const rowsChannel = channel(PREDICTED_ROWS_CHANNEL);
 const predictionChannel = channel(PREDICTION_CHANNEL);
 const startChannel = channel(PREDICTION_START_CHANNEL);
 
@@ -190,12 +194,12 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
     versions: ModelVersions,
     request: PredictRequest,
     stages: PredictStages,
-  ): Promise<PredictedRows & { readonly version: string }> {
+  ): Promise<PredictedRows & { readonly version: string; readonly served: ServedModel }> {
     const acquired = request.slot ?? versions.acquire();
     const slot = acquired instanceof Promise ? await acquired : acquired;
     try {
       const rows = await predictRows(slot.resident!, versions.model.service.name, request, stages);
-      return { ...rows, version: slot.version.version };
+      return { ...rows, version: slot.version.version, served: slot.resident! };
     } finally {
       if (request.slot === undefined) versions.release(slot);
     }
@@ -254,6 +258,9 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
     );
     if (done === null) return fallbackOf(model, request.rows.length);
     logged?.offer(model, done.version, read);
+    if (rowsChannel.hasSubscribers) {
+      rowsChannel.publish(predictedRows(model, done.served, done.features.rows, done.predictions));
+    }
     const { predictions, features, version } = done;
     return {
       model: name,
@@ -277,6 +284,7 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
       const slot = acquired instanceof Promise ? await acquired : acquired;
       try {
         const answers = await predictWhole(slot.resident!, model, pool, large, rows, stages);
+        if (rowsChannel.hasSubscribers) rowsChannel.publish(predictedWhole(model, slot.resident!, rows, answers));
         return { answers, version: slot.version.version };
       } finally {
         if (held === undefined) versions.release(slot);

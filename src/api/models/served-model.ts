@@ -2,6 +2,7 @@ import { isMillraceError, type MillraceError } from "../../definitions/errors.ts
 import type { ModelMeta } from "../../definitions/model.ts";
 import type { ColumnTypeSpec, Value } from "../../definitions/value.ts";
 import type { ServiceColumn } from "../../feature_engineering/plan/service-columns.ts";
+import { readServiceProfile, type ServiceProfile } from "../../feature_engineering/profiles/value-profile.ts";
 import { type FittedState, readFittedState } from "../../feature_engineering/transforms/fitted-state.ts";
 import type { ServiceRuntime } from "../../feature_store/service-runtime.ts";
 import { type LoadedModel, loadModelFolder } from "./load-model-folder.ts";
@@ -22,6 +23,8 @@ export interface ServedModel {
   readonly prepared: PreparedModel;
   /** What the service's transforms learned from the training set of this version. */
   readonly fitted: FittedState | null;
+  /** How the features of its training set were distributed, if its `millrace.json` says so. */
+  readonly profile: ServiceProfile | null;
   readonly toPrediction: (answer: ModelAnswer) => PredictionRow;
 }
 
@@ -29,7 +32,7 @@ export interface ServedModel {
  * Loads a version, warms it up, and checks that it fits: its inputs against the service's columns, its `millrace.json`
  * against the service's hash and fitted transforms, its answers against the declared output.
  *
- * @throws `MODEL_…`, `MODEL_SERVICE_MISMATCH`, `FITTED_STATE_MISMATCH`, `MODEL_OUTPUT_MISMATCH`
+ * @throws `MODEL_…`, `MODEL_SERVICE_MISMATCH`, `FITTED_STATE_MISMATCH`, `PROFILE_INVALID`, `MODEL_OUTPUT_MISMATCH`
  */
 export async function loadServedModel(
   model: ModelMeta,
@@ -55,6 +58,7 @@ export async function loadServedModel(
       columns: service.row.columns,
       prepared,
       fitted,
+      profile: readServiceProfile(loaded.millrace),
       toPrediction,
     };
   } catch (error) {

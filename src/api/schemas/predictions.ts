@@ -48,6 +48,7 @@ export const predictionSchemas: Readonly<Record<"list" | "check", RouteSchema>> 
         values: count,
         mismatches: count,
         skipped: count,
+        services: listOf(objectOf({ service: text, equal: count, different: count, unknown: count })),
         examples: listOf({ type: "object", additionalProperties: true }),
       }),
     ),
