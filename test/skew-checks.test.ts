@@ -10,6 +10,10 @@ import { startSkewChecks } from "../src/skew-checks.ts";
 let metrics: Metrics | null = null;
 afterEach(() => metrics?.close());
 
+function fail(error: unknown): never {
+  throw error;
+}
+
 /** A cold store with rows of ids from 1, each checked in its page; every tenth differs. */
 function store(rows: number) {
   const asked: PredictionFilter[] = [];
@@ -39,7 +43,7 @@ describe("checks of logged predictions in the background", () => {
     const checks = startSkewChecks({
       check,
       services: () => ["risk"],
-      onFailure: expect.fail,
+      onFailure: fail,
       intervalMs: 0,
       now: () => 7,
     });
@@ -84,7 +88,7 @@ describe("checks of logged predictions in the background", () => {
 });
 
 function options(check: (filter: PredictionFilter) => Promise<PredictionReport>) {
-  return { check, services: () => ["risk"], onFailure: expect.fail, intervalMs: 0 } as const;
+  return { check, services: () => ["risk"], onFailure: fail, intervalMs: 0 } as const;
 }
 
 describe("rows that models answered", () => {
