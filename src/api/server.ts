@@ -178,7 +178,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   backfillRoutes(app, options, admin);
   registryRoutes(app, options, admin);
   predictionRoutes(app, options, admin);
-  qualityRoutes(app, options);
+  qualityRoutes(app, options, admin);
   healthRoutes(app, options, () => isDraining);
   await app.ready();
   const admission = createAdmission({ targetDelayMs: options.load?.queueDelayTargetMs ?? null });

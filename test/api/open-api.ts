@@ -18,6 +18,7 @@ import { memoryOnlineStore } from "../../src/feature_store/online/memory-online-
 import { trainingJobs } from "../../src/feature_store/training-jobs.ts";
 import { createTrainingSet } from "../../src/feature_store/training-set.ts";
 import { createLifecycle } from "../../src/lifecycle.ts";
+import { createMetrics } from "../../src/monitoring/metrics.ts";
 import { createPipeline, type Pipeline } from "../../src/pipeline.ts";
 import * as declared from "./payments.ts";
 import { NOW, paymentModels } from "./payments.ts";
@@ -128,6 +129,7 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
     ...options.backend,
   };
   const state = { ready: true };
+  const metrics = createMetrics({ thread: "main" });
   const server = await createApiServer({
     features,
     models,
@@ -138,13 +140,7 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
     },
     readiness: () => ({ ready: state.ready, reasons: state.ready ? [] : ["views are being filled"] }),
     metrics: async (accept) => ({ contentType: "text/plain; version=0.0.4", body: `# asked for ${accept}\n` }),
-    quality: () => ({
-      model: null,
-      rows: 0,
-      features: [],
-      skew: { equal: 0, different: 0, unknown: 0, examples: [] },
-      predictions: [],
-    }),
+    quality: metrics.quality,
     limits: { bodyLimitBytes: 100_000, maxRows: options.maxRows ?? 1_000 },
     log,
     version: "1.2.3",
@@ -193,6 +189,7 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
     },
     async close() {
       await server.close();
+      metrics.close();
       await models.close();
       await predictionLog.close();
       await lifecycle.close();

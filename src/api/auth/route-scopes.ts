@@ -35,7 +35,7 @@ const ADMIN: readonly RegExp[] = [
   /^(GET|DELETE) \/v1\/dead-letters(\/.*)?$/,
   /^POST \/v1\/dead-letters\/.*$/,
   /^POST \/v1\/sources\/:name\/reset$/,
-  /^(GET|POST|DELETE) \/v1\/(erasures|backfills|predictions|registry|replay|check-predictions)(\/.*)?$/,
+  /^(GET|POST|DELETE) \/v1\/(erasures|backfills|predictions|quality|registry|replay|check-predictions)(\/.*)?$/,
   /^POST \/v1\/(apply|check-consistency|prune|check-predictions|materialize)$/,
   /^GET \/v1\/plan$/,
 ];

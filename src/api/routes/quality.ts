@@ -1,13 +1,13 @@
 import type { FastifyInstance } from "fastify";
 import type { QualityColumnReport } from "../../monitoring/read-side.ts";
-import type { ApiContext } from "../api-context.ts";
+import type { AdminGuard, ApiContext } from "../api-context.ts";
 import { qualitySchema } from "../schemas/quality.ts";
 
-/** `GET /v1/quality/{service}`: what this process has seen. */
-export function qualityRoutes(app: FastifyInstance, api: ApiContext): void {
+/** `GET /v1/quality/{service}`: what this process has seen; with values that were served, so it is for operators. */
+export function qualityRoutes(app: FastifyInstance, api: ApiContext, admin: AdminGuard): void {
   app.get<{ Params: { readonly service: string } }>(
     "/v1/quality/:service",
-    { schema: qualitySchema },
+    { schema: qualitySchema, onRequest: admin },
     async (request) => {
       const { name } = api.features.service(request.params.service).service;
       const { model, rows, features, skew, predictions } = api.quality(name);

@@ -1,4 +1,4 @@
-import { answers, listOf, objectOf, type RouteSchema, text } from "./problem.ts";
+import { adminOnly, answers, listOf, objectOf, type RouteSchema, text } from "./problem.ts";
 
 const count = { type: "integer", minimum: 0 };
 const number = { type: "number" };
@@ -27,6 +27,7 @@ const unknown = objectOf({
 export const qualitySchema: RouteSchema = {
   tags: ["monitoring"],
   summary: "How a service's last features and its models' last answers compare with their profiles",
+  security: adminOnly,
   response: answers(
     200,
     objectOf({
