@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { millraceError } from "../definitions/errors.ts";
 import type { ColumnTypeSpec, Value } from "../definitions/value.ts";
@@ -52,6 +52,8 @@ export interface TrainingProgress {
 const PART_ROWS = 200_000;
 /** Rows that pass from step to step at a time. */
 const BATCH_ROWS = 16_384;
+/** Rows that a profile is made of, at most. */
+const PROFILE_ROWS = 50_000;
 
 /**
  * Writes a training set of any size: the frame is read in parts, each part's inputs are computed from history and kept
@@ -85,6 +87,11 @@ export async function writeTrainingFile(store: FeatureStore, request: TrainingFi
     const from = ready === -1 ? staged.length : ready;
     onProgress({ step: "read", rows: Math.min(total, from * partRows), total });
 
+    const metadataOf = (fitted: FittedState): Readonly<Record<string, string>> => ({
+      [MANIFEST_KEY]: JSON.stringify(trainingManifest(runtime, fitted, knowledge, total)),
+    });
+    /** A set of one part is that part's file: it is not written again. */
+    const isWhole = staged.length === 1 && format === "parquet";
     let fitted = request.fitted ?? { service: request.service, service_hash: runtime.hash, transforms: {} };
     const make = fits ? null : runtime.row.bind(request.fitted ?? null);
     let part = from;
@@ -97,7 +104,8 @@ export async function writeTrainingFile(store: FeatureStore, request: TrainingFi
         await writeWhole(path, (temporary) => files.writeParquet(temporary, stagedColumns, content));
       } else {
         const content = madeBatches(rows, read.values, runtime.isPlain ? null : make);
-        await writeWhole(path, (temporary) => files.writeParquet(temporary, columns, content));
+        const metadata = isWhole ? metadataOf(fitted) : {};
+        await writeWhole(path, (temporary) => files.writeParquet(temporary, columns, content, metadata));
       }
       part++;
       onProgress({ step: "read", rows: Math.min(total, part * partRows), total });
@@ -112,7 +120,8 @@ export async function writeTrainingFile(store: FeatureStore, request: TrainingFi
         request.signal?.throwIfAborted();
         const finished = join(folder, `made-${index}.parquet`);
         const content = remade(files, path, frame, runtime, learned.make, done);
-        await writeWhole(finished, (temporary) => files.writeParquet(temporary, columns, content));
+        const metadata = isWhole ? metadataOf(fitted) : {};
+        await writeWhole(finished, (temporary) => files.writeParquet(temporary, columns, content, metadata));
         parts.push(finished);
         done = Math.min(total, done + partRows);
         onProgress({ step: "write", rows: done, total });
@@ -120,16 +129,17 @@ export async function writeTrainingFile(store: FeatureStore, request: TrainingFi
     }
     const manifest: TrainingManifest = {
       ...trainingManifest(runtime, fitted, knowledge, total),
-      profile: await profileOf(files, parts, runtime, frame.carried.length),
+      profile: await profileOf(files, parts, runtime, frame.carried.length, total),
     };
-    const metadata = { [MANIFEST_KEY]: JSON.stringify(manifest) };
+    const metadata = metadataOf(fitted);
     await writeWhole(out, async (temporary) => {
       if (parts.length === 0) {
         const empty = join(folder, "part-0.parquet");
         await files.writeParquet(empty, columns, []);
         parts = [empty];
       }
-      if (format === "arrow") await writeArrowFrame(temporary, columns, readAll(files, parts), metadata);
+      if (isWhole) await move(parts[0]!, temporary);
+      else if (format === "arrow") await writeArrowFrame(temporary, columns, readAll(files, parts), metadata);
       else await files.concatenate(parts, temporary, format, metadata);
     });
     onProgress({ step: "write", rows: total, total });
@@ -190,6 +200,11 @@ async function writeWhole(path: string, write: (temporary: string) => Promise<vo
   } finally {
     await rm(temporary, { force: true });
   }
+}
+
+/** The parts' folder may lie on another disk. */
+async function move(from: string, to: string): Promise<void> {
+  await rename(from, to).catch(() => copyFile(from, to));
 }
 
 function* slices(count: number): Generator<readonly [number, number]> {
@@ -268,16 +283,21 @@ async function fit(
   return { fitted: fitter.finish(), make: fitter.trainingRows() };
 }
 
-/** Of the finished parts, since a run may have found them there. */
+/** Of the finished parts, since a run may have found them there; of every k-th row, so that at most PROFILE_ROWS count. */
 async function profileOf(
   files: DuckdbFrameFiles,
   parts: readonly string[],
   { row }: ServiceRuntime,
   firstFeature: number,
+  total: number,
 ): Promise<ServiceProfile> {
   const profile = serviceProfileBuilder(row.columns);
+  const step = Math.max(1, Math.ceil(total / PROFILE_ROWS));
+  let next = 0;
   for await (const { count, columns } of readAll(files, parts)) {
-    for (let at = 0; at < count; at++) profile.add((column) => valueAt(columns[firstFeature + column]!, at));
+    let at = next;
+    for (; at < count; at += step) profile.add((column) => valueAt(columns[firstFeature + column]!, at));
+    next = at - count;
   }
   return profile.finish();
 }
