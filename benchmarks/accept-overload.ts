@@ -5,9 +5,10 @@ import { httpLoad } from "./http-load.ts";
 import { pinLoad, startMillrace, trainServingModel } from "./serving-contestants.ts";
 import { type Sent, timedLoad } from "./timed-load.ts";
 
-/** So that the load can be made by one core: a request of so many rows costs more to predict than to send. */
-const ROWS = 60;
-const OPEN = 2_000;
+/** So that one core can make the load: a request costs much more to predict than to send. */
+const ROWS = 10;
+const TREES = 2_000;
+const CONNECTIONS = 1_000;
 const CALM_MS = 250;
 
 /** Four times the capacity of one process for a minute (or the seconds given), then half of it. */
@@ -15,7 +16,7 @@ export async function run(args: readonly string[]): Promise<void> {
   const seconds = Number(args[0] ?? 60);
   const folder = await mkdtemp(join(tmpdir(), "millrace-overload-"));
   try {
-    const model = await trainServingModel(folder);
+    const model = await trainServingModel(folder, TREES);
     pinLoad(1);
     const server = await startMillrace(model, 1);
     try {
@@ -32,17 +33,19 @@ export async function run(args: readonly string[]): Promise<void> {
       print(
         `capacity at 16 connections: ${Math.round(capacity)} requests/s of ${ROWS} rows, P99 ${calm.p99.toFixed(1)} ms, ${calm.failures} failures`,
       );
-      const half = await timedLoad(url, bodies, capacity / 2, 5, OPEN);
+      const half = await timedLoad(url, bodies, capacity / 2, 5, CONNECTIONS);
       print(`half of it: ${summary(half.sent, 5)}`);
-      const over = await timedLoad(url, bodies, capacity * 4, seconds, OPEN);
+      const over = await timedLoad(url, bodies, capacity * 4, seconds, CONNECTIONS);
       const served = over.sent.filter(({ status }) => status === 200);
       const others = over.sent.filter(({ status }) => status !== 200 && status !== 503).length;
-      print(`four times, ${seconds} s: ${summary(over.sent, seconds)}, ${over.dropped} not sent (${OPEN} were open)`);
+      print(
+        `four times, ${seconds} s: ${summary(over.sent, seconds)}, ${over.unsent} not sent (all of ${CONNECTIONS} connections waited); the load was late by ${over.lagP99.toFixed(1)} ms (P99)`,
+      );
       const health = await fetch(`${server.url}/readyz`);
       print(
         `=> served ${((100 * served.length) / over.sent.length).toFixed(1)}% of what came, ${((100 * served.length) / seconds / capacity).toFixed(0)}% of the capacity; P99 of the served ${quantile(served, 0.99).toFixed(1)} ms; ${others} answers other than 200 and 503; /readyz ${health.status}`,
       );
-      const after = await timedLoad(url, bodies, capacity / 2, 10, OPEN);
+      const after = await timedLoad(url, bodies, capacity / 2, 10, CONNECTIONS);
       print(
         `=> recovered ${recoverySeconds(after.sent).toFixed(2)} s after the overload; then ${summary(after.sent, 10)}`,
       );

@@ -31,9 +31,13 @@ const here = (name: string): string => fileURLToPath(new URL(`serving/${name}`, 
 const MAIN = fileURLToPath(new URL("../src/cli/main.ts", import.meta.url));
 
 /** Trains once per folder. */
-export async function trainServingModel(folder: string): Promise<ServingModel> {
+export async function trainServingModel(folder: string, trees = 100): Promise<ServingModel> {
   const quiet: ExecFileSyncOptions = { stdio: ["ignore", "ignore", "inherit"] };
-  execFileSync(join(pythonEnvironment(SERVING_PEERS.trainer), "python"), [here("train.py"), folder], quiet);
+  execFileSync(
+    join(pythonEnvironment(SERVING_PEERS.trainer), "python"),
+    [here("train.py"), folder, String(trees)],
+    quiet,
+  );
   execFileSync(join(pythonEnvironment(SERVING_PEERS.mlflow), "python"), [here("save_mlflow.py"), folder], quiet);
   const lines = async (file: string): Promise<string[]> =>
     (await readFile(join(folder, file), "utf8")).trim().split("\n");
