@@ -98,7 +98,7 @@ export async function joinKafka(options: KafkaSourceOptions): Promise<KafkaMembe
     try {
       return await run();
     } catch (cause) {
-      throw kafkaError(cause, brokers, what);
+      throw kafkaError(cause, brokers, what, options.tls !== undefined && options.tls !== false);
     }
   };
   const consumer = new client.Consumer({

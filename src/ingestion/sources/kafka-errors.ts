@@ -26,7 +26,12 @@ function texts(error: unknown, depth = 0): string[] {
  * An error of the Kafka client as one of ours. What the operator must mend stops the loop (`KAFKA_DENIED`,
  * `KAFKA_TOPIC_UNKNOWN`); everything else is a dependency's trouble and is tried again (`KAFKA_UNAVAILABLE`).
  */
-export function kafkaError(cause: unknown, brokers: readonly string[], doing: string): MillraceError {
+export function kafkaError(
+  cause: unknown,
+  brokers: readonly string[],
+  doing: string,
+  encrypted = false,
+): MillraceError {
   const found = texts(cause);
   const [first = String(cause), ...inner] = [...new Set(found.filter((text) => /[a-z] /.test(text)))];
   // The client says where it failed, and within that, why.
@@ -50,7 +55,12 @@ export function kafkaError(cause: unknown, brokers: readonly string[], doing: st
       { kind: "operational" },
     );
   }
-  return ingestionError("KAFKA_UNAVAILABLE", `Kafka at ${brokers.join(", ")} fails while ${doing}: ${said}`, {
+  // A broker that wants a certificate of the client ends the connection after the handshake; its reason may get lost.
+  const hint =
+    encrypted && has(/closed|ECONNRESET|EPIPE/i)
+      ? " If the broker asks for a certificate of the client, check the source's `tls.cert` and `tls.key`."
+      : "";
+  return ingestionError("KAFKA_UNAVAILABLE", `Kafka at ${brokers.join(", ")} fails while ${doing}: ${said}${hint}`, {
     kind: "operational",
     cause,
   });
