@@ -14,6 +14,7 @@ import { duckdbOfflineStore } from "../src/feature_store/offline/duckdb-offline-
 import { postgresOfflineStore } from "../src/feature_store/offline/postgres-offline-store.ts";
 import { lmdbOnlineStore } from "../src/feature_store/online/lmdb-online-store.ts";
 import { memoryOnlineStore } from "../src/feature_store/online/memory-online-store.ts";
+import type { OnlineStore } from "../src/feature_store/online/online-store.ts";
 import { redisOnlineStore } from "../src/feature_store/online/redis-online-store.ts";
 import { fileReplay, streamSource } from "../src/index.ts";
 import { createPipeline } from "../src/pipeline.ts";
@@ -80,25 +81,35 @@ async function measure(entities: number, { postgres, redis }: Servers, hot: stri
       postgres === null
         ? await duckdbOfflineStore({ path: join(folder, "cold.duckdb") })
         : await postgresOfflineStore({ url: postgres.url(), schema: `bench_${entities}` });
+    const spent = { commit: 0, fold: 0, write: 0, writes: 0 };
+    const counted: OnlineStore = {
+      ...online,
+      async compareAndSet(writes, session) {
+        const since = performance.now();
+        const done = await online.compareAndSet(writes, session);
+        spent.writes += writes.length;
+        spent.write += (performance.now() - since) / 1_000;
+        return done;
+      },
+    };
     const pipeline = createPipeline({
       sources: declarations.sources,
       views,
-      online,
+      online: counted,
       offline,
     });
-    const spent = { commit: 0, fold: 0, write: 0, writes: 0 };
     subscribe(ENGINE_BATCH_CHANNEL, (message) => {
       const batch = message as EngineBatchEvent;
       spent.commit += batch.commitSeconds;
       spent.fold += batch.foldSeconds;
-      spent.write += batch.writeSeconds;
-      spent.writes += batch.writes;
     });
     await pipeline.recover();
     const cpu = process.cpuUsage();
     const started = performance.now();
     await pipeline.start();
     await pipeline.finished();
+    // Until everything is written: during a backlog values are held back.
+    await pipeline.drain();
     const seconds = (performance.now() - started) / 1_000;
     const { user, system } = process.cpuUsage(cpu);
     process.stdout.write(
