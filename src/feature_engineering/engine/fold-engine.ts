@@ -2,16 +2,13 @@ import { channel } from "node:diagnostics_channel";
 import type { SourceMeta } from "../../definitions/source.ts";
 import type { MessageBatch } from "../../ingestion/stream-message.ts";
 import type { ViewLayout } from "../windows/view-layout.ts";
-import {
-  ENGINE_BATCH_CHANNEL,
-  ENGINE_RECOVERY_CHANNEL,
-  type EngineBatchEvent,
-  type EngineRecoveryEvent,
-} from "./channels.ts";
+import { ENGINE_BATCH_CHANNEL, type EngineBatchEvent } from "./channels.ts";
 import type { EventLog, LogCommitResult, LoggedEvent, OwnedPartition } from "./event-log.ts";
-import type { AppliedMark, FeatureSink, WriteSession } from "./feature-sink.ts";
+import type { FeatureSink, WriteSession } from "./feature-sink.ts";
+import { createLogFolding, foldSlices, SLICE } from "./log-folding.ts";
 import { createMessageLogger } from "./message-logger.ts";
-import { metaNames, READY } from "./meta-names.ts";
+import { metaNames } from "./meta-names.ts";
+import { createSourceClock } from "./source-clock.ts";
 import { createViewFolder, type ViewFolder } from "./view-folder.ts";
 
 export interface FoldEngineOptions {
@@ -80,8 +77,6 @@ export interface FoldEngine {
   clock(): number;
 }
 
-/** Events folded at once during recovery and within a batch: bounds memory, and is below the cache's capacity. */
-const SLICE = 8_192;
 /**
  * Values changed and not written, at most, before another waiting batch is folded onto them, and for how long: the more,
  * the fewer writes of a value that many events change. Only while a backlog is worked off.
@@ -102,10 +97,9 @@ const WAIT_BEHIND_MS = 1_000;
 const FLUSH_SECONDS = 0.25;
 
 const batches = channel(ENGINE_BATCH_CHANNEL);
-const recoveries = channel(ENGINE_RECOVERY_CHANNEL);
 
 export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
-  const { source, log, sink, now, seconds } = options;
+  const { source, log, sink, seconds } = options;
   const folders = options.views.map(({ layout, keyspace }) =>
     createViewFolder({
       layout,
@@ -122,7 +116,6 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
   /** Per partition id: the last offset whose values are in the hot store, and the last that is durably so. */
   const written = new Map<number, number>();
   const durable = new Map<number, number>();
-  let streamClock = Number.NEGATIVE_INFINITY;
   let instance = "";
   /** Per partition id: the last offset that is folded and not written. */
   const unwritten = new Map<number, number>();
@@ -147,9 +140,10 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
   const { writeValues = WRITE_VALUES, keptEvents = KEPT_EVENTS } = options;
   const unwrittenValues = (): number => folders.reduce((sum, folder) => sum + folder.unwritten, 0);
   const conflictsSeen = (): number => folders.reduce((sum, folder) => sum + folder.conflicts, 0);
-  const clock = (): number => (source.clock === "wall" ? now() : streamClock);
   const appliedName = (folder: ViewFolder): string => `${folder.keyspace}#${instance}`;
   const keepSeconds = options.keepPositionsSeconds ?? 0;
+  const sourceClock = createSourceClock({ source, sink, now: options.now, isShared: keepSeconds > 0 });
+  const clock = sourceClock.now;
   /** What was durable at least `keepSeconds` ago, and what will be when that time has passed since `agingSince`. */
   let aged = new Map<number, number>();
   let aging = new Map<number, number>();
@@ -160,66 +154,15 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
   /** Whether what was found not folded so long ago may have been folded by another process since, and say so no more. */
   const isStale = (since: number): boolean => keepSeconds > 0 && seconds() - since > keepSeconds / 3;
 
-  /** The clock at each event; a stream clock moves with them: to the first instant after the largest event time. */
-  function advance(events: readonly LoggedEvent[]): Float64Array {
-    const clocks = new Float64Array(events.length);
-    if (source.clock === "wall") return clocks.fill(now());
-    for (let i = 0; i < events.length; i++) {
-      const after = events[i]!.eventTime + 1;
-      if (after > streamClock) streamClock = after;
-      clocks[i] = streamClock;
-    }
-    return clocks;
-  }
-
-  async function writeClock(): Promise<void> {
-    if (source.clock !== "stream") return;
-    if (keepSeconds > 0) {
-      // Of the clocks of all processes the largest counts; should two cross here, the next `tend` sets it right.
-      const [stored] = await sink.readMeta([metaNames.clock(source.name)]);
-      if (stored != null && Number(stored) >= streamClock) {
-        streamClock = Number(stored);
-        return;
-      }
-    }
-    if (streamClock !== Number.NEGATIVE_INFINITY) {
-      await sink.writeMeta(new Map([[metaNames.clock(source.name), String(streamClock)]]));
-    }
-  }
-
   async function loadInstance(): Promise<void> {
     const [known, storedClock] = await sink.readMeta([metaNames.instance, metaNames.clock(source.name)]);
-    if (storedClock !== null && storedClock !== undefined) streamClock = Number(storedClock);
+    sourceClock.load(storedClock ?? null);
     if (known !== null && known !== undefined) {
       instance = known;
     } else {
       instance = options.newInstance();
       await sink.writeMeta(new Map([[metaNames.instance, instance]]));
     }
-  }
-
-  /** What was left of a key space whose drop was cut short: its values would not say what they hold. */
-  async function finishDrops(): Promise<void> {
-    const names = folders.map((folder) => metaNames.dropping(folder.keyspace));
-    const dropping = await sink.readMeta(names);
-    for (const [index, folder] of folders.entries()) {
-      if (dropping[index] !== "1") continue;
-      await sink.dropKeyspace(folder.keyspace);
-      await sink.writeMeta(new Map([[names[index]!, null]]));
-    }
-  }
-
-  /** A key space of before there were marks: there, the cold store's positions are what it holds. */
-  async function markFilledBefore(): Promise<void> {
-    const ready = await sink.readMeta(folders.map((folder) => metaNames.ready(folder.keyspace)));
-    const marks: AppliedMark[] = [];
-    for (const [index, folder] of folders.entries()) {
-      if (ready[index] !== "1") continue;
-      for (const { partitionId, offset } of await log.applied(appliedName(folder))) {
-        marks.push({ keyspace: folder.keyspace, partitionId, offset });
-      }
-    }
-    await sink.mark(marks, session);
   }
 
   async function recover(): Promise<void> {
@@ -237,66 +180,24 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
     // First of all: whatever is lost from now on is noticed.
     session = await sink.openSession();
     await loadInstance();
-    await finishDrops();
-    await markFilledBefore();
-    const partitions = await log.partitions(source.name);
-    let heldAt = seconds();
-    let held = await Promise.all(folders.map((folder) => sink.marks(folder.keyspace)));
-    /** Up to where every shard of a view holds every event. */
-    const heldUpTo = (view: number, partitionId: number): number =>
-      Math.min(...held[view]!.map((shard) => shard.get(partitionId) ?? -1));
-    const behind = partitions.map((partition) => ({
-      partition,
-      from: Math.min(partition.committed, ...folders.map((_, view) => heldUpTo(view, partition.partitionId))),
-    }));
-    for (const { partitionId } of partitions) {
-      for (const [view, folder] of folders.entries()) folder.holds(partitionId, heldUpTo(view, partitionId));
-    }
-    const total = behind.reduce((sum, { partition, from }) => sum + Math.max(0, partition.committed - from), 0);
-    let done = 0;
-    const report = (finished: boolean): void => {
-      if (!recoveries.hasSubscribers) return;
-      recoveries.publish({
-        source: source.name,
-        events: done,
-        total,
-        done: finished,
-        views,
-        newestEventTime: source.clock === "wall" || !Number.isFinite(streamClock) ? null : streamClock - 1,
-      } satisfies EngineRecoveryEvent);
-    };
-    report(false);
-    for (const { partition, from } of behind) {
-      for await (const events of log.read(source.name, partition.partitionId, from, partition.committed)) {
-        const clocks = advance(events);
-        if (isStale(heldAt)) {
-          heldAt = seconds();
-          held = await Promise.all(folders.map((folder) => sink.marks(folder.keyspace)));
-          for (const folder of folders) folder.reset();
-        }
-        for (const [view, folder] of folders.entries()) {
-          const after = heldUpTo(view, partition.partitionId);
-          const first = events.findIndex((event) => event.offset > after);
-          if (first >= 0) await foldSlices(folder, events.slice(first), clocks.subarray(first));
-          await folder.write(clock(), prunable);
-        }
-        done += events.length;
-        report(false);
-      }
-      written.set(partition.partitionId, partition.committed);
-    }
-    await writeClock();
+    const fromLog = createLogFolding({
+      source: source.name,
+      folders,
+      log,
+      sink,
+      clock: sourceClock,
+      appliedName,
+      prunable,
+      seconds,
+      isStale,
+      session,
+    });
+    for (const [partitionId, offset] of await fromLog.run()) written.set(partitionId, offset);
+    await sourceClock.write();
     await flushOnce().catch((error: unknown) => {
       if (!isNotDurable(error)) throw error;
     });
-    await sink.writeMeta(new Map(folders.map((folder) => [metaNames.ready(folder.keyspace), READY])));
-    report(true);
-  }
-
-  async function foldSlices(folder: ViewFolder, events: readonly LoggedEvent[], clocks: Float64Array): Promise<void> {
-    for (let from = 0; from < events.length; from += SLICE) {
-      await folder.fold(events.slice(from, from + SLICE), clocks.subarray(from, from + SLICE));
-    }
+    await fromLog.done();
   }
 
   async function own(partition: string): Promise<OwnedPartition> {
@@ -342,7 +243,7 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
       const after = unwritten.get(partitionId) ?? written.get(partitionId) ?? -1;
       const events =
         inserted[0] !== undefined && inserted[0].offset <= after ? inserted.filter((e) => e.offset > after) : inserted;
-      const clocks = advance(events);
+      const clocks = sourceClock.advance(events);
       for (const folder of folders) {
         const from = seconds();
         await foldSlices(folder, events, clocks);
@@ -387,7 +288,7 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
     } finally {
       if (conflictsSeen() > conflicts) contendedAt = seconds();
     }
-    if (unwrittenEvents > 0) await writeClock();
+    if (unwrittenEvents > 0) await sourceClock.write();
     for (const [partitionId, offset] of unwritten) written.set(partitionId, offset);
     unwritten.clear();
     unwrittenEvents = 0;
@@ -526,7 +427,7 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
       if (!isRolledBack(error)) throw error;
       await repair();
     }
-    if (keepSeconds > 0) await writeClock();
+    if (keepSeconds > 0) await sourceClock.write();
     const behind = [...written].some(([partitionId, offset]) => offset > durableApplied(partitionId));
     if (behind && flushing === null && seconds() - flushedAt >= FLUSH_SECONDS) startFlush();
   }
