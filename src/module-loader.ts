@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { createRequire, registerHooks } from "node:module";
 import { dirname, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -35,6 +36,17 @@ export function importedFiles(): ReadonlySet<string> {
 function hook(): void {
   hooked = true;
   registerHooks({
+    // A package.json of `npm init` says "commonjs"; declarations are ES modules all the same.
+    load(url, context, nextLoad) {
+      const file = localFile(url);
+      const isModule =
+        context.format === "commonjs-typescript" &&
+        !context.conditions.includes("require") &&
+        file !== null &&
+        loaded.has(file) &&
+        /^\s*(?:import|export)\b/m.test(readFileSync(file, "utf8"));
+      return nextLoad(url, isModule ? { ...context, format: "module-typescript" } : context);
+    },
     resolve(specifier, context, nextResolve) {
       const parent = localFile(context.parentURL);
       if (parent === null || !loaded.has(parent)) return nextResolve(specifier, context);
