@@ -75,6 +75,27 @@ describe("a training set in a file", () => {
     },
   );
 
+  it("says in every format that times are in UTC", async () => {
+    const store = await trainingStore();
+    const csv = join(folder, "train.csv");
+    await writeTrainingFile(store, { service: "plain", entities, out: csv, partRows: 10 });
+    const [header, first] = (await readFile(csv, "utf8")).split("\n").map((line) => line.split(","));
+    const [asked] = (await readFrame(entities)).rows;
+    expect(first![header!.indexOf("event_timestamp")]).toBe(new Date(asked!.event_timestamp as number).toISOString());
+
+    const parquet = join(folder, "train.parquet");
+    await writeTrainingFile(store, { service: "plain", entities, out: parquet, partRows: 10 });
+    const instance = await DuckDBInstance.create(":memory:");
+    const connection = await instance.connect();
+    const schema = await connection.runAndReadAll(
+      `SELECT type, logical_type FROM parquet_schema('${parquet}') WHERE name = 'event_timestamp'`,
+    );
+    expect(schema.getRows()).toEqual([["INT64", expect.stringContaining("isAdjustedToUTC=1")]]);
+    connection.closeSync();
+    instance.closeSync();
+    expect((await readFrame(csv)).rows).toEqual((await readFrame(parquet)).rows);
+  });
+
   it("reads frames from Parquet and Arrow as from CSV", async () => {
     const store = await trainingStore();
     const out = join(folder, "train.parquet");

@@ -16,14 +16,14 @@ export interface DuckdbFrameFiles {
    * @throws `FILE_NOT_FOUND`, `FILE_FORMAT_UNKNOWN`, `FILE_CORRUPT`
    */
   open(path: string, texts?: readonly string[]): Promise<FrameReader>;
-  /** Writes Parquet: timestamps as TIMESTAMP (UTC, microseconds), int64 as BIGINT, one-ofs as text. */
+  /** Writes Parquet: timestamps as microseconds adjusted to UTC (pandas: `datetime64[us, UTC]`), int64 as BIGINT, one-ofs as text. */
   writeParquet(
     path: string,
     columns: readonly FrameColumn[],
     batches: Iterable<FrameBatch> | AsyncIterable<FrameBatch>,
     metadata?: Readonly<Record<string, string>>,
   ): Promise<void>;
-  /** One file of several Parquet files of one schema, in their order. */
+  /** One file of several Parquet files of one schema, in their order. In CSV timestamps are ISO 8601 with `Z`. */
   concatenate(
     parts: readonly string[],
     path: string,
@@ -34,6 +34,9 @@ export interface DuckdbFrameFiles {
 }
 
 const MEMORY_LIMIT_MIB = 512;
+/** DuckDB's zone is the machine's. */
+const UTC = "SET TimeZone = 'UTC'";
+const ISO_8601 = "'%Y-%m-%dT%H:%M:%S.%gZ'";
 
 /** `folder` takes what DuckDB spills. */
 export async function duckdbFrameFiles(folder: string): Promise<DuckdbFrameFiles> {
@@ -115,8 +118,9 @@ export async function duckdbFrameFiles(folder: string): Promise<DuckdbFrameFiles
         for await (const batch of source) appendBatch(api, appender, writers, batch);
         appender.closeSync();
         const selection = columns.map(({ name, type }) =>
-          type.kind === "timestamp" ? `${quoted(name)}::TIMESTAMP AS ${quoted(name)}` : quoted(name),
+          type.kind === "timestamp" ? `${quoted(name)}::TIMESTAMP::TIMESTAMPTZ AS ${quoted(name)}` : quoted(name),
         );
+        await connection.run(UTC);
         await write(
           connection,
           `COPY (SELECT ${selection.join(", ")} FROM ${table}) TO ${literal(path)} (${parquet(metadata)})`,
@@ -131,7 +135,8 @@ export async function duckdbFrameFiles(folder: string): Promise<DuckdbFrameFiles
       const connection = await instance.connect();
       try {
         const from = `read_parquet([${parts.map(literal).join(", ")}])`;
-        const options = format === "parquet" ? parquet(metadata) : "FORMAT csv, HEADER";
+        const options = format === "parquet" ? parquet(metadata) : `FORMAT csv, HEADER, TIMESTAMPFORMAT ${ISO_8601}`;
+        await connection.run(UTC);
         await write(connection, `COPY (SELECT * FROM ${from}) TO ${literal(path)} (${options})`, path);
       } finally {
         connection.closeSync();
