@@ -15,6 +15,12 @@ const loaded = new Set<string>();
 const own = `${dirname(fileURLToPath(import.meta.url))}${sep}`;
 const require = createRequire(import.meta.url);
 let hooked = false;
+let revisions = 0;
+
+/** A revision under which this thread has imported nothing yet. */
+export function nextRevision(): number {
+  return ++revisions;
+}
 
 /** Revision 0 takes a module that is loaded already. */
 export async function importModule(path: string, revision: number): Promise<Readonly<Record<string, unknown>>> {

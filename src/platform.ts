@@ -14,6 +14,7 @@ import type { FeatureStore } from "./feature_store/feature-store.ts";
 import type { PlanPreview } from "./feature_store/registry/registry.ts";
 import { createGeneration, type Generation } from "./generation.ts";
 import { loadDeclarations } from "./load-declarations.ts";
+import { nextRevision } from "./module-loader.ts";
 import { mergeExpositions } from "./monitoring/merge-expositions.ts";
 import { createMetrics } from "./monitoring/metrics.ts";
 import { activeTraceId } from "./monitoring/tracing/active-span.ts";
@@ -35,6 +36,8 @@ export interface PlatformOptions {
   readonly ingest?: boolean;
   /** False: it is ready before sources that begin at a moment have caught up. Default true. */
   readonly catchUp?: boolean;
+  /** Of the declarations' modules, see `module-loader.ts`. Default 0: as they were first imported. */
+  readonly revision?: number;
 }
 
 export interface TakeOverOptions {
@@ -72,7 +75,7 @@ const CATCHING_UP = "sources that begin at a moment are catching up";
 /** Opens the stores, starts the pipeline's thread and the HTTP server. Serves at once; `ready` says when all is filled. */
 export async function openPlatform(config: ResolvedConfig, options: PlatformOptions): Promise<Platform> {
   const { log } = options;
-  const declarations = await loadDeclarations(config.declarations);
+  const declarations = await loadDeclarations(config.declarations, options.revision);
   const token = config.server.adminToken ?? crypto.randomUUID();
   if (config.server.requireKeys) await requireKey(config.server);
   const claim = areShared(config) ? null : await claimFolder(config.data, token);
@@ -131,7 +134,7 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
       log.error({ reason: why }, "the pipeline's thread ended");
     });
 
-    let revision = 0;
+    let latest = 0;
     let taking: Promise<unknown> = Promise.resolve();
     async function replace({
       hash = null,
@@ -139,7 +142,8 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
     }: TakeOverOptions): Promise<PlanPreview> {
       if (closing !== null) throw millraceError("STOPPING", "The process is stopping.", { kind: "operational" });
       await ready;
-      revision++;
+      const revision = nextRevision();
+      latest = revision;
       const before = current;
       const next = generationOf(await loadDeclarations(paths, revision));
       try {
@@ -167,7 +171,7 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
         await old.idle();
         await old.models.close();
         // Later declarations clear away what these leave, when nothing reads it any more.
-        if (revision === replacedBy && closing === null) await rpc.dropOld();
+        if (latest === replacedBy && closing === null) await rpc.dropOld();
       };
       cleared().catch((error: unknown) => log.error({ err: error }, "could not clear away the old declarations"));
     }

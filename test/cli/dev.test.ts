@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createProject, INDEX, type Project, type Running } from "./project.ts";
@@ -128,7 +129,45 @@ describe("millrace dev", () => {
     await says("Ready.");
     url = await project.url();
     expect(await ask()).toEqual({ spend: EVENTS, clicked: 0 });
+
+    await using taken = await listen();
+    await project.write("millrace.config.ts", config.replace("port: 0", `port: ${taken.port}`));
+    await says("The change is not taken over, and what was there goes on. ");
+    url = await project.url();
+    expect(await ask()).toEqual({ spend: EVENTS, clicked: 0 });
     dev.child.kill("SIGTERM");
     expect(await dev.ended).toBe(0);
   }, 60_000);
+
+  it("takes declarations over that change with the configuration, and those that change after it", async () => {
+    const config = await readFile(join(project.folder, "millrace.config.ts"), "utf8");
+    await project.write("lib/deep/windows.ts", 'export const windows = ["1h"];\n');
+    await says("Taken over.");
+    await project.write("lib/deep/windows.ts", 'export const windows = ["1h", "24h"];\n');
+    await project.write("millrace.config.ts", config.replace("port: 0", "port: 0, maxRows: 1"));
+    await says("starting anew.");
+    await says("Ready.");
+    url = await project.url();
+    expect(await ask()).toEqual({ spend_1h: EVENTS, spend_24h: EVENTS, clicked: 0 });
+
+    await project.write("lib/deep/windows.ts", 'export const windows = ["2h", "24h"];\n');
+    await says("Taken over.");
+    expect(await ask()).toEqual({ spend_2h: EVENTS, spend_24h: EVENTS, clicked: 0 });
+
+    // Neither can be loaded: what was there goes on.
+    await project.write("lib/deep/windows.ts", "export const windows = ;\n");
+    await project.write("millrace.config.ts", config.replace("port: 0", "port: 0, maxRows: 2"));
+    await says("The change is not taken over, and what was there goes on. DECLARATIONS_INVALID");
+    expect(await ask()).toEqual({ spend_2h: EVENTS, spend_24h: EVENTS, clicked: 0 });
+  }, 60_000);
 });
+
+/** A port that somebody has. */
+async function listen(): Promise<{ readonly port: number; [Symbol.asyncDispose](): Promise<void> }> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    port: (server.address() as AddressInfo).port,
+    [Symbol.asyncDispose]: () => new Promise((resolve) => server.close(() => resolve())),
+  };
+}

@@ -2,7 +2,8 @@ import { isDeepStrictEqual } from "node:util";
 import type { ResolvedConfig } from "../../config.ts";
 import { isMillraceError } from "../../definitions/errors.ts";
 import { renderDiff } from "../../feature_engineering/plan/render-diff.ts";
-import { importedFiles } from "../../module-loader.ts";
+import { loadDeclarations } from "../../load-declarations.ts";
+import { importedFiles, nextRevision } from "../../module-loader.ts";
 import { openPlatform, type Platform } from "../../platform.ts";
 import { configOf, type GlobalOptions, loggerOf } from "../global-options.ts";
 import { stopOnSignal } from "../stop-on-signal.ts";
@@ -15,9 +16,8 @@ import { watchFiles } from "../watch-files.ts";
  */
 export async function dev(options: GlobalOptions): Promise<void> {
   let config = await configOf(options);
-  let platform = await open(config);
+  let platform: Platform | null = await open(config, 0);
   let stopping = false;
-  let revision = 0;
   let working: Promise<void> = Promise.resolve();
   const files = watchFiles(() => {
     working = working.then(() => (stopping ? undefined : change()));
@@ -25,47 +25,51 @@ export async function dev(options: GlobalOptions): Promise<void> {
   stopOnSignal(async () => {
     stopping = true;
     files.close();
-    await platform.worker.giveUp().catch(() => {});
+    await platform?.worker.giveUp().catch(() => {});
     await working;
-    await platform.close();
+    await platform?.close();
   });
   files.set(importedFiles());
 
   async function change(): Promise<void> {
     try {
-      const next = await configOf(options, ++revision);
+      const next = await configOf(options, nextRevision());
       const { declarations: _new, ...rest } = next;
       const { declarations: _old, ...before } = config;
-      if (isDeepStrictEqual(rest, before)) await takeOver(next);
+      if (platform !== null && isDeepStrictEqual(rest, before)) await takeOver(platform, next);
       else await restart(next);
     } catch (error) {
-      say(`The change is not taken over, and what was there goes on. ${reasonOf(error)}`);
+      const now = platform === null ? "nothing serves until the next change" : "what was there goes on";
+      say(`The change is not taken over, and ${now}. ${reasonOf(error)}`);
     }
     files.set(importedFiles());
   }
 
-  async function takeOver(next: ResolvedConfig): Promise<void> {
-    const { diff } = await platform.takeOver({ declarations: next.declarations });
+  async function takeOver(running: Platform, next: ResolvedConfig): Promise<void> {
+    const { diff } = await running.takeOver({ declarations: next.declarations });
     config = next;
     say(`Taken over. ${diff.changes.length === 0 ? "No changes of the plan." : renderDiff(diff).trimEnd()}`);
   }
 
   /** Stores and addresses cannot be changed under what uses them. */
   async function restart(next: ResolvedConfig): Promise<void> {
+    const revision = nextRevision();
+    await loadDeclarations(next.declarations, revision);
     say("The configuration changed: starting anew.");
-    await platform.close();
+    await platform?.close();
+    platform = null;
     try {
-      platform = await open(next);
+      platform = await open(next, revision);
       config = next;
     } catch (error) {
-      platform = await open(config);
+      platform = await open(config, revision).catch(() => null);
       throw error;
     }
   }
 }
 
-async function open(config: ResolvedConfig): Promise<Platform> {
-  const platform = await openPlatform(config, { log: loggerOf(config.logLevel) });
+async function open(config: ResolvedConfig, revision: number): Promise<Platform> {
+  const platform = await openPlatform(config, { log: loggerOf(config.logLevel), revision });
   say(`Millrace serves at ${platform.url}`);
   try {
     await platform.ready();
