@@ -4,17 +4,20 @@ import { join } from "node:path";
 /** Where the committed models live; `benchmarks/xgboost_parity.py --small` made those of the folders `xgboost-*`. */
 export const FIXTURES: string = join(import.meta.dirname, "fixtures");
 
-export interface XgboostFixture {
+/** A model file with rows, and the library's own predictions for them in its precision. */
+export interface TreeFixture<Floats extends Float32Array | Float64Array> {
   readonly name: string;
   readonly bytes: Uint8Array;
   readonly objective: string;
   readonly features: number;
   readonly rowCount: number;
-  readonly rows: Float32Array;
-  /** XGBoost's own predictions. */
-  readonly margins: Float32Array;
-  readonly outputs: Float32Array;
+  readonly rows: Floats;
+  readonly margins: Floats;
+  readonly outputs: Floats;
 }
+
+export type XgboostFixture = TreeFixture<Float32Array>;
+export type LightgbmFixture = TreeFixture<Float64Array>;
 
 interface Entry {
   readonly file: string;
@@ -42,54 +45,33 @@ export function readFixture(...path: string[]): Uint8Array {
   return new Uint8Array(readFileSync(join(FIXTURES, ...path)));
 }
 
+/** Made by `benchmarks/xgboost_parity.py --small`, which says with which versions. */
 export function xgboostFixtures(): XgboostFixture[] {
-  return ["xgboost-1", "xgboost-2", "xgboost-3"].flatMap((folder) => {
-    const entries: Entry[] = JSON.parse(readFileSync(join(FIXTURES, folder, "manifest.json"), "utf8"));
-    return entries.map((entry) => {
-      const rows = parseFloats(entry.rows);
-      return {
-        name: `${folder}/${entry.file}`,
-        bytes: readFixture(folder, entry.file),
-        objective: entry.objective,
-        features: entry.features,
-        rowCount: rows.length / entry.features,
-        rows,
-        margins: parseFloats(entry.margins),
-        outputs: parseFloats(entry.outputs),
-      };
-    });
-  });
-}
-
-export interface LightgbmFixture {
-  readonly name: string;
-  readonly bytes: Uint8Array;
-  readonly objective: string;
-  readonly features: number;
-  readonly rowCount: number;
-  readonly rows: Float64Array;
-  /** LightGBM's own predictions. */
-  readonly margins: Float64Array;
-  readonly outputs: Float64Array;
+  return ["xgboost-1", "xgboost-2", "xgboost-3"].flatMap((folder) => fixturesIn(folder, parseFloats));
 }
 
 /** Made by `benchmarks/lightgbm_parity.py --small` with 4.7.0 (17 models, seed 3), 3.3.5 and 2.3.1 (3 models, seed 5). */
 export function lightgbmFixtures(): LightgbmFixture[] {
-  return ["lightgbm-2", "lightgbm-3", "lightgbm-4"].flatMap((folder) => {
-    const entries: Entry[] = JSON.parse(readFileSync(join(FIXTURES, folder, "manifest.json"), "utf8"));
-    return entries.map((entry) => {
-      const rows = parseDoubles(entry.rows);
-      return {
-        name: `${folder}/${entry.file}`,
-        bytes: readFixture(folder, entry.file),
-        objective: entry.objective,
-        features: entry.features,
-        rowCount: rows.length / entry.features,
-        rows,
-        margins: parseDoubles(entry.margins),
-        outputs: parseDoubles(entry.outputs),
-      };
-    });
+  return ["lightgbm-2", "lightgbm-3", "lightgbm-4"].flatMap((folder) => fixturesIn(folder, parseDoubles));
+}
+
+function fixturesIn<Floats extends Float32Array | Float64Array>(
+  folder: string,
+  parse: (texts: readonly string[]) => Floats,
+): TreeFixture<Floats>[] {
+  const entries: Entry[] = JSON.parse(readFileSync(join(FIXTURES, folder, "manifest.json"), "utf8"));
+  return entries.map((entry) => {
+    const rows = parse(entry.rows);
+    return {
+      name: `${folder}/${entry.file}`,
+      bytes: readFixture(folder, entry.file),
+      objective: entry.objective,
+      features: entry.features,
+      rowCount: rows.length / entry.features,
+      rows,
+      margins: parse(entry.margins),
+      outputs: parse(entry.outputs),
+    };
   });
 }
 

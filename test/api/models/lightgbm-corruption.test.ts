@@ -1,56 +1,20 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { loadLightgbmModel } from "../../../src/api/models/lightgbm-model.ts";
-import { isMillraceError } from "../../../src/definitions/errors.ts";
+import { describeDamage, survivalOf } from "./damaged-models.ts";
 import { codeOf, lightgbmFixtures } from "./fixtures.ts";
 
 const fixtures = lightgbmFixtures();
-const anyFixture = fc.constantFrom(...fixtures);
-const REFUSALS = ["MODEL_CORRUPT", "MODEL_UNSUPPORTED", "MODEL_TOO_LARGE"];
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
-
-/** Loads and predicts; true if it worked, false if it was refused with a code of its own. */
-function survives(bytes: Uint8Array): boolean {
-  try {
-    const model = loadLightgbmModel(bytes);
-    if (model.featureCount > 100_000) return true;
-    expect(model.predictRow(new Array(model.featureCount).fill(0.5))).toHaveLength(model.outputWidth);
-    const rows = new Float64Array(5 * model.featureCount).fill(Number.NaN);
-    expect(model.predictBatch(rows, 5, model.featureCount)).toHaveLength(5 * model.outputWidth);
-    return true;
-  } catch (error) {
-    if (isMillraceError(error) && REFUSALS.includes(error.code)) return false;
-    throw error;
-  }
-}
+const survives = survivalOf(loadLightgbmModel, (length) => new Float64Array(length));
+/** What follows the trees is not needed. */
+const endOfTrees = (bytes: Uint8Array): number => decoder.decode(bytes).indexOf("end of trees");
 
 describe("a damaged file is refused and never crashes or hangs", () => {
-  test("whatever is cut off before the trees end", () => {
-    fc.assert(
-      fc.property(anyFixture, fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }), ({ bytes }, part) => {
-        const end = decoder.decode(bytes).indexOf("end of trees") + "end of trees".length;
-        expect(survives(bytes.slice(0, Math.floor(part * end)))).toBe(false);
-      }),
-      { numRuns: 400 },
-    );
-  });
-
-  test("whichever bytes are changed", () => {
-    const changes = fc.array(fc.tuple(fc.nat(), fc.integer({ min: 0, max: 255 })), { minLength: 1, maxLength: 8 });
-    let refused = 0;
-    let loaded = 0;
-    fc.assert(
-      fc.property(anyFixture, changes, ({ bytes }, edits) => {
-        const copy = bytes.slice();
-        for (const [at, byte] of edits) copy[at % copy.length] = byte;
-        if (survives(copy)) loaded++;
-        else refused++;
-      }),
-      { numRuns: 1500 },
-    );
-    expect(refused).toBeGreaterThan(100);
-    expect(loaded).toBeGreaterThan(0);
+  describeDamage(fixtures, survives, {
+    starts: ["", "tree\n", "tree\nversion=v4\n"],
+    needed: (bytes) => endOfTrees(bytes) + "end of trees".length,
   });
 
   test("whichever digits are changed", () => {
@@ -59,38 +23,13 @@ describe("a damaged file is refused and never crashes or hangs", () => {
       maxLength: 4,
     });
     fc.assert(
-      fc.property(anyFixture, changes, ({ bytes }, edits) => {
+      fc.property(fc.constantFrom(...fixtures), changes, ({ bytes }, edits) => {
         const copy = bytes.slice();
-        const trees = decoder.decode(bytes).indexOf("end of trees");
+        const trees = endOfTrees(bytes);
         for (const [at, character] of edits) copy[at % trees] = character.charCodeAt(0);
         survives(copy);
       }),
       { numRuns: 2500 },
-    );
-  });
-
-  test("whichever bytes are left out or doubled", () => {
-    fc.assert(
-      fc.property(anyFixture, fc.nat(), fc.nat(64), fc.boolean(), ({ bytes }, at, length, doubles) => {
-        const start = at % bytes.length;
-        const piece = bytes.subarray(start, start + length);
-        const middle = doubles ? [...piece, ...piece] : [];
-        survives(Uint8Array.from([...bytes.subarray(0, start), ...middle, ...bytes.subarray(start + length)]));
-      }),
-      { numRuns: 500 },
-    );
-  });
-
-  test("bytes of no meaning at all", () => {
-    fc.assert(
-      fc.property(
-        fc.uint8Array({ maxLength: 200 }),
-        fc.constantFrom("", "tree\n", "tree\nversion=v4\n"),
-        (bytes, start) => {
-          expect(survives(Uint8Array.from([...encoder.encode(start), ...bytes]))).toBe(false);
-        },
-      ),
-      { numRuns: 500 },
     );
   });
 });
