@@ -3,7 +3,7 @@ import { type ProducedRow, produceRows } from "../integration/beam/produce-rows.
 import { kafkaCluster } from "../integration/services/kafka-cluster.ts";
 import { startPostgres } from "../integration/services/postgres-server.ts";
 import { startRedis } from "../integration/services/redis-server.ts";
-import { type BeamJobSource, beamFile, beamJob, beamKafka, prepareHistory } from "../src/beam-jobs.ts";
+import { type BeamJobSource, beamFile, beamJob, beamKafka, beamStream, prepareHistory } from "../src/beam-jobs.ts";
 import { beamHost } from "../src/feature_engineering/beam/beam-host.ts";
 import { type BeamProgress, type RunningBeamJob, runBeamJob } from "../src/feature_engineering/beam/run-beam-job.ts";
 import { metaNames } from "../src/feature_engineering/engine/meta-names.ts";
@@ -113,7 +113,7 @@ async function kafkaSources(
     }
     await produceRows(brokers, meta.name, rows, 2);
     const kafka = beamKafka(source, { default: { brokers } }, null);
-    found.push({ source: meta, input: { clock: meta.clock, lateness_ms: meta.latenessMs, kafka } });
+    found.push({ source: meta, input: { ...beamStream(meta), kafka } });
   }
   return found;
 }

@@ -8,7 +8,7 @@ import { rolldown } from "rolldown";
  */
 async function build(file: string): Promise<void> {
   const bundle = await rolldown({
-    input: path.join(import.meta.dirname, "..", "src/feature_engineering/beam/script/main.ts"),
+    input: path.join(import.meta.dirname, "..", "src/feature_engineering/beam/script/worker.ts"),
     platform: "neutral",
     logLevel: "warn",
   });

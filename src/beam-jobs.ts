@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
 import type { ResolvedConfig } from "./config.ts";
-import type { KafkaClusterConfig } from "./connections.ts";
+import type { ConnectionsConfig, KafkaClusterConfig } from "./connections.ts";
 import { millraceError } from "./definitions/errors.ts";
 import type { SourceMeta } from "./definitions/source.ts";
 import type {
@@ -13,8 +13,11 @@ import type {
   BeamJob,
   BeamKafka,
   BeamOnline,
+  BeamRegistry,
+  BeamStream,
 } from "./feature_engineering/beam/beam-job.ts";
 import { jobScript } from "./feature_engineering/beam/job-script.ts";
+import { messageForm } from "./feature_engineering/beam/message-form.ts";
 import { viewNumber } from "./feature_engineering/beam/script/view-number.ts";
 import type { Declarations } from "./feature_engineering/plan/collect-declarations.ts";
 import { compilePlan, planText } from "./feature_engineering/plan/plan.ts";
@@ -33,6 +36,8 @@ export interface BeamJobOptions {
   readonly engine?: "v8" | "graal";
   readonly script: string;
   readonly sources: readonly BeamJobSource[];
+  /** For sources whose messages name schemas. */
+  readonly schemaRegistry?: ConnectionsConfig["schemaRegistry"];
 }
 
 /** One source of a job, and which of its events. */
@@ -45,10 +50,14 @@ export interface BeamJobSource {
   readonly until?: number | null;
 }
 
-/** Makes the job file of some sources' views. @throws `BEAM_STORE_UNSUPPORTED`, `BEAM_FORMAT_UNSUPPORTED` */
+/**
+ * Makes the job file of some sources' views.
+ * @throws `BEAM_STORE_UNSUPPORTED`, `BEAM_FORMAT_UNSUPPORTED`, `SCHEMA_REGISTRY_MISSING`
+ */
 export function beamJob(options: BeamJobOptions): BeamJob {
   const { declarations, sources } = options;
-  for (const { source } of sources) checkFormat(source);
+  const streamed = sources.filter(({ input }) => "messages" in input).map(({ source }) => source);
+  for (const source of streamed) checkFormat(source);
   const plan = compilePlan(declarations);
   return {
     id: crypto.randomUUID(),
@@ -67,6 +76,7 @@ export function beamJob(options: BeamJobOptions): BeamJob {
       })),
     },
     sources: sources.map(({ input }) => input),
+    registry: registryOf(streamed, options.schemaRegistry),
     online: onlineOf(
       options.online,
       plan.views.map((view) => view.version),
@@ -76,12 +86,37 @@ export function beamJob(options: BeamJobOptions): BeamJob {
 }
 
 function checkFormat(source: SourceMeta): void {
-  const { format, cloudEvents } = source.format;
-  if (format === "json" && !cloudEvents) return;
+  if (source.format.format !== "custom") return;
   throw millraceError(
     "BEAM_FORMAT_UNSUPPORTED",
-    `Source '${source.name}' has messages in ${cloudEvents ? "CloudEvents" : format}: Beam's workers read JSON, and CSV from files. Compute its views with the embedded engine.`,
+    `Source '${source.name}' has a decoder of its own, which Beam's workers do not have: they read JSON, Avro and Protobuf. Compute its views with the embedded engine.`,
   );
+}
+
+function registryOf(
+  sources: readonly SourceMeta[],
+  registry: ConnectionsConfig["schemaRegistry"],
+): BeamRegistry | null {
+  const needs = sources.find(({ format }) => messageForm(format).registry);
+  if (needs === undefined) return null;
+  if (registry !== undefined) {
+    const { url, username, password, timeoutMs } = registry;
+    return {
+      url,
+      ...(username === undefined ? {} : { username }),
+      ...(password === undefined ? {} : { password }),
+      ...(timeoutMs === undefined ? {} : { timeout_ms: timeoutMs }),
+    };
+  }
+  throw millraceError(
+    "SCHEMA_REGISTRY_MISSING",
+    `The messages of source '${needs.name}' name schemas of a registry, and none is configured: set schemaRegistry.url in the configuration, or MILLRACE_SCHEMA_REGISTRY_URL.`,
+  );
+}
+
+/** What the host must know of a source's stream, beside where it is. */
+export function beamStream(source: SourceMeta): Pick<BeamStream, "clock" | "lateness_ms" | "messages"> {
+  return { clock: source.clock, lateness_ms: source.latenessMs, messages: messageForm(source.format) };
 }
 
 /** Raises a fact that is a number. */

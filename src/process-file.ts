@@ -11,13 +11,11 @@ export interface DataFolderOwner {
   readonly url: string | null;
   /** What its admin routes ask for. */
   readonly token: string;
-  /** The certificates that it may show there, PEM: a command trusts these and no others. Null for plain HTTP. */
-  readonly certificates?: string | null;
 }
 
 export interface DataFolderClaim {
-  /** Publishes where the owner serves, and by which certificates. */
-  update(url: string | null, certificates?: string | null): Promise<void>;
+  /** Publishes where the owner serves. */
+  update(url: string | null): Promise<void>;
   /** Gives the folder up. Idempotent. */
   release(): Promise<void>;
 }
@@ -62,10 +60,9 @@ export async function claimDataFolder(data: string, owner: DataFolderOwner): Pro
   const lock = join(folder, `lock.${number}`);
   let released = false;
 
-  const publish = async (url: string | null, certificates: string | null = null): Promise<void> => {
+  const publish = async (url: string | null): Promise<void> => {
     try {
-      const known = certificates === null ? {} : { certificates };
-      await writePrivate(mine, JSON.stringify({ ...self, url, token: owner.token, ...known }));
+      await writePrivate(mine, JSON.stringify({ ...self, url, token: owner.token }));
       await rename(mine, file);
     } catch (error) {
       await rm(mine, { force: true }).catch(() => {});
@@ -94,8 +91,8 @@ export async function claimDataFolder(data: string, owner: DataFolderOwner): Pro
 export async function readOwner(data: string): Promise<DataFolderOwner | null> {
   const found = await readJson(join(data, FOLDER, FILE));
   if (found === null || !isIdentity(found) || !isAlive(found)) return null;
-  const { pid, url, token, certificates } = found as ProcessIdentity & Partial<DataFolderOwner>;
-  return { pid, url: url ?? null, token: token ?? "", ...(certificates == null ? {} : { certificates }) };
+  const { pid, url, token } = found as ProcessIdentity & Partial<DataFolderOwner>;
+  return { pid, url: url ?? null, token: token ?? "" };
 }
 
 async function takeLock(data: string, folder: string, mine: string): Promise<number> {

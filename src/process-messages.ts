@@ -1,4 +1,3 @@
-import type { ApiCertificate } from "./api/server-tls.ts";
 import type { ResolvedConfig } from "./config.ts";
 import type { PlanPreview } from "./feature_store/registry/registry.ts";
 import type { WorkerMethods } from "./worker-methods.ts";
@@ -17,8 +16,6 @@ export interface ServingOptions {
   /** What the process is called in metrics. */
   readonly label: string;
   readonly readiness: Readiness;
-  /** Null: plain HTTP. */
-  readonly certificate: ApiCertificate | null;
 }
 
 export interface Readiness {
@@ -31,8 +28,6 @@ export interface Readiness {
 export type ServingMethods = {
   /** Loads declarations and models, does what was done to models before, and listens. */
   readonly open: (options: ServingOptions, acts: readonly ModelAct[]) => Promise<{ url: string; planHash: string }>;
-  /** For connections from now on. */
-  readonly setCertificate: (certificate: ApiCertificate) => void;
   readonly setReadiness: (readiness: Readiness) => void;
   /** In the text format 0.0.4. */
   readonly metrics: () => Promise<string>;

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { type BeamJobSource, beamFile, beamJob, beamKafka, prepareHistory } from "../../src/beam-jobs.ts";
+import { type BeamJobSource, beamFile, beamJob, beamKafka, beamStream, prepareHistory } from "../../src/beam-jobs.ts";
 import type { SourceMeta } from "../../src/definitions/source.ts";
 import { type BeamHost, beamHost } from "../../src/feature_engineering/beam/beam-host.ts";
 import { type RunningBeamJob, runBeamJob } from "../../src/feature_engineering/beam/run-beam-job.ts";
@@ -20,6 +20,8 @@ export interface BeamWorld {
   readonly cold: OfflineStore;
   /** Folds lines of JSON, to the end. */
   backfill(lines: readonly string[], options?: BeamWorldOptions): Promise<void>;
+  /** Streams several sources in one job. */
+  streams(sources: readonly BeamJobSource[], options?: BeamWorldOptions): Promise<RunningBeamJob>;
   /** Streams a topic until it is stopped; with checkpoints, and from one if named. */
   stream(brokers: readonly string[], topic: string, options?: BeamWorldOptions): Promise<RunningBeamJob>;
   /** The URL of a folder for checkpoints and savepoints. */
@@ -29,6 +31,7 @@ export interface BeamWorld {
 }
 
 interface BeamWorldOptions {
+  readonly schemaRegistry?: { readonly url: string };
   readonly generation?: number;
   readonly from?: number;
   readonly until?: number;
@@ -50,27 +53,45 @@ export async function beamWorld(declarations: Declarations, source: SourceMeta, 
   const state = pathToFileURL(join(folder, "state")).href;
 
   async function start(
-    input: Omit<BeamJobSource, "source">,
+    inputs: readonly BeamJobSource[],
     own: BeamWorldOptions,
     beam: readonly string[],
   ): Promise<RunningBeamJob> {
-    const { from = null, until = null, generation = 1 } = own;
-    const sources = [{ source, from, until, ...input }];
+    const { from = null, until = null, generation = 1, schemaRegistry } = own;
+    const sources = inputs.map((input) => ({ from, until, ...input }));
     await prepareHistory({ declarations, sources }, cold);
-    const job = beamJob({ declarations, online, offline, generation, script: host.script, sources });
+    const job = beamJob({
+      ...{ declarations, online, offline, generation, script: host.script, sources },
+      ...(schemaRegistry === undefined ? {} : { schemaRegistry }),
+    });
     const options = [...FLINK, `--parallelism=${parallelism}`, ...beam, ...(own.options ?? [])];
     return runBeamJob(host, job, { options, heapMegabytes: 1_024 });
   }
+
+  const streams: BeamWorld["streams"] = (sources, own = {}) =>
+    start(sources, own, [
+      ...[
+        "--streaming=true",
+        "--attachedMode=false",
+        "--stateBackend=filesystem",
+        "--checkpointingInterval=1000",
+        "--finishBundleBeforeCheckpointing=true",
+      ],
+      ...["--externalizedCheckpointsEnabled=true", "--retainExternalizedCheckpointsOnCancellation=true"],
+      `--stateBackendStoragePath=${state}`,
+      ...(own.savepoint === undefined ? [] : [`--savepointPath=${own.savepoint}`]),
+    ]);
 
   return {
     hot,
     cold,
     state,
     host,
+    streams,
     async backfill(lines, own = {}) {
       const path = join(folder, `${crypto.randomUUID()}.jsonl`);
       await writeFile(path, lines.join("\n"));
-      await (await start({ input: { files: [await beamFile(path)] } }, own, [])).ended;
+      await (await start([{ source, input: { files: [await beamFile(path)] } }], own, [])).ended;
     },
     stream(brokers, topic, own = {}) {
       const connector = {
@@ -81,18 +102,7 @@ export async function beamWorld(declarations: Declarations, source: SourceMeta, 
         start: "earliest",
       } as const;
       const kafka = beamKafka({ ...source, connector }, { default: { brokers } }, null);
-      return start({ input: { clock: source.clock, lateness_ms: source.latenessMs, kafka } }, own, [
-        ...[
-          "--streaming=true",
-          "--attachedMode=false",
-          "--stateBackend=filesystem",
-          "--checkpointingInterval=1000",
-          "--finishBundleBeforeCheckpointing=true",
-        ],
-        ...["--externalizedCheckpointsEnabled=true", "--retainExternalizedCheckpointsOnCancellation=true"],
-        `--stateBackendStoragePath=${state}`,
-        ...(own.savepoint === undefined ? [] : [`--savepointPath=${own.savepoint}`]),
-      ]);
+      return streams([{ source, input: { ...beamStream(source), kafka } }], own);
     },
     async close() {
       await hot.close();

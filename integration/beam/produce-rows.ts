@@ -1,8 +1,9 @@
 import { Admin, Producer } from "@platformatic/kafka";
 
-/** A message for a topic: its JSON text, and when it arrived. */
+/** A message for a topic, and when it arrived. */
 export interface ProducedRow {
-  readonly value: string;
+  readonly value: string | Uint8Array;
+  readonly headers?: Readonly<Record<string, string>>;
   /** Epoch milliseconds. */
   readonly arrival: number;
   readonly partition: number;
@@ -31,11 +32,12 @@ export async function produceRows(
       const first = rows[from]!.arrival;
       let to = from;
       while (to < rows.length && to < from + BATCH && Math.abs(rows[to]!.arrival - first) < SPAN_MS) to++;
-      const messages = rows.slice(from, to).map(({ value, arrival, partition }) => ({
+      const messages = rows.slice(from, to).map(({ value, arrival, partition, headers }) => ({
         topic,
         partition,
         value: Buffer.from(value),
         timestamp: BigInt(arrival),
+        ...(headers === undefined ? {} : { headers: headersOf(headers) }),
       }));
       await producer.send({ messages });
       from = to;
@@ -43,4 +45,8 @@ export async function produceRows(
   } finally {
     await producer.close(true);
   }
+}
+
+function headersOf(headers: Readonly<Record<string, string>>): Map<Buffer, Buffer> {
+  return new Map(Object.entries(headers).map(([name, value]) => [Buffer.from(name), Buffer.from(value)]));
 }

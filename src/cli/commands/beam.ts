@@ -3,7 +3,7 @@ import { mkdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type BeamGeneration, generationFor, readGenerations, writeGeneration } from "../../beam-generations.ts";
-import { type BeamJobSource, beamFile, beamJob, beamKafka, prepareHistory } from "../../beam-jobs.ts";
+import { type BeamJobSource, beamFile, beamJob, beamKafka, beamStream, prepareHistory } from "../../beam-jobs.ts";
 import type { ResolvedConfig } from "../../config.ts";
 import { millraceError } from "../../definitions/errors.ts";
 import type { SourceMeta } from "../../definitions/source.ts";
@@ -48,7 +48,7 @@ export async function beamRun(beamOptions: readonly string[], options: BeamOptio
   // What a clock ahead of its time dated after the moment arrived before it.
   const start = from === null ? null : from - source.futureBoundMs;
   const kafka = beamKafka(source, config.connections.kafka ?? {}, start);
-  const input = { clock: source.clock, lateness_ms: source.latenessMs, kafka };
+  const input = { ...beamStream(source), kafka };
   await launch(project, options, generation, { source, input, from }, [
     ...(config.beam.options ?? FLINK),
     ...["--streaming=true", "--attachedMode=false", "--maxBundleSize=5000", "--stateBackend=filesystem"],
@@ -143,6 +143,7 @@ async function launch(
     ...{ online: config.online, offline: config.offline, sources, engine },
     generation: generation.generation,
     script: host.script,
+    ...(config.connections.schemaRegistry === undefined ? {} : { schemaRegistry: config.connections.schemaRegistry }),
   });
   await prepareHistory({ declarations, sources }, store);
   const folder = stateOf(config, source);

@@ -23,8 +23,6 @@ export async function serve(options: ServeOptions): Promise<void> {
     ingest: options.ingest ?? !areShared(config),
   });
   stopOnSignal(async () => platform.close());
-  // Without TLS there is nothing to read again, and the signal ends the process as it ends any.
-  if (config.server.tls !== null) process.on("SIGHUP", () => void platform.reloadCertificate());
   process.stderr.write(`Millrace serves at ${platform.url}\n`);
   await readyOrClose(platform);
   process.stderr.write("Ready.\n");
@@ -36,8 +34,7 @@ async function serveByGroup(config: ResolvedConfig, options: ServeOptions): Prom
   const group = await openProcessGroup(config, { log, ingest: options.ingest ?? !areShared(config) });
   stopOnSignal(() => group.close());
   process.on("SIGHUP", () => {
-    const renewed = group.reloadCertificate().then(() => group.recycle());
-    renewed.catch((error: unknown) => log.error({ err: error }, "could not replace the serving processes"));
+    group.recycle().catch((error: unknown) => log.error({ err: error }, "could not replace the serving processes"));
   });
   process.stderr.write(`Millrace serves at ${group.url} by ${group.pids.length} processes\n`);
   await readyOrClose(group);

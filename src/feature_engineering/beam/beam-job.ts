@@ -1,3 +1,4 @@
+import type { MessageForm } from "./message-form.ts";
 import type { JobSettings } from "./script/job-settings.ts";
 
 /** The job file, which the host reads: everything that one pipeline needs. Holds passwords: never to be logged. */
@@ -12,14 +13,30 @@ export interface BeamJob {
   readonly settings: JobSettings;
   /** In the order of `settings.sources`. */
   readonly sources: readonly BeamInput[];
+  /** Where messages' schemas are; null if none is named. */
+  readonly registry: BeamRegistry | null;
   readonly online: BeamOnline;
   readonly history: BeamHistory | null;
 }
 
 /** Where one source's messages come from. */
-export type BeamInput =
-  | { readonly files: readonly BeamFile[] }
-  | { readonly clock: "wall" | "stream"; readonly lateness_ms: number; readonly kafka: BeamKafka };
+export type BeamInput = { readonly files: readonly BeamFile[] } | BeamStream;
+
+/** A stream, by the name of its transport. */
+export interface BeamStream {
+  readonly clock: "wall" | "stream";
+  readonly lateness_ms: number;
+  readonly messages: MessageForm;
+  readonly kafka: BeamKafka;
+}
+
+/** A schema registry that speaks Confluent's API. */
+export interface BeamRegistry {
+  readonly url: string;
+  readonly username?: string;
+  readonly password?: string;
+  readonly timeout_ms?: number;
+}
 
 export interface BeamFile {
   /** Of any of Beam's file systems. */

@@ -23,7 +23,7 @@ export function describePipeline(plan: Plan, { views, sources }: Declarations, s
   const settings = { name: source, from: null, until: null, history: true, cells: "json", nulls: [] };
   // Compiled to be looked at: nothing is run.
   const functions = new Proxy<Record<string, RowFunction>>({}, { get: () => () => null });
-  const script = open(planText(plan), JSON.stringify({ sources: [settings], generation: 0 }), functions);
+  const script = open(planText(plan), JSON.stringify({ sources: [settings], generation: 0 }), functions, null);
   const [pipeline] = JSON.parse(script.describe()) as [Described & JsonObject];
   const own = views.filter((view) => view.source.name === source).map((view) => view.name);
   const connector = sources.find((one) => one.name === source)?.connector.connector ?? "";

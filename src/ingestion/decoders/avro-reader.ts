@@ -98,6 +98,7 @@ function exactLong(avsc: Avsc): Type {
   } as never) as unknown as Type;
 }
 
+type Copy = (value: unknown, options: object) => unknown;
 type Converting = new (schema: Schema, options?: unknown) => types.LogicalType;
 
 /** Timestamps become Dates and decimals numbers, in the units that the schema says. */
@@ -117,6 +118,14 @@ function logicalTypesOf(avsc: Avsc): Record<string, Converting> {
         // Nothing is ever written.
         return undefined;
       }
+      /** Of a default: from JSON once (coerce 2), then as it is. */
+      _copy(value: unknown, options?: { readonly coerce?: number }): unknown {
+        if (options?.coerce !== 2) return value;
+        const { underlyingType } = this as unknown as { readonly underlyingType: { _copy: Copy } };
+        return this._fromValue(underlyingType._copy(value, options));
+      }
+      /** It is called with defaults when a schema is compiled. */
+      _write(): void {}
       protected override _resolve(type: Type): ((value: unknown) => unknown) | undefined {
         if (type.typeName.startsWith("logical:")) return (value) => value;
         return ["long", "int", "abstract:long", "bytes", "fixed"].includes(type.typeName)

@@ -120,7 +120,9 @@ export async function compileFormat(options: CompileFormatOptions): Promise<Form
       if (format.format === "custom") return format.decode({ value: data, key: message.key, headers });
       return encoded(data);
     };
-    return format.cloudEvents ? cloudEventOf(bytes, headers, read, exact) : read(bytes);
+    if (!format.cloudEvents) return read(bytes);
+    const base64 = (text: string): Buffer => Buffer.from(text, "base64");
+    return cloudEventOf(bytes, headers, { text: utf8Text, base64, data: read, exactIntegers: exact });
   }
 
   return {

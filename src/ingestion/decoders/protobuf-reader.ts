@@ -1,5 +1,6 @@
-import type { Field, Namespace, ReflectionObject, Root, Type } from "protobufjs";
+import type { Field, Type } from "protobufjs";
 import { ingestionError } from "../ingestion-error.ts";
+import { PROTOBUF_TIMESTAMP, PROTOBUF_WRAPPER, protobufSchema } from "./protobuf-schema.ts";
 import type { RegisteredSchema } from "./schema-registry.ts";
 import { readMessageIndexes } from "./wire-format.ts";
 
@@ -15,46 +16,17 @@ export interface ProtobufReaders {
   indexed(schema: Pick<RegisteredSchema, "text" | "references">): ProtobufRead;
 }
 
-/** Well-known types that stand for a plain value, by their full name. Source: google/protobuf/wrappers.proto. */
-const WRAPPER = /^\.google\.protobuf\.(Double|Float|Int64|UInt64|Int32|UInt32|Bool|String|Bytes)Value$/;
-const TIMESTAMP = ".google.protobuf.Timestamp";
-
 /** @throws `PACKAGE_MISSING` */
 export async function protobufReaders(): Promise<ProtobufReaders> {
   const protobuf = await importProtobuf();
 
-  function parse({ text, references }: Pick<RegisteredSchema, "text" | "references">): { root: Root; own: Namespace } {
-    const root = new protobuf.Root();
-    try {
-      for (const common of ["timestamp", "wrappers", "duration", "struct", "any", "empty", "field_mask"]) {
-        const file = protobuf.common.get(`google/protobuf/${common}.proto`);
-        if (file?.nested !== undefined) root.addJSON(file.nested);
-      }
-      for (const reference of references) {
-        if (!reference.name.startsWith("google/protobuf/")) protobuf.parse(reference.text, root, { keepCase: true });
-      }
-      const { package: name } = protobuf.parse(text, root, { keepCase: true });
-      root.resolveAll();
-      const own = name === undefined || name === null ? root : (root.lookup(name) as Namespace);
-      return { root, own };
-    } catch (cause) {
-      throw ingestionError("SCHEMA_INVALID", `The schema is no Protobuf file: ${said(cause)}.`, { cause });
-    }
-  }
-
   return {
     named(schema, message) {
-      const { root } = parse(schema);
-      const type = root.lookup(message, [protobuf.Type]);
-      if (!(type instanceof protobuf.Type)) {
-        throw ingestionError("SCHEMA_INVALID", `The Protobuf schema has no message '${message}'.`);
-      }
-      const read = reading(protobuf, type);
+      const read = reading(protobuf, protobufSchema(protobuf, schema).named(message));
       return (bytes, start) => read(bytes.subarray(start));
     },
     indexed(schema) {
-      const { own } = parse(schema);
-      const inOrder = declaredMessages(schema.text, own, protobuf);
+      const parsed = protobufSchema(protobuf, schema);
       const reads = new Map<string, (bytes: Uint8Array) => Readonly<Record<string, unknown>>>();
       return (bytes, start) => {
         const place = readMessageIndexes(bytes, start);
@@ -62,32 +34,13 @@ export async function protobufReaders(): Promise<ProtobufReaders> {
         const id = place.indexes.join(".");
         let read = reads.get(id);
         if (read === undefined) {
-          let type: Type | undefined;
-          let at: readonly Type[] = inOrder;
-          for (const index of place.indexes) {
-            type = at[index];
-            if (type === undefined) throw new RangeError(`the schema has no message ${id}`);
-            at = typesOf(type, protobuf);
-          }
-          read = reading(protobuf, type!);
+          read = reading(protobuf, parsed.at(place.indexes));
           reads.set(id, read);
         }
         return read(bytes.subarray(place.start));
       };
     },
   };
-}
-
-/** The top-level messages of the file itself, in the order of the text; what it refers to may share its package. */
-function declaredMessages(text: string, own: Namespace, protobuf: Protobuf): readonly Type[] {
-  const alone = new protobuf.Root();
-  const { package: name } = protobuf.parse(text, alone, { keepCase: true });
-  const namespace = name === undefined || name === null ? alone : (alone.lookup(name) as Namespace);
-  return typesOf(namespace, protobuf).map((type) => own.get(type.name) as Type);
-}
-
-function typesOf(namespace: Namespace, protobuf: Protobuf): Type[] {
-  return namespace.nestedArray.filter((nested: ReflectionObject): nested is Type => nested instanceof protobuf.Type);
 }
 
 /** Decodes to plain fields: 64-bit integers as bigints, enums by name, timestamps as Dates, wrappers as their values. */
@@ -107,12 +60,12 @@ function simplifier(protobuf: Protobuf, type: Type, known: Map<Type, { run: Simp
   if (before !== undefined) return (value) => before.run(value);
   const made = { run: (value: unknown): unknown => value };
   known.set(type, made);
-  if (type.fullName === TIMESTAMP) {
+  if (type.fullName === PROTOBUF_TIMESTAMP) {
     made.run = (value) => {
       const { seconds, nanos } = value as { seconds: string; nanos: number };
       return new Date(Number(seconds) * 1_000 + Math.floor(nanos / 1_000_000));
     };
-  } else if (WRAPPER.test(type.fullName)) {
+  } else if (PROTOBUF_WRAPPER.test(type.fullName)) {
     const only = fieldSimplifier(protobuf, type.fieldsArray[0]!, known) ?? ((value: unknown) => value);
     made.run = (value) => only((value as { value: unknown }).value);
   } else {
@@ -157,8 +110,4 @@ async function importProtobuf(): Promise<Protobuf> {
       { cause },
     );
   }
-}
-
-function said(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

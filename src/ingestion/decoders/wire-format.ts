@@ -11,10 +11,8 @@ const HEADER_BYTES = 5;
 /** Null if the bytes do not begin as a registry's messages do. */
 export function readWireFormat(bytes: Uint8Array): WireFormat | null {
   if (bytes.length < HEADER_BYTES || bytes[0] !== MAGIC) return null;
-  return {
-    schemaId: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).readUInt32BE(1),
-    start: HEADER_BYTES,
-  };
+  const schemaId = ((bytes[1]! << 24) | (bytes[2]! << 16) | (bytes[3]! << 8) | bytes[4]!) >>> 0;
+  return { schemaId, start: HEADER_BYTES };
 }
 
 /** The message's place in its schema: at each depth which message; and where the message itself begins. */

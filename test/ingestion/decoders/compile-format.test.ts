@@ -313,3 +313,17 @@ it("refuses columns that the schema does not have, and a registry that is not co
   await expect(compile(json({ paths: { nope: "a" } }))).rejects.toMatchObject({ code: "COLUMN_UNKNOWN" });
   await expect(compile(avro({ registry: true }))).rejects.toMatchObject({ code: "SCHEMA_REGISTRY_MISSING" });
 });
+
+it("takes schemas in which a time has a default", async () => {
+  const at = { name: "at", type: { type: "long", logicalType: "timestamp-millis" }, default: AT };
+  const id = { name: "id", type: "long" };
+  const written = { type: "record", name: "Row", fields: [id, at] };
+  const schema = JSON.stringify(written);
+  const bytes = avsc.Type.forSchema(written as avsc.Schema, { logicalTypes: {} }).toBuffer({ id: 3, at: AT + 1 });
+  expect(await decode(avro({ schema }), bytes)).toEqual([3n, null, null, AT + 1]);
+  const old = registryOf({ id: 1, text: JSON.stringify({ ...written, fields: [id] }) });
+  const decoder = await compile(avro({ schema, registry: true }), old);
+  const older = message(wire(1, Uint8Array.of(6)));
+  await decoder.prepare([older]);
+  expect(decoder.decode(older)).toEqual([3n, null, null, AT]);
+});

@@ -96,24 +96,29 @@ export function createFold(runtime: SourceRuntime): (text: string, frame: ByteRe
     let others = 0;
     nullKeys = 0;
     runtime.failures.count = 0;
-    visitMessages(frame, text, (index, message, offset, arrival, partition) => {
-      if (message === null) return;
-      const row = decode[partition]!(message);
-      if (isFailure(row)) {
-        failed.push({ index, ...row });
-        return;
-      }
-      const event = runtime.toEvent(row as readonly Value[], offset, arrival);
-      if (event === null) {
-        others++;
-      } else if (isFailure(event)) {
-        failed.push({ index, ...event });
-      } else {
-        events++;
-        for (let v = 0; v < views.length; v++) add(views[v]!, event);
-        history?.add(event, partitions[partition]!.name);
-      }
-    });
+    visitMessages(
+      frame,
+      text,
+      (index, message, offset, arrival, partition) => {
+        if (message === null) return;
+        const row = decode[partition]!(message);
+        if (isFailure(row)) {
+          failed.push({ index, ...row });
+          return;
+        }
+        const event = runtime.toEvent(row as readonly Value[], offset, arrival);
+        if (event === null) {
+          others++;
+        } else if (isFailure(event)) {
+          failed.push({ index, ...event });
+        } else {
+          events++;
+          for (let v = 0; v < views.length; v++) add(views[v]!, event);
+          history?.add(event, partitions[partition]!.name);
+        }
+      },
+      runtime.learn,
+    );
     for (const view of views) writePartials(view, out);
     out.u8(0);
     out.varint(failed.length);

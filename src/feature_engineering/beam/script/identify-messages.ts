@@ -18,26 +18,31 @@ export function createIdentify(runtime: SourceRuntime): (text: string, frame: By
       decoders.set(header, known);
       return known;
     });
-    visitMessages(frame, text, (_index, message, offset, arrival, partition) => {
-      const row = message === null ? null : decode[partition]!(message);
-      const event = row === null || isFailure(row) ? row : runtime.toEvent(row as readonly Value[], offset, arrival);
-      if (event === null) {
-        out.u8(0);
-      } else if (isFailure(event)) {
-        out.u8(1);
-        out.string(event.code);
-        out.string(event.reason);
-      } else if (!("eventTime" in event)) {
-        out.u8(0);
-      } else {
-        out.u8(2);
-        identity.reset();
-        identity.zigzag(event.eventTime);
-        identity.string(event.id ?? "");
-        out.bytes(identity.view());
-        for (const word of [event.hash0, event.hash1, event.hash2, event.hash3]) out.u32(word);
-        out.zigzag(event.eventTime);
-      }
-    });
+    visitMessages(
+      frame,
+      text,
+      (_index, message, offset, arrival, partition) => {
+        const row = message === null ? null : decode[partition]!(message);
+        const event = row === null || isFailure(row) ? row : runtime.toEvent(row as readonly Value[], offset, arrival);
+        if (event === null) {
+          out.u8(0);
+        } else if (isFailure(event)) {
+          out.u8(1);
+          out.string(event.code);
+          out.string(event.reason);
+        } else if (!("eventTime" in event)) {
+          out.u8(0);
+        } else {
+          out.u8(2);
+          identity.reset();
+          identity.zigzag(event.eventTime);
+          identity.string(event.id ?? "");
+          out.bytes(identity.view());
+          for (const word of [event.hash0, event.hash1, event.hash2, event.hash3]) out.u32(word);
+          out.zigzag(event.eventTime);
+        }
+      },
+      runtime.learn,
+    );
   };
 }

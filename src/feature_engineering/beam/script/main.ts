@@ -8,6 +8,7 @@ import { createFold } from "./fold-messages.ts";
 import { createIdentify } from "./identify-messages.ts";
 import type { JobSettings } from "./job-settings.ts";
 import { compactPartials, mergeTiles } from "./merge-tiles.ts";
+import type { Protobuf } from "./protobuf-message.ts";
 import { createSourceRuntime, type SourceRuntime } from "./source-runtime.ts";
 
 /**
@@ -27,11 +28,15 @@ export interface WorkerScript {
   describe(): string;
 }
 
-/** Compiles the plan's views for a job; `functions` has the plan's by their texts. @throws `PLAN_UNREADABLE` */
+/**
+ * Compiles the plan's views for a job; `functions` has the plan's by their texts, `protobuf` is null where nothing is
+ * decoded. @throws `PLAN_UNREADABLE`, `SCHEMA_INVALID`
+ */
 export function open(
   planText: string,
   settingsText: string,
   functions: Readonly<Record<string, RowFunction>>,
+  protobuf: Protobuf | null,
 ): WorkerScript {
   const settings = JSON.parse(settingsText) as JobSettings;
   const declarations = readPlan(parsePlan(planText), (source) => functions[source]!);
@@ -39,7 +44,7 @@ export function open(
   const runtimes = settings.sources.map((source): SourceRuntime => {
     const meta = declarations.sources.find((one) => one.name === source.name)!;
     const views = declarations.views.filter((view) => view.source.name === source.name);
-    const runtime = createSourceRuntime(meta, source, views);
+    const runtime = createSourceRuntime(meta, source, views, protobuf);
     for (const { number, layout } of runtime.views) layouts.set(number, layout);
     return runtime;
   });

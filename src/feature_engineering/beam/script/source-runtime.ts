@@ -12,6 +12,9 @@ import { viewVersion } from "../../plan/plan-hash.ts";
 import { compileEventExpression, compilePredicate } from "../../transforms/compile-event-expression.ts";
 import { compileViewLayout, type ViewLayout } from "../../windows/view-layout.ts";
 import type { SourceSettings } from "./job-settings.ts";
+import type { BinaryMessage } from "./message-frame.ts";
+import type { Protobuf } from "./protobuf-message.ts";
+import { createRecordDecoder, type RecordDecoder } from "./record-decoder.ts";
 import { viewNumber } from "./view-number.ts";
 
 /** A source of the job, compiled. */
@@ -23,7 +26,9 @@ export interface SourceRuntime {
   /** The tile sizes of its views, ascending, the lifetime family's 0 first: one branch of the pipeline each. */
   readonly hops: readonly number[];
   /** The decoder of a partition's messages; `header` is the first record of its CSV file. */
-  decoder(header: string): (text: string) => DecodedPayload;
+  decoder(header: string): (message: string | BinaryMessage) => DecodedPayload;
+  /** Takes a schema of the registry. */
+  readonly learn: RecordDecoder["learn"];
   /** An event as the log keeps it, or why it is none; null if it belongs to another generation. */
   toEvent(row: readonly Value[], offset: number, arrival: number | null): LoggedEvent | DecodeFailure | null;
   /** How often a function of the source's views failed on an event. */
@@ -34,6 +39,7 @@ export function createSourceRuntime(
   source: SourceMeta,
   settings: SourceSettings,
   views: readonly FeatureViewMeta[],
+  protobuf: Protobuf | null,
 ): SourceRuntime {
   const failures = { count: 0 };
   const columnIndex = new Map(source.columns.map((column, index) => [column.name, index]));
@@ -46,6 +52,7 @@ export function createSourceRuntime(
   }));
   const hops = new Set(compiled.flatMap(({ layout }) => layout.families.map((family) => family.hopMs)));
   const columns = columnsOf(source);
+  const records = createRecordDecoder(columns, source.eventTime, source.format, protobuf);
   const toLogged = createMessageLogger(source);
   const eventTimeIndex = columnIndex.get(source.eventTime)!;
   const futureBoundMs = source.clock === "stream" ? null : source.futureBoundMs;
@@ -66,10 +73,14 @@ export function createSourceRuntime(
     views: compiled,
     hops: [...hops].sort((a, b) => a - b),
     failures,
+    learn: records.learn,
     decoder(header) {
-      if (settings.cells === "text") return csvDecoder(columns, source.eventTime, settings.nulls, header);
+      if (settings.cells === "text") {
+        const decode = csvDecoder(columns, source.eventTime, settings.nulls, header);
+        return (message) => decode(message as string);
+      }
       const { decodeValue } = compileMessageDecoder(columns, { eventTime: source.eventTime });
-      return decodeValue;
+      return (message) => (typeof message === "string" ? decodeValue(message) : records.decode(message));
     },
     toEvent(row, offset, arrival) {
       const eventTime = row[eventTimeIndex] as number;

@@ -1,11 +1,13 @@
 package io.millrace.beam;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 import org.apache.beam.sdk.Pipeline;
 import org.apache.beam.sdk.io.kafka.KafkaIO;
 import org.apache.beam.sdk.io.kafka.KafkaRecord;
@@ -14,6 +16,7 @@ import org.apache.beam.sdk.transforms.MapElements;
 import org.apache.beam.sdk.transforms.SimpleFunction;
 import org.apache.beam.sdk.transforms.windowing.BoundedWindow;
 import org.apache.beam.sdk.values.PCollection;
+import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.joda.time.Duration;
 import org.joda.time.Instant;
@@ -41,6 +44,7 @@ final class KafkaSource {
     JsonNode from = kafka.path("from");
     if (from.isNumber()) read = read.withStartReadTime(new Instant(from.asLong()));
     if (kafka.path("max_records").isNumber()) read = read.withMaxNumRecords(kafka.get("max_records").asLong());
+    boolean all = source.path("messages").path("headers").asBoolean();
     return pipeline
         .apply(name + " kafka", read)
         .apply(
@@ -54,10 +58,22 @@ final class KafkaSource {
                         "",
                         record.getOffset(),
                         record.getTimestamp(),
+                        headersOf(record, all),
                         record.getKV().getValue());
                   }
                 }))
         .setCoder(new RawMessage.Coder());
+  }
+
+  /** Of several with one name the last one counts; where they are not asked for, only what says how bytes are packed. */
+  private static Map<String, String> headersOf(KafkaRecord<byte[], byte[]> record, boolean all) {
+    if (record.getHeaders() == null) return Map.of();
+    Map<String, String> headers = new TreeMap<>();
+    for (Header header : record.getHeaders()) {
+      if (!all && !header.key().equalsIgnoreCase("content-encoding")) continue;
+      headers.put(header.key(), header.value() == null ? "" : new String(header.value(), StandardCharsets.UTF_8));
+    }
+    return headers;
   }
 
   /**

@@ -1,10 +1,14 @@
 package io.millrace.beam;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
 
 /** Gathers the messages of a bundle for one call into the script. */
 final class MessageBuffer {
@@ -41,28 +45,21 @@ final class MessageBuffer {
   }
 
   byte[] call(JobFile job, String function) {
+    JsonNode form = job.get("sources").get(source).path("messages");
+    boolean byFirstBytes = form.path("gzip_by_first_bytes").asBoolean();
+    boolean plain = !form.isObject() || !form.get("bytes").asBoolean() && messages.stream().noneMatch(one -> isWrapped(one, byFirstBytes));
     Map<String, Integer> partitions = new LinkedHashMap<>();
-    FrameWriter body = new FrameWriter();
-    StringBuilder text = new StringBuilder(size);
-    body.varint(messages.size());
     List<RawMessage> firsts = new ArrayList<>();
-    for (RawMessage message : messages) {
+    int[] places = new int[messages.size()];
+    for (int i = 0; i < places.length; i++) {
+      RawMessage message = messages.get(i);
       Integer partition = partitions.get(message.partition());
       if (partition == null) {
         partition = partitions.size();
         partitions.put(message.partition(), partition);
         firsts.add(message);
       }
-      body.varint(partition);
-      if (message.value() == null) {
-        body.varint(0);
-      } else {
-        String part = new String(message.value(), StandardCharsets.UTF_8);
-        body.varint(part.length() + 1L);
-        text.append(part);
-      }
-      body.zigzag(message.offset());
-      body.zigzag(message.arrival() + 1);
+      places[i] = partition;
     }
     FrameWriter frame = new FrameWriter();
     frame.varint(source);
@@ -71,8 +68,70 @@ final class MessageBuffer {
       frame.string(first.partition());
       frame.string(first.header());
     }
-    byte[] rest = body.toBytes();
-    frame.raw(rest, 0, rest.length);
-    return ScriptPool.call(job, function, text.toString(), frame.toBytes());
+    frame.varint(plain ? 0 : 1);
+    String text = "";
+    if (plain) text = writeTexts(places, frame);
+    else writeBytes(places, byFirstBytes, form.get("registry").asBoolean() ? job : null, frame);
+    return ScriptPool.call(job, function, text, frame.toBytes());
+  }
+
+  /** Not as plain text: a registry's messages begin with a zero byte. */
+  private static boolean isWrapped(RawMessage message, boolean byFirstBytes) {
+    byte[] value = message.value();
+    return value != null && value.length > 0 && (value[0] == 0 || Unpacked.isGzip(message, byFirstBytes));
+  }
+
+  private String writeTexts(int[] partitions, FrameWriter frame) {
+    StringBuilder text = new StringBuilder(size);
+    frame.varint(partitions.length);
+    for (int i = 0; i < partitions.length; i++) {
+      RawMessage message = messages.get(i);
+      frame.varint(partitions[i]);
+      if (message.value() == null) {
+        frame.varint(0);
+      } else {
+        String part = new String(message.value(), StandardCharsets.UTF_8);
+        frame.varint(part.length() + 1L);
+        text.append(part);
+      }
+      frame.zigzag(message.offset());
+      frame.zigzag(message.arrival() + 1);
+    }
+    return text.toString();
+  }
+
+  /** `registry` is the job if messages name schemas, which then come before them. */
+  private void writeBytes(int[] partitions, boolean byFirstBytes, JobFile registry, FrameWriter frame) {
+    List<Unpacked> contents = new ArrayList<>();
+    Set<Long> ids = new TreeSet<>();
+    for (RawMessage message : messages) {
+      Unpacked content = Unpacked.of(message, byFirstBytes);
+      contents.add(content);
+      byte[] bytes = content.bytes();
+      if (registry != null && bytes != null && bytes.length >= 5 && bytes[0] == 0) {
+        ids.add(ByteBuffer.wrap(bytes).getInt(1) & 0xffff_ffffL);
+      }
+    }
+    frame.varint(ids.size());
+    for (long id : ids) {
+      frame.varint(id);
+      frame.string(SchemaRegistry.find(registry, id));
+    }
+    frame.varint(partitions.length);
+    for (int i = 0; i < partitions.length; i++) {
+      RawMessage message = messages.get(i);
+      frame.varint(partitions[i]);
+      frame.zigzag(message.offset());
+      frame.zigzag(message.arrival() + 1);
+      frame.varint(message.headers().size());
+      message.headers().forEach((name, value) -> {
+        frame.string(name);
+        frame.string(value);
+      });
+      Unpacked content = contents.get(i);
+      frame.varint(content.failure() != null ? 2 : content.bytes() == null ? 0 : 1);
+      if (content.failure() != null) frame.string(content.failure());
+      else if (content.bytes() != null) frame.bytes(content.bytes());
+    }
   }
 }
