@@ -21,6 +21,7 @@ import { parseBody } from "./request-body.ts";
 import { requestDeadlines } from "./request-deadlines.ts";
 import { backfillRoutes } from "./routes/backfills.ts";
 import { catalogRoutes } from "./routes/catalog.ts";
+import { consoleRoutes } from "./routes/console.ts";
 import { erasureRoutes } from "./routes/erasures.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { feastRoutes } from "./routes/feast.ts";
@@ -180,6 +181,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   predictionRoutes(app, options, admin);
   qualityRoutes(app, options, admin);
   healthRoutes(app, options, () => isDraining);
+  consoleRoutes(app, options.version);
   await app.ready();
   const admission = createAdmission({ targetDelayMs: options.load?.queueDelayTargetMs ?? null });
   if (options.load !== undefined && options.load.queueDelayTargetMs !== null) refuseBeforehand(app.server, admission);

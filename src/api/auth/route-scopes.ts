@@ -3,8 +3,9 @@ import type { Scope } from "./api-keys.ts";
 /** What a route asks for; `public` routes answer anyone and tell nothing. */
 export type RouteScope = Scope | "public";
 
-/** Health for those who balance load, and webhooks, which carry a signature of their own. */
+/** Health for those who balance load, webhooks, which carry a signature of their own, and the console's empty page. */
 const PUBLIC: readonly RegExp[] = [
+  /^GET \/(console(\/.+)?)?$/,
   /^GET \/(livez|readyz|ping|health|version)$/,
   /^GET \/v2\/health\/(live|ready)$/,
   /^POST \/v1\/webhooks\/.+$/,
@@ -20,7 +21,7 @@ const PUSH: readonly RegExp[] = [
   /^POST \/v1\/events(\/.*)?$/,
 ];
 const READ: readonly RegExp[] = [
-  /^GET \/(openapi\.json|metrics|docs.*|static.*)?$/,
+  /^GET \/(openapi\.json|metrics|docs.*|static.*)$/,
   /^GET \/v2(\/models\/.+)?$/,
   /^POST \/v2\/repository\/index$/,
   /^POST \/(get-online-features|retrieve-online-documents)$/,

@@ -17,20 +17,4 @@ export function healthRoutes(app: FastifyInstance, api: ApiContext, isDraining: 
     reply.type(contentType);
     return body;
   });
-
-  app.get("/", { schema: { hide: true } }, async (request, reply) => {
-    const links = {
-      docs: "/docs",
-      openapi: "/openapi.json",
-      models: "/v1/models",
-      feature_services: "/v1/features/services",
-      sources: "/v1/sources",
-      readiness: "/readyz",
-      metrics: "/metrics",
-    };
-    if (!(request.headers.accept ?? "").includes("text/html")) return { name: "millrace", version: api.version, links };
-    reply.type("text/html; charset=utf-8");
-    const items = Object.entries(links).map(([name, path]) => `<li><a href="${path}">${name}</a></li>`);
-    return `<!doctype html><title>Millrace</title><h1>Millrace ${api.version}</h1><ul>${items.join("")}</ul>`;
-  });
 }
