@@ -8,6 +8,7 @@ import { produceRows } from "../integration/beam/produce-rows.ts";
 import { kafkaCluster } from "../integration/services/kafka-cluster.ts";
 import { Meta } from "../src/definitions/meta.ts";
 import type { RunningBeamJob } from "../src/feature_engineering/beam/run-beam-job.ts";
+import type { OfflineStore } from "../src/feature_store/offline/offline-store.ts";
 import type { StreamMessage } from "../src/ingestion/stream-message.ts";
 import {
   compareWithOracle,
@@ -46,12 +47,17 @@ export async function run(): Promise<void> {
         arrival: message.ingestedAt,
         partition: 0,
       }));
-      await produceRows(kafka.brokers, "payments", rows, round === 0 ? 1 : null);
+      const half = round === KILLS ? rows.length : rows.length / 2;
+      await produceRows(kafka.brokers, "payments", rows.slice(0, half), round === 0 ? 1 : null);
       const checkpoint = newestCheckpoint(world.state);
       if (checkpoint !== null) restored++;
       job = await world.stream(kafka.brokers, "payments", checkpoint === null ? {} : { savepoint: checkpoint });
       if (round === KILLS) break;
       await untilCheckpoint(world.state, checkpoint, job);
+      // What is being folded and written behind the checkpoint comes again.
+      const seen = eventsOf(job);
+      await produceRows(kafka.brokers, "payments", rows.slice(half), null);
+      await untilEvents(seen, job);
       job.kill("SIGKILL");
       await job.ended.catch(() => {});
     }
@@ -63,12 +69,15 @@ export async function run(): Promise<void> {
       );
       if (mismatch === null || Date.now() > until) break;
     }
+    const counted = await kept(world.cold);
+    const ids = new Set(messages.map(({ payload, eventTime }) => `${payload[0]}@${eventTime}`)).size;
     process.stdout.write(`kills, restored from a checkpoint     ${KILLS}, ${restored}   aim: 5, 5\n`);
     process.stdout.write(
       `events, values equal to the oracle's  ${EVENTS}, ${mismatch === null ? "all" : "not all"}   aim: all\n`,
     );
-    if (mismatch !== null) {
-      process.stdout.write(`${mismatch instanceof Error ? mismatch.message : String(mismatch)}\n`);
+    process.stdout.write(`events in PostgreSQL, distinct ids      ${counted}, ${ids}   aim: equal\n`);
+    if (mismatch !== null || counted !== ids) {
+      if (mismatch !== null) process.stdout.write(`${(mismatch as Error).message}\n`);
       process.exitCode = 1;
     }
   } finally {
@@ -97,11 +106,29 @@ async function untilCheckpoint(state: string, before: string | null, job: Runnin
   let seen: string | null = before;
   for (const until = Date.now() + DEADLINE_MS; Date.now() < until; ) {
     await Promise.race([pause(100), job.ended]);
-    const events = job.progress()?.counters[source.name]?.events ?? 0;
+    const events = eventsOf(job);
     const newest = newestCheckpoint(state);
     if (events > 1 && newest !== seen && newest !== null) {
       if (seen !== before) return;
       seen = newest;
     } else if (events <= 1) seen = before;
   }
+}
+
+function eventsOf(job: RunningBeamJob): number {
+  return job.progress()?.counters[source.name]?.events ?? 0;
+}
+
+async function untilEvents(more: number, job: RunningBeamJob): Promise<void> {
+  for (const until = Date.now() + DEADLINE_MS; eventsOf(job) <= more && Date.now() < until; ) {
+    await Promise.race([pause(20), job.ended]);
+  }
+}
+
+async function kept(cold: OfflineStore): Promise<number> {
+  let count = 0;
+  for (const { partitionId, committed } of await cold.partitions(source.name)) {
+    for await (const events of cold.read(source.name, partitionId, -1, committed)) count += events.length;
+  }
+  return count;
 }

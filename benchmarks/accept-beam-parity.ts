@@ -1,3 +1,7 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import * as declared from "../examples/flight_delays/features.ts";
 import { type ProducedRow, produceRows } from "../integration/beam/produce-rows.ts";
 import { kafkaCluster } from "../integration/services/kafka-cluster.ts";
@@ -5,6 +9,7 @@ import { startPostgres } from "../integration/services/postgres-server.ts";
 import { startRedis } from "../integration/services/redis-server.ts";
 import { type BeamJobSource, beamFile, beamJob, beamKafka, beamStream, prepareHistory } from "../src/beam-jobs.ts";
 import { beamHost } from "../src/feature_engineering/beam/beam-host.ts";
+import { EMBEDDED_FLINK, flinkStreamOptions } from "../src/feature_engineering/beam/flink-options.ts";
 import { type BeamProgress, type RunningBeamJob, runBeamJob } from "../src/feature_engineering/beam/run-beam-job.ts";
 import { metaNames } from "../src/feature_engineering/engine/meta-names.ts";
 import { collectDeclarations, type Declarations } from "../src/feature_engineering/plan/collect-declarations.ts";
@@ -16,7 +21,7 @@ import { redisOnlineStore } from "../src/feature_store/online/redis-online-store
 import { createPipeline } from "../src/pipeline.ts";
 import { type Comparison, compareValues, createComparison } from "../test/feature_engineering/beam/compare-values.ts";
 
-const FLINK = ["--runner=FlinkRunner", "--flinkMaster=[local]", "--parallelism=2"];
+const FLINK = [...EMBEDDED_FLINK, "--parallelism=2"];
 const DEADLINE_MS = 90_000;
 
 /**
@@ -29,6 +34,8 @@ export async function run(): Promise<void> {
   const log = memoryOfflineStore();
   const reference = memoryOnlineStore();
   const pipeline = createPipeline({ ...declarations, online: reference, offline: log });
+  const folder = await mkdtemp(join(tmpdir(), "millrace-beam-parity-"));
+  const state = pathToFileURL(folder).href;
   try {
     let started = performance.now();
     await pipeline.recover();
@@ -50,13 +57,12 @@ export async function run(): Promise<void> {
       await prepareHistory(options, cold);
       started = performance.now();
       const running = await runBeamJob(host, beamJob(options), {
-        options:
-          how === "batch" ? FLINK : [...FLINK, "--streaming=true", "--attachedMode=false", "--maxBundleSize=5000"],
+        options: how === "batch" ? FLINK : [...FLINK, ...flinkStreamOptions({ state, savepoint: null })],
       });
       let compared = createComparison();
       if (how === "batch") await running.ended;
       const events = await eventsOf(log, declarations);
-      if (how === "stream") await untilRead(running, events);
+      if (how === "stream") await untilRead(running, events.length);
       for (const until = Date.now() + DEADLINE_MS; ; ) {
         compared = createComparison();
         for (const view of declarations.views) {
@@ -78,6 +84,7 @@ export async function run(): Promise<void> {
     if (failed > 0) process.exitCode = 1;
   } finally {
     await Promise.all([redis.remove(), postgres.remove(), kafka.close()]);
+    await rm(folder, { recursive: true, force: true });
   }
 }
 
@@ -118,14 +125,19 @@ async function kafkaSources(
   return found;
 }
 
-async function eventsOf(store: OfflineStore, { sources }: Declarations): Promise<number> {
-  let count = 0;
+/** Time and payload hash of every event in history, sorted. */
+async function eventsOf(store: OfflineStore, { sources }: Declarations): Promise<readonly string[]> {
+  const found: string[] = [];
   for (const { name } of sources) {
     for (const { partitionId, committed } of await store.partitions(name)) {
-      for await (const events of store.read(name, partitionId, -1, committed)) count += events.length;
+      for await (const events of store.read(name, partitionId, -1, committed)) {
+        for (const { eventTime, hash0, hash1, hash2, hash3 } of events) {
+          found.push([name, eventTime, hash0, hash1, hash2, hash3].join());
+        }
+      }
     }
   }
-  return count;
+  return found.sort();
 }
 
 async function untilRead(job: RunningBeamJob, events: number): Promise<void> {
@@ -136,12 +148,14 @@ async function untilRead(job: RunningBeamJob, events: number): Promise<void> {
   }
 }
 
-function report(how: string, compared: Comparison, events: number, kept: number): number {
-  print(`${how}: events, and those in PostgreSQL`, `${events}, ${kept}`, "equal");
+function report(how: string, compared: Comparison, events: readonly string[], kept: readonly string[]): number {
+  const strange = kept.filter((event, index) => event !== events[index]).length + Math.abs(events.length - kept.length);
+  print(`${how}: events, and those in PostgreSQL`, `${events.length}, ${kept.length}`, "equal");
+  print(`${how}: events that differ`, String(strange), "0");
   print(`${how}: entities, tiles, values`, `${compared.entities}, ${compared.tiles}, ${compared.values}`);
   print(`${how}: mismatches`, String(compared.mismatches), "0");
   for (const example of compared.examples) process.stdout.write(`  ${example}\n`);
-  return compared.mismatches + Math.abs(events - kept);
+  return compared.mismatches + strange;
 }
 
 function seconds(since: number): string {

@@ -17,6 +17,7 @@ const names = [
   "percentiles",
   "beam-parity",
   "beam-faults",
+  "beam-random",
   "drift",
 ] as const;
 const name = process.argv[2];

@@ -5,6 +5,7 @@ import { pathToFileURL } from "node:url";
 import { type BeamJobSource, beamFile, beamJob, beamKafka, beamStream, prepareHistory } from "../../src/beam-jobs.ts";
 import type { SourceMeta } from "../../src/definitions/source.ts";
 import { type BeamHost, beamHost } from "../../src/feature_engineering/beam/beam-host.ts";
+import { EMBEDDED_FLINK, flinkStreamOptions } from "../../src/feature_engineering/beam/flink-options.ts";
 import { type RunningBeamJob, runBeamJob } from "../../src/feature_engineering/beam/run-beam-job.ts";
 import type { Declarations } from "../../src/feature_engineering/plan/collect-declarations.ts";
 import type { OfflineStore } from "../../src/feature_store/offline/offline-store.ts";
@@ -20,6 +21,8 @@ export interface BeamWorld {
   readonly cold: OfflineStore;
   /** Folds lines of JSON, to the end. */
   backfill(lines: readonly string[], options?: BeamWorldOptions): Promise<void>;
+  /** Folds several sources' files in one job. */
+  files(sources: readonly BeamJobSource[], options?: BeamWorldOptions): Promise<RunningBeamJob>;
   /** Streams several sources in one job. */
   streams(sources: readonly BeamJobSource[], options?: BeamWorldOptions): Promise<RunningBeamJob>;
   /** Streams a topic until it is stopped; with checkpoints, and from one if named. */
@@ -36,11 +39,11 @@ interface BeamWorldOptions {
   readonly from?: number;
   readonly until?: number;
   readonly savepoint?: string;
+  /** Default 1,024. */
+  readonly heapMegabytes?: number;
   /** Beam's own options. */
   readonly options?: readonly string[];
 }
-
-const FLINK = ["--runner=FlinkRunner", "--flinkMaster=[local]"];
 
 export async function beamWorld(declarations: Declarations, source: SourceMeta, parallelism = 1): Promise<BeamWorld> {
   const folder = await mkdtemp(join(tmpdir(), "millrace-beam-world-"));
@@ -64,29 +67,19 @@ export async function beamWorld(declarations: Declarations, source: SourceMeta, 
       ...{ declarations, online, offline, generation, script: host.script, sources },
       ...(schemaRegistry === undefined ? {} : { schemaRegistry }),
     });
-    const options = [...FLINK, `--parallelism=${parallelism}`, ...beam, ...(own.options ?? [])];
-    return runBeamJob(host, job, { options, heapMegabytes: 1_024 });
+    const options = [...EMBEDDED_FLINK, `--parallelism=${parallelism}`, ...beam, ...(own.options ?? [])];
+    return runBeamJob(host, job, { options, heapMegabytes: own.heapMegabytes ?? 1_024 });
   }
 
   const streams: BeamWorld["streams"] = (sources, own = {}) =>
-    start(sources, own, [
-      ...[
-        "--streaming=true",
-        "--attachedMode=false",
-        "--stateBackend=filesystem",
-        "--checkpointingInterval=1000",
-        "--finishBundleBeforeCheckpointing=true",
-      ],
-      ...["--externalizedCheckpointsEnabled=true", "--retainExternalizedCheckpointsOnCancellation=true"],
-      `--stateBackendStoragePath=${state}`,
-      ...(own.savepoint === undefined ? [] : [`--savepointPath=${own.savepoint}`]),
-    ]);
+    start(sources, own, [...flinkStreamOptions({ state, savepoint: own.savepoint ?? null, checkpointEvery: 1_000 })]);
 
   return {
     hot,
     cold,
     state,
     host,
+    files: (sources, own = {}) => start(sources, own, []),
     streams,
     async backfill(lines, own = {}) {
       const path = join(folder, `${crypto.randomUUID()}.jsonl`);

@@ -1,8 +1,8 @@
 import { Admin, Producer } from "@platformatic/kafka";
 
-/** A message for a topic, and when it arrived. */
+/** A message for a topic (null: a tombstone), and when it arrived. */
 export interface ProducedRow {
-  readonly value: string | Uint8Array;
+  readonly value: string | Uint8Array | null;
   readonly headers?: Readonly<Record<string, string>>;
   /** Epoch milliseconds. */
   readonly arrival: number;
@@ -35,7 +35,7 @@ export async function produceRows(
       const messages = rows.slice(from, to).map(({ value, arrival, partition, headers }) => ({
         topic,
         partition,
-        value: Buffer.from(value),
+        ...(value === null ? {} : { value: Buffer.from(value) }),
         timestamp: BigInt(arrival),
         ...(headers === undefined ? {} : { headers: headersOf(headers) }),
       }));

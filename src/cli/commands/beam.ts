@@ -9,6 +9,7 @@ import { millraceError } from "../../definitions/errors.ts";
 import type { SourceMeta } from "../../definitions/source.ts";
 import { beamHost } from "../../feature_engineering/beam/beam-host.ts";
 import { describePipeline } from "../../feature_engineering/beam/describe-pipeline.ts";
+import { EMBEDDED_FLINK, flinkStreamOptions } from "../../feature_engineering/beam/flink-options.ts";
 import { type BeamProgress, runBeamJob } from "../../feature_engineering/beam/run-beam-job.ts";
 import type { Declarations } from "../../feature_engineering/plan/collect-declarations.ts";
 import { compilePlan } from "../../feature_engineering/plan/plan.ts";
@@ -25,9 +26,6 @@ interface BeamOptions extends GlobalOptions {
   readonly files?: readonly string[];
   readonly replay?: boolean;
 }
-
-const FLINK: readonly string[] = ["--runner=FlinkRunner", "--flinkMaster=[local]"];
-const CHECKPOINT_MS = 10_000;
 
 /** Runs a source's views as a stream until it is stopped: SIGINT or SIGTERM end it with a savepoint. */
 export async function beamRun(beamOptions: readonly string[], options: BeamOptions): Promise<void> {
@@ -50,16 +48,8 @@ export async function beamRun(beamOptions: readonly string[], options: BeamOptio
   const kafka = beamKafka(source, config.connections.kafka ?? {}, start);
   const input = { ...beamStream(source), kafka };
   await launch(project, options, generation, { source, input, from }, [
-    ...(config.beam.options ?? FLINK),
-    ...["--streaming=true", "--attachedMode=false", "--maxBundleSize=5000", "--stateBackend=filesystem"],
-    `--checkpointingInterval=${CHECKPOINT_MS}`,
-    ...[
-      "--finishBundleBeforeCheckpointing=true",
-      "--externalizedCheckpointsEnabled=true",
-      "--retainExternalizedCheckpointsOnCancellation=true",
-    ],
-    `--stateBackendStoragePath=${folder}`,
-    ...(savepoint === null ? [] : [`--savepointPath=${savepoint}`, "--allowNonRestoredState=true"]),
+    ...(config.beam.options ?? EMBEDDED_FLINK),
+    ...flinkStreamOptions({ state: folder, savepoint }),
     ...beamOptions,
   ]);
 }
@@ -89,7 +79,7 @@ export async function beamBackfill(beamOptions: readonly string[], options: Beam
     options,
     generation,
     { source, input: { files }, cells, nulls: replayed?.nullTexts ?? [], from, until },
-    [...(config.beam.options ?? FLINK), "--attachedMode=false", ...beamOptions],
+    [...(config.beam.options ?? EMBEDDED_FLINK), "--attachedMode=false", ...beamOptions],
   );
 }
 
