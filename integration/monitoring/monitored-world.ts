@@ -36,12 +36,15 @@ export interface MonitoredWorldOptions {
   readonly scoringUrl?: string;
   /** As in the configuration. Default 1: little work at once is too much already. */
   readonly queueDelayTargetMs?: number;
+  /** More variables of the Millrace. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 export async function startMonitoredWorld({
   scale,
   scoringUrl,
   queueDelayTargetMs = 1,
+  environment = {},
 }: MonitoredWorldOptions): Promise<MonitoredWorld> {
   await using undo = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), "millrace-monitored-"));
@@ -69,6 +72,7 @@ export async function startMonitoredWorld({
       MILLRACE_MODEL_POLL_SECONDS: "1",
       MILLRACE_ADMIN_TOKEN: TOKEN,
       MILLRACE_LOG_LEVEL: "silent",
+      ...environment,
     }),
   );
   const prometheus = undo.use(await startPrometheus(`127.0.0.1:${port}`, scale));
@@ -176,7 +180,7 @@ function configOf(redis: RedisServer, scoringUrl: string, queueDelayTargetMs: nu
   models: { default: "risk" },
   server: { queueDelayTargetMs: ${queueDelayTargetMs} },
   connections: {
-    scoring: { itself: { url: "${scoringUrl}" } },
+    scoring: { itself: { url: "${scoringUrl}", timeoutMs: 30_000, maxInFlight: 1_000 } },
     mlflow: { registry: { url: "http://127.0.0.1:1", webhookSecret: "a secret that nobody signs with" } },
   },
 };

@@ -1,7 +1,10 @@
 import { logarithmicBuckets } from "../logarithmic-buckets.ts";
 
-/** For P50, P95 and P99 of predictions: 121 bounds, 0.1 ms to 10 s. */
-export const PREDICTION_BUCKETS: readonly number[] = logarithmicBuckets(24, 1e-4, 10);
+/** For P50, P95 and P99 of predictions: 211 bounds, 6% apart from 0.1 ms to 10 s, and 26% from 10 µs. */
+export const PREDICTION_BUCKETS: readonly number[] = [
+  ...logarithmicBuckets(10, 1e-5, 1e-4).slice(0, -1),
+  ...logarithmicBuckets(40, 1e-4, 10),
+];
 /** For the parts of a prediction, which are microseconds: 73 bounds, 10 µs to 10 s. */
 export const STAGE_BUCKETS: readonly number[] = logarithmicBuckets(12, 1e-5, 10);
 /** For work on batches: 37 bounds, 0.1 ms to 100 s. */
