@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { chmod, copyFile, link, mkdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { chmod, copyFile, link, mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { cleanArtifactCache } from "./artifact-cleaning.ts";
@@ -53,6 +53,12 @@ export interface ArtifactManifest {
   readonly files: readonly DownloadedFile[];
 }
 
+interface WantedFile {
+  readonly path: string;
+  /** Null if the server does not say it. */
+  readonly sizeBytes: number | null;
+}
+
 const MAX_FILES = 10_000;
 /** Versions in use are marked so often, milliseconds. */
 const MARK_MS = 60_000;
@@ -100,10 +106,19 @@ export function artifactCache(options: ArtifactCacheOptions): ArtifactCache {
     return null;
   }
 
-  async function discardManifest(key: string, manifest: ArtifactManifest): Promise<void> {
+  /** Blobs stay: others may be about to link them, and what is not what it was is replaced by its hash. */
+  async function discardManifest(key: string, { etag }: ArtifactManifest): Promise<void> {
     await rm(manifestOf(key), { force: true });
-    await removeTree(place("trees", manifest.etag));
-    await Promise.all(manifest.files.map((file) => rm(blobOf(file.sha256), { force: true })));
+    if (!(await isNamed(etag))) await removeTree(place("trees", etag));
+  }
+
+  /** True if some version has this content. */
+  async function isNamed(etag: string): Promise<boolean> {
+    for (const name of await readdir(place("versions"))) {
+      const text = await readFile(place("versions", name), "utf8").catch(() => "");
+      if (text.includes(`"etag":${JSON.stringify(etag)}`)) return true;
+    }
+    return false;
   }
 
   /** At once for readers: a folder without some of its files is never seen under its name. */
@@ -131,47 +146,69 @@ export function artifactCache(options: ArtifactCacheOptions): ArtifactCache {
       );
     }
     const files: DownloadedFile[] = [];
+    const parts = new Map<string, string>();
     let left = maxBytes;
     for (const file of wanted) {
       const part = createHash("sha256").update(`${set.key}\n${file.path}`).digest("hex");
-      const done = await downloadArtifact(set, file, {
-        partPath: place("parts", part),
-        maxBytes: left,
-        placeOf: (sha256) => place("parts", `${part}.${sha256}`),
-        onBytes: (count) => options.onDownloaded?.(count),
-      });
+      const done =
+        (await wholeFile(part, file)) ??
+        (await downloadArtifact(set, file, {
+          partPath: place("parts", part),
+          maxBytes: left,
+          placeOf: (sha256) => place("parts", `${part}.${sha256}`),
+          onBytes: (count) => options.onDownloaded?.(count),
+        }));
       left -= done.sizeBytes;
-      await mkdir(dirname(blobOf(done.sha256)), { recursive: true });
       const downloaded = place("parts", `${part}.${done.sha256}`);
-      // What is there already is kept: versions share it.
-      if ((await hashOf(blobOf(done.sha256))) === done.sha256) {
-        await rm(downloaded, { force: true });
-      } else {
-        await chmod(downloaded, 0o444);
-        await rename(downloaded, blobOf(done.sha256));
-      }
+      await chmod(downloaded, 0o444);
       files.push(done);
+      parts.set(done.path, downloaded);
     }
     const manifest: ArtifactManifest = { key: set.key, etag: etagOfFiles(files), files };
-    await plantTree(manifest);
+    await plantTree(manifest, parts);
     const draft = place("versions", `.${randomUUID()}`);
     await writeFile(draft, JSON.stringify(manifest));
     await rename(draft, manifestOf(set.key));
+    await Promise.all([...parts.values()].map((part) => rm(part, { force: true })));
   }
 
-  async function plantTree(manifest: ArtifactManifest): Promise<void> {
-    const { etag, files } = manifest;
+  /** What a process that was killed later had downloaded whole; null without such a file, or without a size to know it by. */
+  async function wholeFile(part: string, { path, sizeBytes }: WantedFile): Promise<DownloadedFile | null> {
+    if (sizeBytes === null) return null;
+    for (const name of await readdir(place("parts"))) {
+      if (!name.startsWith(`${part}.`)) continue;
+      const sha256 = name.slice(part.length + 1);
+      const isWhole = (await stat(place("parts", name))).size === sizeBytes;
+      if (isWhole && (await hashOf(place("parts", name))) === sha256) return { path, sha256, sizeBytes };
+    }
+    return null;
+  }
+
+  /** `parts`: by path, the file as it was downloaded for this version, which nobody else touches. */
+  async function plantTree({ etag, files, key }: ArtifactManifest, parts: ReadonlyMap<string, string>): Promise<void> {
     // Another version of the same content, which others may be reading.
-    if (await isSound(manifest)) return;
+    if (await isSound({ key, etag, files })) return;
     const draft = place("trees", `.new-${randomUUID()}`);
     await mkdir(draft);
     for (const { path, sha256 } of files) {
       const target = join(draft, path);
       await mkdir(dirname(target), { recursive: true });
-      await link(blobOf(sha256), target).catch(() => copyFile(blobOf(sha256), target));
+      await plantFile(parts.get(path)!, sha256, target);
     }
     await removeTree(place("trees", etag));
     await rename(draft, place("trees", etag)).catch(() => rm(draft, { recursive: true, force: true }));
+  }
+
+  /**
+   * Links the blob that other versions have, if it is what it should be, else the downloaded file, which becomes the
+   * blob. A blob may be removed or replaced at any moment, the downloaded file may not.
+   */
+  async function plantFile(downloaded: string, sha256: string, target: string): Promise<void> {
+    const blob = blobOf(sha256);
+    if ((await hashOf(blob)) === sha256 && (await tryLink(blob, target))) return;
+    if (!(await tryLink(downloaded, target))) await copyFile(downloaded, target);
+    await mkdir(dirname(blob), { recursive: true });
+    await rename(downloaded, blob);
   }
 
   async function fetch(set: ArtifactSet): Promise<CachedModel> {
@@ -234,6 +271,14 @@ export function artifactCache(options: ArtifactCacheOptions): ArtifactCache {
     },
     close: () => clearInterval(marks),
   };
+}
+
+/** False if the file is gone, or the file system has no links. */
+function tryLink(from: string, to: string): Promise<boolean> {
+  return link(from, to).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** SHA-256 in hex; null if the file cannot be read. */

@@ -133,6 +133,55 @@ describe("the cache of model files", () => {
     await gone;
   });
 
+  it("comes whole, whatever becomes of the files that it shares with other versions meanwhile", async () => {
+    const cache = open();
+    const shared = { MLmodel: "same", env: "python" };
+    const first = await cache.fetch(setOf("a", { ...shared, x: "1" }));
+    const set = setOf("b", { ...shared, x: "2" });
+    const disturbed: ArtifactSet = {
+      ...set,
+      // The others of its files are down: a bad version of the same files is given up, and space is made.
+      async read(path, from) {
+        if (path === "x") {
+          await cache.discard("a");
+          await rm(join(folder, "cache", "blobs"), { recursive: true });
+        }
+        return set.read(path, from);
+      },
+    };
+    const fetched = await cache.fetch(disturbed);
+    for (const [path, text] of Object.entries({ ...shared, x: "2" })) {
+      expect(await readFile(join(fetched.folder, path), "utf8")).toBe(text);
+    }
+    expect(await stat(first.folder).catch(() => null)).toBeNull();
+    expect(await readdir(join(folder, "cache", "parts"))).toEqual([]);
+  });
+
+  it("leaves a folder alone that another version of the same content uses when one is given up", async () => {
+    const cache = open();
+    const { folder: tree } = await cache.fetch(setOf("a", FILES));
+    await cache.fetch(setOf("b", FILES));
+    await cache.discard("b");
+    expect(await readFile(join(tree, "data/model.txt"), "utf8")).toBe("trees");
+    await cache.discard("a");
+    expect(await stat(tree).catch(() => null)).toBeNull();
+  });
+
+  it("does not download again what a broken download of several files had whole", async () => {
+    const set = setOf("a", FILES);
+    const failing: ArtifactSet = {
+      ...set,
+      read: async (path, from) => {
+        if (path === "data/more/x") throw modelError("MODEL_CORRUPT", "a test");
+        return set.read(path, from);
+      },
+    };
+    expect(await codeOf(() => open().fetch(failing))).toBe("MODEL_CORRUPT");
+    expect(set.reads).toEqual(["MLmodel@0", "data/model.txt@0"]);
+    await open().fetch(set);
+    expect(set.reads.slice(2)).toEqual(["data/more/x@0"]);
+  });
+
   it("leaves pickles out", async () => {
     const set = setOf("a", { MLmodel: "x", "model.pkl": "code", "x.joblib": "code", "d/python_model.pkl": "code" });
     const { folder: tree } = await open().fetch(set);
