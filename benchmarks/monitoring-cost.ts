@@ -16,7 +16,7 @@ import { createMetrics } from "../src/monitoring/metrics.ts";
 import { createPipeline } from "../src/pipeline.ts";
 import { httpLoad } from "./http-load.ts";
 import { run as monitoring } from "./monitoring.ts";
-import { cardView, deviceView, merchantView, paymentRows, schema } from "./payments.ts";
+import { cardView, deviceView, merchantView, paymentLine, paymentStream, schema } from "./payments.ts";
 
 const PAIRS = 8;
 const SECONDS = 3;
@@ -98,11 +98,7 @@ async function ingestPhases(): Promise<Phases> {
   const folder = await mkdtemp(join(tmpdir(), "millrace-cost-"));
   const path = join(folder, "payments.jsonl");
   const out = createWriteStream(path);
-  for (const [id, card, merchant, device, amount, country, at] of paymentRows(EVENTS, 10_000)) {
-    out.write(
-      `${JSON.stringify({ payment_id: id, card_id: card, merchant_id: merchant, device_id: device, amount, country, at: new Date(at as number) })}\n`,
-    );
-  }
+  for (const row of paymentStream(EVENTS, 10_000)) out.write(paymentLine(row));
   out.end();
   await finished(out);
   const replayed = streamSource("payments", {

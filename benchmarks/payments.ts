@@ -38,6 +38,11 @@ export const views = [cardView, merchantView, deviceView].map((view) => view[Met
 
 /** Rows of the stream with keys uniform over the entities, 200 events per second of event time; repeatable. */
 export function paymentRows(count: number, entities: number): Value[][] {
+  return [...paymentStream(count, entities)];
+}
+
+/** The same one by one. */
+export function* paymentStream(count: number, entities: number): Generator<Value[]> {
   let state = 1;
   const random = (): number => {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
@@ -45,13 +50,20 @@ export function paymentRows(count: number, entities: number): Value[][] {
   };
   const id = (prefix: string): string => `${prefix}${Math.floor(random() * entities)}`;
   const start = Date.UTC(2026, 0, 1);
-  return Array.from({ length: count }, (_, i) => [
-    `p${i}`,
-    id("card-"),
-    id("merchant-"),
-    id("device-"),
-    Math.floor(random() * 50_000) / 100,
-    "BE",
-    start + i * 5,
-  ]);
+  for (let i = 0; i < count; i++) {
+    yield [
+      `p${i}`,
+      id("card-"),
+      id("merchant-"),
+      id("device-"),
+      Math.floor(random() * 50_000) / 100,
+      "BE",
+      start + i * 5,
+    ];
+  }
+}
+
+/** A row as a line of JSON of about 200 bytes. */
+export function paymentLine([id, card, merchant, device, amount, country, at]: readonly Value[]): string {
+  return `${JSON.stringify({ payment_id: id, card_id: card, merchant_id: merchant, device_id: device, amount, country, at: new Date(at as number), note: "a field that no column reads" })}\n`;
 }

@@ -18,7 +18,7 @@ import type { OnlineStore } from "../src/feature_store/online/online-store.ts";
 import { redisOnlineStore } from "../src/feature_store/online/redis-online-store.ts";
 import { fileReplay, streamSource } from "../src/index.ts";
 import { createPipeline } from "../src/pipeline.ts";
-import { cardView, deviceView, merchantView, paymentRows, schema } from "./payments.ts";
+import { cardView, deviceView, merchantView, paymentLine, paymentStream, schema } from "./payments.ts";
 
 const EVENTS = 500_000;
 
@@ -130,8 +130,8 @@ async function measure(entities: number, { postgres, redis }: Servers, hot: stri
 async function writeEvents(path: string, entities: number): Promise<number> {
   const out = createWriteStream(path);
   let bytes = 0;
-  for (const [id, card, merchant, device, amount, country, at] of paymentRows(EVENTS, entities)) {
-    const line = `${JSON.stringify({ payment_id: id, card_id: card, merchant_id: merchant, device_id: device, amount, country, at: new Date(at as number), note: "a field that no column reads" })}\n`;
+  for (const row of paymentStream(EVENTS, entities)) {
+    const line = paymentLine(row);
     bytes += line.length;
     out.write(line);
   }

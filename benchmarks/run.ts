@@ -1,5 +1,6 @@
 /** `npm run bench -- NAME`: runs one benchmark and prints its figures. */
 const names = [
+  "beam",
   "fold",
   "pipeline",
   "predict",

@@ -2,12 +2,12 @@ package io.millrace.beam;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import java.io.BufferedInputStream;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.channels.Channels;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.zip.GZIPInputStream;
 import org.apache.beam.sdk.Pipeline;
@@ -74,7 +74,9 @@ final class FileSource {
   private static final class Records {
     private final InputStream in;
     private final boolean csv;
-    private final ByteArrayOutputStream record = new ByteArrayOutputStream();
+    private byte[] block = new byte[1 << 16];
+    private int at = 0;
+    private int end = 0;
 
     Records(InputStream in, boolean csv) {
       this.in = in;
@@ -82,20 +84,39 @@ final class FileSource {
     }
 
     byte[] next() throws IOException {
-      record.reset();
       boolean quoted = false;
-      int read;
-      boolean any = false;
-      while ((read = in.read()) >= 0) {
-        any = true;
+      int start = at;
+      for (int look = at; ; look++) {
+        if (look == end) {
+          int kept = end - start;
+          if (!fill(start)) return kept == 0 ? null : record(0, kept);
+          look = kept;
+          start = 0;
+        }
+        byte read = block[look];
+        if (read == '\n' && !quoted) {
+          at = look + 1;
+          return record(start, look);
+        }
         if (csv && read == '"') quoted = !quoted;
-        if (read == '\n' && !quoted) break;
-        record.write(read);
       }
-      if (!any) return null;
-      byte[] bytes = record.toByteArray();
-      int length = bytes.length;
-      return length > 0 && bytes[length - 1] == '\r' ? java.util.Arrays.copyOf(bytes, length - 1) : bytes;
+    }
+
+    /** Moves what is left from a place on to the front and reads more behind it. */
+    private boolean fill(int from) throws IOException {
+      int kept = end - from;
+      byte[] into = kept > block.length / 2 ? new byte[block.length * 2] : block;
+      System.arraycopy(block, from, into, 0, kept);
+      block = into;
+      at = 0;
+      int read = in.read(block, kept, block.length - kept);
+      end = kept + Math.max(0, read);
+      if (read <= 0) at = end;
+      return read > 0;
+    }
+
+    private byte[] record(int from, int to) {
+      return Arrays.copyOfRange(block, from, to > from && block[to - 1] == '\r' ? to - 1 : to);
     }
   }
 }

@@ -48,12 +48,21 @@ public final class Main {
   private Main() {}
 
   public static void main(String[] args) throws Exception {
-    Options options = PipelineOptionsFactory.fromArgs(args).withValidation().as(Options.class);
+    Options options = PipelineOptionsFactory.fromArgs(withDefaults(args)).withValidation().as(Options.class);
     JobFile job = JobFile.read(Path.of(options.getJob()));
     Pipeline pipeline = Pipeline.create(options);
     build(pipeline, job);
     Progress.listen();
     Progress.follow(pipeline.run());
+  }
+
+  /** The host changes no element that it was given or gave away, so Flink need not copy them between its operators. */
+  private static String[] withDefaults(String[] args) {
+    List<String> all = new ArrayList<>(List.of(args));
+    for (String name : List.of("--objectReuse", "--fasterCopy")) {
+      if (all.stream().noneMatch(arg -> arg.startsWith(name))) all.add(name + "=true");
+    }
+    return all.toArray(String[]::new);
   }
 
   private static void build(Pipeline pipeline, JobFile job) {

@@ -1,0 +1,112 @@
+package payments;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.apache.beam.sdk.metrics.Counter;
+import org.apache.beam.sdk.metrics.Metrics;
+import org.apache.beam.sdk.transforms.DoFn;
+import org.apache.beam.sdk.transforms.windowing.GlobalWindow;
+import org.apache.beam.sdk.values.KV;
+import org.apache.beam.sdk.values.TupleTag;
+import org.joda.time.Duration;
+import org.joda.time.Instant;
+
+/** Parses payments and folds those of a bundle into tiles of each size, so that far fewer elements are shuffled. */
+final class FoldFn extends DoFn<String, KV<byte[], Stats>> {
+  private static final int PAYMENTS = 20_000;
+  private static final int VIEWS = 3;
+  private final long[] sizes;
+  private final List<TupleTag<KV<byte[], Stats>>> tags;
+  private final TupleTag<String> history;
+  private final boolean keepsHistory;
+  private final Counter bad = Metrics.counter("payments", "bad");
+  private transient Map<String, Map<Long, Stats>>[][] tiles;
+  private transient StringBuilder rows;
+  private transient int count;
+
+  FoldFn(long[] sizes, List<TupleTag<KV<byte[], Stats>>> tags, TupleTag<String> history, boolean keepsHistory) {
+    this.sizes = sizes;
+    this.tags = tags;
+    this.history = history;
+    this.keepsHistory = keepsHistory;
+  }
+
+  /** Tiles start before their payments. */
+  @Override
+  @SuppressWarnings("deprecation")
+  public Duration getAllowedTimestampSkew() {
+    return Duration.millis(Long.MAX_VALUE);
+  }
+
+  @StartBundle
+  @SuppressWarnings({"unchecked", "rawtypes"})
+  public void start() {
+    tiles = new Map[VIEWS][sizes.length];
+    for (Map[] own : tiles) for (int size = 0; size < sizes.length; size++) own[size] = new HashMap<>();
+    rows = new StringBuilder();
+    count = 0;
+  }
+
+  @ProcessElement
+  public void process(@Element String line, ProcessContext context) {
+    try {
+      Payment payment = Payment.parse(line);
+      add(tiles[0], payment.card(), payment);
+      add(tiles[1], payment.merchant(), payment);
+      add(tiles[2], payment.device(), payment);
+      if (keepsHistory) HistoryFn.append(rows, payment);
+    } catch (IOException | RuntimeException error) {
+      bad.inc();
+    }
+    if (++count >= PAYMENTS) {
+      emit(new Output() {
+        @Override
+        public <T> void output(TupleTag<T> tag, T value, Instant time) {
+          context.outputWithTimestamp(tag, value, time);
+        }
+      });
+    }
+  }
+
+  @FinishBundle
+  public void finish(FinishBundleContext context) {
+    emit(new Output() {
+      @Override
+      public <T> void output(TupleTag<T> tag, T value, Instant time) {
+        context.output(tag, value, time, GlobalWindow.INSTANCE);
+      }
+    });
+  }
+
+  private interface Output {
+    <T> void output(TupleTag<T> tag, T value, Instant time);
+  }
+
+  private void add(Map<String, Map<Long, Stats>>[] own, String key, Payment payment) {
+    for (int size = 0; size < sizes.length; size++) {
+      long start = payment.at() - Math.floorMod(payment.at(), sizes[size]);
+      own[size].computeIfAbsent(key, any -> new HashMap<>(4)).computeIfAbsent(start, any -> new Stats()).add(payment.amount());
+    }
+  }
+
+  private void emit(Output output) {
+    for (int view = 0; view < VIEWS; view++) {
+      for (int size = 0; size < sizes.length; size++) {
+        TupleTag<KV<byte[], Stats>> tag = tags.get(size);
+        for (Map.Entry<String, Map<Long, Stats>> entity : tiles[view][size].entrySet()) {
+          byte[] key = (view + entity.getKey()).getBytes(StandardCharsets.UTF_8);
+          for (Map.Entry<Long, Stats> tile : entity.getValue().entrySet()) {
+            output.output(tag, KV.of(key, tile.getValue()), new Instant(tile.getKey().longValue()));
+          }
+        }
+        tiles[view][size].clear();
+      }
+    }
+    if (keepsHistory && rows.length() > 0) output.output(history, rows.toString(), Instant.EPOCH);
+    rows.setLength(0);
+    count = 0;
+  }
+}
