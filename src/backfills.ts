@@ -14,6 +14,8 @@ export interface BackfillOptions {
   readonly online: OnlineStore;
   readonly offline: OfflineStore;
   readonly current: () => { readonly views: readonly ViewRuntime[]; readonly sources: readonly SourceMeta[] };
+  /** Sources that Apache Beam reads. Default: none. */
+  readonly beam?: readonly string[];
   readonly now: () => number;
 }
 
@@ -38,7 +40,7 @@ interface Stored extends BackfillJob {
   readonly cursors: Readonly<Record<string, { readonly keyspace: string; readonly after: string | null }>>;
 }
 
-export function createBackfills({ online, offline, current, now }: BackfillOptions): Backfills {
+export function createBackfills({ online, offline, current, beam = [], now }: BackfillOptions): Backfills {
   const running = new Map<string, { job: Stored; readonly stop: AbortController; done: Promise<void> }>();
   let last: Promise<unknown> = Promise.resolve();
 
@@ -55,11 +57,15 @@ export function createBackfills({ online, offline, current, now }: BackfillOptio
     for (const name of request.views ?? []) {
       if (!names.some((view) => view.name === name)) throw unknown("VIEW_UNKNOWN", "feature view", name, names);
     }
-    const wanted = views.filter(({ layout: { view } }) =>
+    const chosen = names.filter((view) => request.views?.includes(view.name)).map((view) => view.source.name);
+    const beams = [...chosen, request.source].find((name) => name !== null && beam.includes(name));
+    if (beams) throw ofBeam(beams);
+    const own = views.filter(({ layout }) => !beam.includes(layout.view.source.name));
+    const wanted = own.filter(({ layout: { view } }) =>
       request.views === null ? source === null || view.source.name === source.name : request.views.includes(view.name),
     );
     // What was loaded changes every view of the source.
-    const affected = views.filter((view) => wanted.includes(view) || view.layout.view.source.name === source?.name);
+    const affected = own.filter((view) => wanted.includes(view) || view.layout.view.source.name === source?.name);
     const id = idOf(request);
     const known = running.get(id);
     if (known !== undefined) return shown(known.job);
@@ -236,5 +242,12 @@ function unknown(code: string, kind: string, name: string, known: readonly { rea
   return millraceError(
     code,
     `There is no ${kind} '${name}': declared are ${known.map((one) => one.name).join(", ") || "none"}.`,
+  );
+}
+
+function ofBeam(source: string): Error {
+  return millraceError(
+    "SOURCE_OF_BEAM",
+    `Source '${source}' is read by Apache Beam (beam.sources in the configuration), whose jobs alone write its views: use millrace beam backfill.`,
   );
 }

@@ -17,6 +17,8 @@ export interface LifecycleOptions {
   readonly offline: OfflineStore;
   /** What is declared now. */
   readonly current: () => { readonly declarations: Declarations; readonly store: FeatureStore };
+  /** Sources that Apache Beam reads: only its jobs write their views. Default: none. */
+  readonly beam?: readonly string[];
   /** Told when work in the background fails; it is tried again. */
   readonly onFailure: (what: string, error: unknown) => void;
 }
@@ -37,7 +39,7 @@ const RETRY_MS = 30_000;
 const PREDICTION_DAYS = 30;
 const TRIM_MS = 3_600_000;
 
-export function createLifecycle({ online, offline, current, onFailure }: LifecycleOptions): Lifecycle {
+export function createLifecycle({ online, offline, current, beam = [], onFailure }: LifecycleOptions): Lifecycle {
   const backfills = createBackfills({
     online,
     offline,
@@ -45,6 +47,7 @@ export function createLifecycle({ online, offline, current, onFailure }: Lifecyc
       const { declarations, store } = current();
       return { views: [...store.views.values()], sources: declarations.sources };
     },
+    beam,
     now: Date.now,
   });
   let retrying: NodeJS.Timeout | null = null;
@@ -54,7 +57,9 @@ export function createLifecycle({ online, offline, current, onFailure }: Lifecyc
 
   function context(): ErasureContext {
     const { declarations, store } = current();
-    return { declarations, views: [...store.views.values()], online, offline, now: Date.now };
+    // Of Beam's views an entity's values are removed; to compute them anew is not for us.
+    const views = [...store.views.values()].filter(({ layout }) => !beam.includes(layout.view.source.name));
+    return { declarations, views, online, offline, now: Date.now };
   }
 
   /** Erasures run one after the other: two of them would compute the same values anew. */

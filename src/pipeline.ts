@@ -19,6 +19,7 @@ import {
   type SourceStatus,
   sourceTable,
 } from "./source-pipeline.ts";
+import { refuseViewsOfBeam } from "./view-writers.ts";
 
 export interface PipelineOptions {
   readonly sources: readonly SourceMeta[];
@@ -174,6 +175,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
 
   return {
     async recover() {
+      for (const source of embedded) await refuseViewsOfBeam(online, optionsOf(source).views);
       for (const source of options.sources) await offline.prepareSource(sourceTable(source, optionsOf(source).views));
       for (const { engine } of pipelines.values()) await recovered(engine);
     },
@@ -181,6 +183,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
       for (const source of embedded) {
         const of = optionsOf(source);
         const views = of.views.filter((view) => versions.has(viewVersion(view)));
+        await refuseViewsOfBeam(online, views);
         if (views.length > 0) await fillViews({ ...of, views });
       }
     },

@@ -150,6 +150,7 @@ export async function createWorkerMethods(
     online,
     offline,
     current: () => ({ declarations: runs.declarations, store }),
+    ...(options.beam === undefined ? {} : { beam: options.beam }),
     onFailure: (what, error) => tell("background-failed", { what, ...portableError(error) }),
   });
   const jobs = trainingJobs({ folder: join(options.data, "training-sets"), store: () => store, offline });

@@ -83,6 +83,23 @@ async function expectHistory({ store }: World): Promise<void> {
 }
 
 describe("a backfill", () => {
+  it("leaves the views of Beam's sources alone, and refuses them by name", async () => {
+    const { online, offline, store } = await newWorld();
+    const current = () => ({ views: [...store.views.values()], sources: declarations.sources });
+    const backfills = createBackfills({ online, offline, current, beam: ["payments"], now: Date.now });
+    await expect(backfills.start(load())).rejects.toMatchObject({ code: "SOURCE_OF_BEAM" });
+    const request = { kind: "materialize", views: ["sent"], source: null, files: [] } as const;
+    await expect(backfills.start(request)).rejects.toMatchObject({ code: "SOURCE_OF_BEAM" });
+    const all = await backfills.start({ ...request, views: null });
+    expect(all.views.map(({ view }) => view)).toEqual(
+      [...store.views.values()]
+        .map(({ layout }) => layout.view)
+        .filter((view) => view.source.name !== "payments")
+        .map((view) => view.name),
+    );
+    await backfills.close();
+  });
+
   it("loads files into history and makes the values of the source's views of it, once", async () => {
     const world = await newWorld();
     const backfills = backfillsOf(world);

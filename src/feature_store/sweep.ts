@@ -73,6 +73,7 @@ export async function dropUndeclared(store: OnlineStore, declared: ReadonlySet<s
     await store.writeMeta(
       new Map([
         [metaNames.ready(keyspace), null],
+        [metaNames.writer(keyspace), null],
         [metaNames.dropping(keyspace), "1"],
       ]),
     );

@@ -5,6 +5,7 @@ export const metaNames: {
   expired(keyspace: string): string;
   ready(keyspace: string): string;
   dropping(keyspace: string): string;
+  writer(keyspace: string): string;
 } = {
   /** Made when the hot store is new: applied positions of another instance do not count. */
   instance: "instance",
@@ -16,6 +17,8 @@ export const metaNames: {
   ready: (keyspace) => `ready/${keyspace}`,
   /** "1" from before a key space is dropped until it is gone. */
   dropping: (keyspace) => `dropping/${keyspace}`,
+  /** "beam" where jobs of Apache Beam write the key space. */
+  writer: (keyspace) => `writer/${keyspace}`,
 };
 
 /** A filled key space, whose marks say what it holds. "1" is a filled one of before there were marks. */
