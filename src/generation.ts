@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import { createModelHost, type ModelHost } from "./api/models/model-host.ts";
+import { createModelHost, type ModelHost, type SoonRequest } from "./api/models/model-host.ts";
 import { createModelSources } from "./api/models/model-sources.ts";
 import type { PredictionLog } from "./api/models/prediction-log.ts";
 import type { ResolvedConfig } from "./config.ts";
@@ -35,6 +35,11 @@ export function createGeneration(options: GenerationOptions): Generation {
   checkCachedViews(reads, declarations.views);
   let underWay = 0;
   let waiting: (() => void)[] = [];
+  const ended = (): void => {
+    if (--underWay > 0) return;
+    for (const resolve of waiting) resolve();
+    waiting = [];
+  };
   const counted =
     <A extends readonly unknown[], R>(work: (...args: A) => Promise<R>): ((...args: A) => Promise<R>) =>
     async (...args) => {
@@ -42,10 +47,7 @@ export function createGeneration(options: GenerationOptions): Generation {
       try {
         return await work(...args);
       } finally {
-        if (--underWay === 0) {
-          for (const resolve of waiting) resolve();
-          waiting = [];
-        }
+        ended();
       }
     };
   const store = createFeatureStore({
@@ -82,6 +84,22 @@ export function createGeneration(options: GenerationOptions): Generation {
     models: {
       ...host,
       predict: counted(host.predict),
+      predictSoon(name, request, startedAt) {
+        const counting: SoonRequest = {
+          ...request,
+          answered(prediction) {
+            ended();
+            request.answered(prediction);
+          },
+          failed(error) {
+            ended();
+            request.failed(error);
+          },
+        };
+        const isBegun = host.predictSoon(name, counting, startedAt);
+        if (isBegun) underWay++;
+        return isBegun;
+      },
       fitted: counted(host.fitted),
       close,
       [Symbol.asyncDispose]: close,

@@ -8,6 +8,7 @@ import {
   SHED_CHANNEL,
   type ShedEvent,
 } from "./channels.ts";
+import type { DirectAnswer } from "./direct/direct-connections.ts";
 import { PROBLEM_TYPE } from "./problem.ts";
 import { type RouteClass, routeClassOf } from "./route-class.ts";
 
@@ -24,6 +25,8 @@ export interface AdmissionOptions {
 export interface Admission {
   /** Whether a request of this class is taken now. */
   admits(kind: RouteClass): boolean;
+  /** The answer to a request of this class on Millrace's own routes that is not taken; counts it. */
+  refuse(kind: RouteClass): DirectAnswer;
   /** Answers 503 at once where the request is not taken. True: it was taken. */
   admit(request: IncomingMessage, response: ServerResponse): boolean;
   /** Rows that are being predicted or wait for it. */
@@ -64,6 +67,12 @@ const PROBLEM = refusal(PROBLEM_TYPE, {
 });
 const INFERENCE_ERROR = refusal("application/json", { error: DETAIL, code: "OVERLOADED" });
 const SCORING_ERROR = refusal("application/json", { error_code: "OVERLOADED", message: DETAIL });
+
+const DIRECT: DirectAnswer = {
+  status: 503,
+  headers: `content-type: ${PROBLEM_TYPE}\r\nretry-after: 1\r\n`,
+  body: PROBLEM.body,
+};
 
 function refusal(type: string, members: object): { readonly head: Record<string, string | number>; body: string } {
   const body = JSON.stringify(members);
@@ -162,12 +171,16 @@ export function createAdmission(options: AdmissionOptions): Admission {
   subscribe(PREDICTION_CHANNEL, ended);
   return {
     admits,
+    refuse(kind) {
+      publishShed(kind);
+      return DIRECT;
+    },
     admit(request, response) {
       const kind = routeClassOf(request.method ?? "", request.url ?? "");
       if (admits(kind)) return true;
       const { head, body } = refusalFor(request.url ?? "");
       response.writeHead(503, head).end(body);
-      if (sheds.hasSubscribers) sheds.publish({ class: kind } satisfies ShedEvent);
+      publishShed(kind);
       return false;
     },
     get rowsInFlight() {
@@ -178,6 +191,10 @@ export function createAdmission(options: AdmissionOptions): Admission {
       unsubscribe(PREDICTION_CHANNEL, ended);
     },
   };
+}
+
+function publishShed(kind: RouteClass): void {
+  if (sheds.hasSubscribers) sheds.publish({ class: kind } satisfies ShedEvent);
 }
 
 function shareOf(rows: number): number {

@@ -15,9 +15,9 @@ const MOST_MS = 3_600_000;
 export function requestDeadlines(app: FastifyInstance, defaultMs: number | null): void {
   app.addHook("onRequest", (request, _reply, done) => {
     const given = request.headers[HEADER];
-    if (given === undefined && defaultMs === null) return done();
-    const ms = given === undefined ? defaultMs! : Number(given);
-    if (!(Number.isInteger(ms) && ms >= 1 && ms <= MOST_MS)) {
+    const ms = requestTimeout(given, defaultMs);
+    if (ms === null) return done();
+    if (ms === undefined) {
       return done(invalidRequest("The header X-Request-Timeout-Ms", `a whole number of milliseconds, 1 to ${MOST_MS}`));
     }
     deadlines.set(request, performance.now() + ms);
@@ -28,6 +28,16 @@ export function requestDeadlines(app: FastifyInstance, defaultMs: number | null)
     if (deadline !== undefined && performance.now() > deadline) return done(deadlineExceeded());
     done();
   });
+}
+
+/** Milliseconds, null for none; undefined if what was given is no such number. */
+export function requestTimeout(
+  given: string | readonly string[] | undefined,
+  defaultMs: number | null,
+): number | null | undefined {
+  if (given === undefined) return defaultMs;
+  const ms = Number(given);
+  return Number.isInteger(ms) && ms >= 1 && ms <= MOST_MS ? ms : undefined;
 }
 
 /** For `PredictRequest`. */

@@ -15,6 +15,8 @@ import type { ApiContext } from "./api-context.ts";
 import { apiError } from "./api-errors.ts";
 import { type ApiSecurity, apiAuth } from "./auth/api-auth.ts";
 import { HTTP_REQUEST_CHANNEL, HTTP_START_CHANNEL, type HttpRequestEvent, type HttpStartEvent } from "./channels.ts";
+import { directConnections } from "./direct/direct-connections.ts";
+import { directPredict } from "./direct/direct-predict.ts";
 import { describeApi } from "./openapi.ts";
 import { PROBLEM_TYPE, toProblem } from "./problem.ts";
 import { parseBody } from "./request-body.ts";
@@ -185,15 +187,29 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   await app.ready();
   const admission = createAdmission({ targetDelayMs: options.load?.queueDelayTargetMs ?? null });
   if (options.load !== undefined && options.load.queueDelayTargetMs !== null) refuseBeforehand(app.server, admission);
+  const direct = directConnections(
+    app.server,
+    directPredict({
+      api: options,
+      admission,
+      security: options.security ?? null,
+      requestTimeoutMs: options.load?.requestTimeoutMs ?? null,
+      log,
+    }),
+  );
 
   const close = (): Promise<void> => {
     isDraining = true;
     closing ??= (async () => {
       // An answer may wait for a replay that nobody advances any more.
       const timer = setTimeout(
-        () => app.server.closeAllConnections(),
+        () => {
+          app.server.closeAllConnections();
+          direct.destroy();
+        },
         (options.load?.drainSeconds ?? DRAIN_SECONDS) * 1_000,
       );
+      direct.drain();
       await app.close();
       clearTimeout(timer);
       admission.close();

@@ -23,9 +23,12 @@ import { createServiceRuntime, type ServiceRuntime } from "./service-runtime.ts"
 import { readSourceClock } from "./source-clock.ts";
 import { createViewRuntime, type ViewRuntime } from "./view-runtime.ts";
 
+/** Entity keys and request columns by name; or their values, checked, in the order of the service's lookup. */
+export type LookupRow = Readonly<Record<string, unknown>> | readonly Value[];
+
 export interface OnlineRequest {
-  /** One lookup per row: entity keys and request columns by name. */
-  readonly rows: readonly Readonly<Record<string, unknown>>[];
+  /** One lookup per row. */
+  readonly rows: readonly LookupRow[];
   /** The moment t to read at, epoch milliseconds. Default: the sources' clock, taken once. */
   readonly asOf?: number;
   /** Refuse the read if an event at or after t was applied. Default: answer, and flag the row `head_overlap`. */
@@ -223,7 +226,7 @@ export function createFeatureStore(options: FeatureStoreOptions): FeatureStore {
       const runtime = typeof asked === "string" ? service(asked) : asked;
       const { name } = runtime.service;
       const make = bind(runtime, request.fitted ?? null);
-      const lookups = request.rows.map(runtime.readLookup);
+      const lookups = request.rows.map((row) => (isRead(row) ? row : runtime.readLookup(row)));
       const started = reads.hasSubscribers ? performance.now() : 0;
       const read = await reader.read(runtime, lookups, request.asOf ?? null, request.exact ?? false);
       request.onRead?.({ runtime, lookups, asOf: read.time, inputs: read });
@@ -278,6 +281,10 @@ export function createFeatureStore(options: FeatureStoreOptions): FeatureStore {
       };
     },
   };
+}
+
+function isRead(row: LookupRow): row is readonly Value[] {
+  return Array.isArray(row);
 }
 
 function frameOf(runtime: ServiceRuntime, rows: readonly HistoricalLookup[]): LabelFrame {

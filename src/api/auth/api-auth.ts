@@ -36,11 +36,10 @@ export function apiAuth(app: FastifyInstance, security: ApiSecurity, token: stri
   const keys = security.keysFile === null ? null : apiKeys(security.keysFile);
   const limit = security.rateLimit === null ? null : rateLimit(security.rateLimit);
   const tokenHash = token === null ? null : digest(token);
+  const always = securityHeaders(security);
 
   app.addHook("onRequest", async (request, reply) => {
-    reply.header("x-content-type-options", "nosniff");
-    reply.header("x-frame-options", "DENY");
-    reply.header("referrer-policy", "no-referrer");
+    reply.headers(always);
     if (allowOrigin(security.corsOrigins, request, reply) && request.method === "OPTIONS") {
       return reply.code(204).send();
     }
@@ -71,6 +70,16 @@ export function apiAuth(app: FastifyInstance, security: ApiSecurity, token: stri
       request.log.error({ err: error }, "the audit log cannot be written");
     });
   });
+}
+
+/** What every answer has. */
+export function securityHeaders({ corsOrigins }: ApiSecurity): Readonly<Record<string, string>> {
+  return {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    ...(corsOrigins.length === 0 ? {} : { vary: "Origin" }),
+  };
 }
 
 async function check(
@@ -130,7 +139,6 @@ function allowOrigin(
   reply: { header(name: string, value: string): unknown },
 ): boolean {
   if (origins.length === 0) return false;
-  reply.header("vary", "Origin");
   const { origin } = request.headers;
   if (origin === undefined || !origins.includes(origin)) return false;
   reply.header("access-control-allow-origin", origin);

@@ -79,6 +79,12 @@ export interface WholeOptions {
   readonly deadline?: number;
 }
 
+/** A request whose answer is told. */
+export interface SoonRequest extends Pick<PredictRequest, "rows" | "deadline"> {
+  readonly answered: (prediction: Prediction) => void;
+  readonly failed: (error: unknown) => void;
+}
+
 /** The answer to rows that came whole. */
 export interface WholePrediction {
   readonly model: string;
@@ -104,6 +110,11 @@ export interface ModelHost {
    * @throws `MODEL_UNKNOWN`, `MODEL_NOT_READY`, `DEADLINE_EXCEEDED`, `MODEL_…`, and what `getOnlineFeatures` throws
    */
   predict(name: string, request: PredictRequest, startedAt?: number): Promise<Prediction>;
+  /**
+   * As `predict` for few rows, and tells what comes of it, without promises. False: nothing was begun, since it is none
+   * of the plain cases (a version in memory, no timeout of the model, no log of its predictions): ask `predict`.
+   */
+  predictSoon(name: string, request: SoonRequest, startedAt: number): boolean;
   /**
    * Predicts rows that came whole, with all columns that the service would make: nothing is looked up or transformed,
    * and the prediction log, which is checked against history, does not keep them.
@@ -140,7 +151,7 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
   const large = options.largeBatch ?? { onnx: 32, others: 512 };
   const sourceOf = options.sourceOf ?? folderSourceOf;
   const pool = createInferencePool({ threads: options.inferenceThreads ?? 1 });
-  const predictRows = createRowPredictor({ store: features, pool, large });
+  const rowPredictor = createRowPredictor({ store: features, pool, large });
   const models = new Map(options.models.map((model) => [model.name, versionsOf(model)]));
   let timer: NodeJS.Timeout | null = null;
   let isClosed = false;
@@ -198,7 +209,7 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
     const acquired = request.slot ?? versions.acquire();
     const slot = acquired instanceof Promise ? await acquired : acquired;
     try {
-      const rows = await predictRows(slot.resident!, versions.model.service.name, request, stages);
+      const rows = await rowPredictor.predict(slot.resident!, versions.model.service.name, request, stages);
       return { ...rows, version: slot.version.version, served: slot.resident! };
     } finally {
       if (request.slot === undefined) versions.release(slot);
@@ -230,19 +241,48 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
       outcome = isMillraceError(error) ? error.code : "INTERNAL";
       throw error;
     } finally {
-      if (predictionChannel.hasSubscribers) {
-        const seconds = (performance.now() - startedAt) / 1_000;
-        predictionChannel.publish({
-          model: model.name,
-          version,
-          rows,
-          seconds,
-          stages,
-          outcome,
-        } satisfies PredictionEvent);
-      }
+      publishPrediction(model.name, version, rows, startedAt, stages, outcome);
     }
   }
+
+  function predictSoon(name: string, { rows, deadline, answered, failed }: SoonRequest, startedAt: number): boolean {
+    const versions = models.get(name);
+    const slot = versions === undefined || versions.isUnloaded ? null : versions.serving;
+    if (versions === undefined || slot === null || slot.resident === null) return false;
+    const { model } = versions;
+    if (model.timeoutMs !== null || isLogged(model)) return false;
+    const served = slot.resident;
+    const stages: PredictStages = { features: 0, model: 0 };
+    const ended = (version: string | null, outcome: string): void => {
+      versions.release(slot);
+      publishPrediction(name, version, rows.length, startedAt, stages, outcome);
+    };
+    const waits = rowPredictor.predictSoon(served, model.service.name, {
+      request: deadline === undefined ? { rows } : { rows, deadline },
+      stages,
+      resolve(done) {
+        const { version } = slot.version;
+        ended(version, "ok");
+        if (rowsChannel.hasSubscribers) {
+          rowsChannel.publish(predictedRows(model, served, done.features.rows, done.predictions));
+        }
+        answered(predictionOf(name, version, done));
+      },
+      reject(error) {
+        ended(null, isMillraceError(error) ? error.code : "INTERNAL");
+        failed(error);
+      },
+    });
+    if (!waits) return false;
+    // In memory, so at once; what was queued is not looked at before the end of this turn.
+    void versions.acquire();
+    if (startChannel.hasSubscribers) {
+      startChannel.publish({ model: name, rows: rows.length } satisfies PredictionStartEvent);
+    }
+    return true;
+  }
+
+  const isLogged = (model: ModelMeta): boolean => model.logSampleRate > 0 && options.predictionLog !== undefined;
 
   async function predict(name: string, request: PredictRequest, startedAt = performance.now()): Promise<Prediction> {
     const versions = get(name);
@@ -250,7 +290,7 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
     if (startChannel.hasSubscribers) {
       startChannel.publish({ model: name, rows: request.rows.length } satisfies PredictionStartEvent);
     }
-    const logged = model.logSampleRate > 0 ? (options.predictionLog ?? null) : null;
+    const logged = isLogged(model) ? options.predictionLog! : null;
     const read: OnlineRead[] = [];
     const logging = logged === null ? request : { ...request, onRead: (part: OnlineRead) => read.push(part) };
     const done = await measured(versions, request.rows.length, startedAt, request.deadline ?? Infinity, (stages) =>
@@ -261,16 +301,7 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
     if (rowsChannel.hasSubscribers) {
       rowsChannel.publish(predictedRows(model, done.served, done.features.rows, done.predictions));
     }
-    const { predictions, features, version } = done;
-    return {
-      model: name,
-      version,
-      predictions,
-      features,
-      asOf: features.asOf,
-      headOverlap: features.headOverlap,
-      fallback: false,
-    };
+    return predictionOf(name, done.version, done);
   }
 
   async function answerWhole(name: string, rows: WholeRows, whole: WholeOptions = {}): Promise<WholePrediction> {
@@ -321,6 +352,7 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
       return fitted;
     },
     predict,
+    predictSoon,
     predictWhole: answerWhole,
     async refresh(name) {
       await Promise.all(
@@ -342,6 +374,24 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+function publishPrediction(
+  model: string,
+  version: string | null,
+  rows: number,
+  startedAt: number,
+  stages: PredictStages,
+  outcome: string,
+): void {
+  if (!predictionChannel.hasSubscribers) return;
+  const seconds = (performance.now() - startedAt) / 1_000;
+  predictionChannel.publish({ model, version, rows, seconds, stages, outcome } satisfies PredictionEvent);
+}
+
+function predictionOf(model: string, version: string, { predictions, features }: PredictedRows): Prediction {
+  const { asOf, headOverlap } = features;
+  return { model, version, predictions, features, asOf, headOverlap, fallback: false };
 }
 
 /** Null if the work is not done at `deadline` (monotonic clock, milliseconds); what it still does is then dropped. */

@@ -2,7 +2,7 @@ import { channel } from "node:diagnostics_channel";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { isMillraceError } from "../../definitions/errors.ts";
 import type { Value } from "../../definitions/value.ts";
-import type { FeatureStore, OnlineFeatures, OnlineRead } from "../../feature_store/feature-store.ts";
+import type { FeatureStore, LookupRow, OnlineFeatures, OnlineRead } from "../../feature_store/feature-store.ts";
 import { PREDICTION_BATCH_CHANNEL, PREDICTION_QUEUED_CHANNEL, type PredictionBatchEvent } from "../channels.ts";
 import { deadlineExceeded } from "./deadline-exceeded.ts";
 import type { InferencePool } from "./inference-pool.ts";
@@ -12,8 +12,8 @@ import type { ServedModel } from "./served-model.ts";
 import type { VersionSlot } from "./version-loader.ts";
 
 export interface PredictRequest {
-  /** One lookup per row: entity keys and request columns by name. */
-  readonly rows: readonly Readonly<Record<string, unknown>>[];
+  /** One lookup per row. */
+  readonly rows: readonly LookupRow[];
   /** The moment t to read features at, epoch milliseconds. Default: the sources' clock, taken once. */
   readonly asOf?: number;
   /** Refuse if an event at or after t was applied. Default false. */
@@ -49,6 +49,14 @@ export interface RowPredictorOptions {
   readonly large: LargeBatch;
 }
 
+/** A request that waits for the end of the turn. */
+export interface WaitingRequest {
+  readonly request: PredictRequest;
+  readonly stages: PredictStages;
+  readonly resolve: (rows: PredictedRows) => void;
+  readonly reject: (error: unknown) => void;
+}
+
 /**
  * Reads the features of all rows of a request at one moment, with the fitted state of the version, and predicts.
  *
@@ -58,25 +66,16 @@ export interface RowPredictorOptions {
  *
  * @throws `DEADLINE_EXCEEDED`, what `getOnlineFeatures` and the model throw
  */
-export type RowPredictor = (
-  served: ServedModel,
-  service: string,
-  request: PredictRequest,
-  stages: PredictStages,
-) => Promise<PredictedRows>;
-
-/** A request that waits for the end of the turn. */
-interface Waiting {
-  readonly request: PredictRequest;
-  readonly stages: PredictStages;
-  readonly resolve: (rows: PredictedRows) => void;
-  readonly reject: (error: unknown) => void;
+export interface RowPredictor {
+  predict(served: ServedModel, service: string, request: PredictRequest, stages: PredictStages): Promise<PredictedRows>;
+  /** As `predict`, and what comes of it is told instead of promised. False: the request is too large to share a turn. */
+  predictSoon(served: ServedModel, service: string, waiting: WaitingRequest): boolean;
 }
 
 interface Turn {
   readonly served: ServedModel;
   readonly service: string;
-  readonly waiting: Waiting[];
+  readonly waiting: WaitingRequest[];
 }
 
 /** Rows that are read and predicted before other work of the thread gets its turn, and the most of one shared batch. */
@@ -97,27 +96,22 @@ export function createRowPredictor({ store, pool, large }: RowPredictorOptions):
     }
   }
 
-  function atEndOfTurn(
-    served: ServedModel,
-    service: string,
-    request: PredictRequest,
-    stages: PredictStages,
-  ): Promise<PredictedRows> {
-    return new Promise((resolve, reject) => {
-      if (turns.size === 0) setImmediate(endTurn);
-      let turn = turns.get(served);
-      if (turn === undefined) {
-        turn = { served, service, waiting: [] };
-        turns.set(served, turn);
-      }
-      const one: Waiting = { request, stages, resolve, reject };
-      turn.waiting.push(one);
-      if (queued.hasSubscribers) queued.publish(one);
-    });
+  function atEndOfTurn(served: ServedModel, service: string, one: WaitingRequest): void {
+    if (turns.size === 0) setImmediate(endTurn);
+    let turn = turns.get(served);
+    if (turn === undefined) {
+      turn = { served, service, waiting: [] };
+      turns.set(served, turn);
+    }
+    turn.waiting.push(one);
+    if (queued.hasSubscribers) queued.publish(one);
   }
 
+  const isHere = (served: ServedModel, rows: number): boolean =>
+    rows < (served.loaded.flavor === "onnx" ? large.onnx : large.others);
+
   /** One of them may be wrong: then each is predicted alone, and only that one fails. */
-  async function predictBatch(served: ServedModel, service: string, batch: readonly Waiting[]): Promise<void> {
+  async function predictBatch(served: ServedModel, service: string, batch: readonly WaitingRequest[]): Promise<void> {
     const current = batch.filter(isInTime);
     if (current.length === 0) return;
     const { request, resolve, reject } = current[0]!;
@@ -153,10 +147,14 @@ export function createRowPredictor({ store, pool, large }: RowPredictorOptions):
     }
   }
 
-  return async (served, service, request, stages) => {
+  async function predictLarge(
+    served: ServedModel,
+    service: string,
+    request: PredictRequest,
+    stages: PredictStages,
+  ): Promise<PredictedRows> {
     const { rows } = request;
-    const inThread = rows.length < (served.loaded.flavor === "onnx" ? large.onnx : large.others);
-    if (rows.length <= CHUNK_ROWS && inThread) return atEndOfTurn(served, service, request, stages);
+    const inThread = isHere(served, rows.length);
     const started = performance.now();
     const parts: OnlineFeatures[] = [];
     const answers: Promise<readonly ModelAnswer[]>[] = [];
@@ -183,14 +181,30 @@ export function createRowPredictor({ store, pool, large }: RowPredictorOptions):
     const predictions = (await Promise.all(answers)).flatMap((part) => toPredictions(served, part));
     stages.model = (performance.now() - started) / 1_000 - stages.features;
     return { predictions, features: joined(parts) };
+  }
+
+  function predictSoon(served: ServedModel, service: string, waiting: WaitingRequest): boolean {
+    const { length } = waiting.request.rows;
+    if (length > CHUNK_ROWS || !isHere(served, length)) return false;
+    atEndOfTurn(served, service, waiting);
+    return true;
+  }
+
+  return {
+    predictSoon,
+    predict: (served, service, request, stages) =>
+      new Promise((resolve, reject) => {
+        if (predictSoon(served, service, { request, stages, resolve, reject })) return;
+        predictLarge(served, service, request, stages).then(resolve, reject);
+      }),
   };
 }
 
 /** What may be read together: of one moment, with one strictness, each told of its own reads, within the bound of rows. */
-function batchesOf(waiting: readonly Waiting[]): (readonly Waiting[])[] {
+function batchesOf(waiting: readonly WaitingRequest[]): (readonly WaitingRequest[])[] {
   if (waiting.length === 1) return [waiting];
-  const batches: Waiting[][] = [];
-  const open = new Map<string, { readonly batch: Waiting[]; rows: number }>();
+  const batches: WaitingRequest[][] = [];
+  const open = new Map<string, { readonly batch: WaitingRequest[]; rows: number }>();
   for (const one of waiting) {
     const { asOf, exact, onRead, rows } = one.request;
     if (onRead !== undefined) {
@@ -216,14 +230,14 @@ function isPast({ deadline }: PredictRequest, now: number): boolean {
 }
 
 /** Refuses what is not. */
-function isInTime({ request, reject }: Waiting): boolean {
+function isInTime({ request, reject }: WaitingRequest): boolean {
   if (request.deadline === undefined || performance.now() <= request.deadline) return true;
   reject(deadlineExceeded());
   return false;
 }
 
 /** Gives each request its own rows. */
-function share(batch: readonly Waiting[], { predictions, features }: PredictedRows): void {
+function share(batch: readonly WaitingRequest[], { predictions, features }: PredictedRows): void {
   const { rows, statuses, headOverlap, readings } = features;
   const lookups = readings.length / rows.length;
   let from = 0;

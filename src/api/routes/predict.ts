@@ -1,15 +1,12 @@
 import type { FastifyInstance } from "fastify";
 import type { ModelMeta } from "../../definitions/model.ts";
-import type { Value } from "../../definitions/value.ts";
-import type { ServiceColumn } from "../../feature_engineering/plan/service-columns.ts";
 import type { ApiContext } from "../api-context.ts";
 import { locateLookup } from "../locate-lookup.ts";
 import type { Prediction } from "../models/model-host.ts";
-import type { PredictionRow } from "../models/model-output.ts";
+import { compilePredictionJson, type PredictionWriter } from "../prediction-json.ts";
 import { readFlag, readMoment, readObject, readRows } from "../request-body.ts";
 import { deadlineOf } from "../request-deadlines.ts";
 import { predictSchema } from "../schemas/predict.ts";
-import { compileObjectJson, timeJson } from "../value-json.ts";
 
 const KNOWN = ["rows", "as_of", "exact", "include_features"];
 
@@ -21,7 +18,7 @@ export function predictRoutes(app: FastifyInstance, api: ApiContext): void {
   function writerOf(model: ModelMeta): PredictionWriter {
     let writer = writers.get(model);
     if (writer === undefined) {
-      writer = compileWriter(model, api.features.service(model.service.name).row.columns);
+      writer = compilePredictionJson(model, api.features.service(model.service.name).row.columns);
       writers.set(model, writer);
     }
     return writer;
@@ -52,25 +49,4 @@ export function predictRoutes(app: FastifyInstance, api: ApiContext): void {
       return writerOf(model)(prediction, withFeatures);
     },
   );
-}
-
-type PredictionWriter = (prediction: Prediction, withFeatures: boolean) => string;
-
-function compileWriter(model: ModelMeta, columns: readonly ServiceColumn[]): PredictionWriter {
-  const outputJson = compileObjectJson<PredictionRow>(model.output, (row, name) => row[name]);
-  const featuresJson = compileObjectJson<readonly Value[]>(columns, (row, _name, index) => row[index]);
-  const statusesJson = compileObjectJson<readonly string[]>(columns, (row, _name, index) => row[index]);
-  const start = `{"model":${JSON.stringify(model.name)},"version":`;
-  return ({ version, asOf, predictions, headOverlap, features, fallback }, withFeatures) => {
-    let json = `${start}${JSON.stringify(version)},"as_of":${asOf === null ? "null" : timeJson(asOf)},"predictions":[`;
-    for (let i = 0; i < predictions.length; i++) json += (i === 0 ? "" : ",") + outputJson(predictions[i]!);
-    json += "]";
-    if (fallback) json += ',"fallback":true';
-    if (headOverlap.includes(true)) json += `,"head_overlap":${JSON.stringify(headOverlap)}`;
-    if (withFeatures && features !== null) {
-      json += `,"features":[${features.rows.map(featuresJson).join(",")}]`;
-      json += `,"statuses":[${features.statuses.map(statusesJson).join(",")}]`;
-    }
-    return `${json}}`;
-  };
 }

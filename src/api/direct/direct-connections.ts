@@ -1,0 +1,167 @@
+import { type Server, STATUS_CODES } from "node:http";
+import type { Socket } from "node:net";
+import { type PlainHead, readPlainHead } from "./request-head.ts";
+
+/** The answer to a plain request. */
+export interface DirectAnswer {
+  readonly status: number;
+  /** Whole lines, each ended by CR LF; `Date`, `Connection`, `Keep-Alive` and `Content-Length` come on top. */
+  readonly headers: string;
+  readonly body: string;
+}
+
+/**
+ * Answers a plain request whose body is `bytes` from `from` on, now or later. False: it is none that it answers, and
+ * nothing was done.
+ */
+export type DirectHandler = (
+  head: PlainHead,
+  bytes: Buffer,
+  from: number,
+  answer: (answer: DirectAnswer) => void,
+) => boolean;
+
+export interface DirectConnections {
+  /** From now on requests are for the HTTP server; connections are closed that are idle, the others after their answer. */
+  drain(): void;
+  /** Cuts off what is left. */
+  destroy(): void;
+}
+
+/** Bodies above this are for the HTTP server, bytes. */
+const MOST_BYTES = 65_536;
+/** Heads of which what was read is remembered: clients send the same ones all the time. */
+const KNOWN_HEADS = 1_024;
+const HEAD_END = Buffer.from("\r\n\r\n");
+
+/**
+ * Reads plain requests off the server's connections and answers them without Node's HTTP parser and its streams, which
+ * cost more than a prediction. As soon as a connection sends anything else, it is the HTTP server's with all that came,
+ * for good. So nothing is refused here: whatever is not plain, or wrong, is read by the parser that knows all of HTTP.
+ */
+export function directConnections(server: Server, handle: DirectHandler): DirectConnections {
+  const handlers = server.listeners("connection") as ((socket: Socket) => void)[];
+  const heads = new Map<string, PlainHead>();
+  const open = new Set<DirectConnection>();
+  let isDraining = false;
+
+  function headOf(text: string): PlainHead | null {
+    const known = heads.get(text);
+    if (known !== undefined) return known;
+    const head = readPlainHead(text);
+    if (head === null) return null;
+    if (heads.size >= KNOWN_HEADS) heads.clear();
+    heads.set(text, head);
+    return head;
+  }
+
+  function accept(socket: Socket): void {
+    /** What came of a request that is not whole yet. */
+    let part: Buffer | null = null;
+    /** What came while a request was being answered. */
+    let early: Buffer | null = null;
+    let isBusy = false;
+    let isLast = false;
+    let isNew = true;
+
+    function handOver(bytes: Buffer | null): void {
+      open.delete(connection);
+      socket.off("data", read).off("end", end).off("error", fail).off("close", close).off("timeout", fail);
+      socket.setTimeout(0);
+      for (const connect of handlers) connect.call(server, socket);
+      if (bytes !== null) socket.emit("data", bytes);
+      if (socket.isPaused()) socket.resume();
+    }
+
+    function read(data: Buffer): void {
+      if (isBusy) {
+        early = early === null ? data : Buffer.concat([early, data]);
+        socket.pause();
+        return;
+      }
+      const bytes = part === null ? data : Buffer.concat([part, data]);
+      const end = isDraining || socket.writableLength > 0 ? -1 : bytes.indexOf(HEAD_END);
+      const head = end < 0 ? null : headOf(bytes.toString("latin1", 0, end));
+      const from = end + HEAD_END.length;
+      const missing = head === null ? -1 : head.bodyBytes + from - bytes.length;
+      if (head !== null && missing > 0 && part === null && head.bodyBytes <= MOST_BYTES) {
+        // Many clients send the body in a piece of its own. More pieces than that are for the HTTP server.
+        part = bytes;
+        return;
+      }
+      part = null;
+      if (head !== null && missing === 0) {
+        isBusy = true;
+        if (handle(head, bytes, from, answer)) return;
+        isBusy = false;
+      }
+      handOver(bytes);
+    }
+
+    function answer({ status, headers, body }: DirectAnswer): void {
+      isBusy = false;
+      isNew = false;
+      if (socket.destroyed) return;
+      const length = Buffer.byteLength(body);
+      const text = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${headers}content-length: ${length}\r\n${shared()}${body}`;
+      socket.write(text, length === body.length ? "latin1" : "utf8");
+      if (isDraining || isLast) socket.destroySoon();
+      else if (early !== null) handOver(early);
+    }
+
+    function end(): void {
+      isLast = true;
+      if (!isBusy) socket.end();
+    }
+    function fail(): void {
+      socket.destroy();
+    }
+    function close(): void {
+      open.delete(connection);
+    }
+
+    const connection: DirectConnection = {
+      socket,
+      drain() {
+        if (isBusy) return;
+        // Whoever has just connected has a request under way.
+        if (isNew || part !== null) handOver(part);
+        else socket.destroySoon();
+      },
+    };
+    open.add(connection);
+    socket.on("data", read).on("end", end).on("error", fail).on("close", close);
+    socket.setTimeout(server.keepAliveTimeout, fail);
+  }
+
+  let second = 0;
+  let lines = "";
+  /** The headers that all answers of a second share, and the end of the head. */
+  function shared(): string {
+    const now = Math.floor(Date.now() / 1_000);
+    if (now !== second) {
+      second = now;
+      const timeout = Math.floor(server.keepAliveTimeout / 1_000);
+      lines = `Date: ${new Date(now * 1_000).toUTCString()}\r\nConnection: keep-alive\r\nKeep-Alive: timeout=${timeout}\r\n\r\n`;
+    }
+    return lines;
+  }
+
+  server.removeAllListeners("connection");
+  server.on("connection", accept);
+  return {
+    drain() {
+      isDraining = true;
+      for (const connection of open) connection.drain();
+    },
+    destroy() {
+      for (const { socket } of open) socket.destroy();
+    },
+  };
+}
+
+interface DirectConnection {
+  readonly socket: Socket;
+  /** Ends with the request that is under way, if there is one. */
+  drain(): void;
+}
