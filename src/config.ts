@@ -89,7 +89,10 @@ export interface MillraceConfig {
   readonly beam?: BeamConfig;
   /** `silent`, `error`, `warn`, `info`, `debug`. Default `info`. `MILLRACE_LOG_LEVEL` */
   readonly logLevel?: LogLevel;
+  /** `json`, `text` for people, or `auto` (default): text on a terminal, else JSON. `MILLRACE_LOG_FORMAT` */
+  readonly logFormat?: LogFormat;
 }
+export type LogFormat = "auto" | "json" | "text";
 export type LogLevel = "silent" | "error" | "warn" | "info" | "debug";
 
 /** A configuration with every value filled in and checked. Paths are absolute. */
@@ -119,6 +122,7 @@ export interface ResolvedConfig {
   readonly connections: ConnectionsConfig;
   readonly beam: BeamConfig;
   readonly logLevel: LogLevel;
+  readonly logFormat: LogFormat;
 }
 
 /** For the editor's help only: returns what it is given. */
@@ -142,8 +146,10 @@ const KNOWN: Readonly<Record<string, readonly string[] | null>> = {
   beam: ["sources", "options", "state", "engine", "heapMegabytes"],
   connections: ["kafka", "kinesis", "pubsub", "schemaRegistry", "mlflow", "scoring"],
   logLevel: null,
+  logFormat: null,
 };
 const LEVELS: readonly LogLevel[] = ["silent", "error", "warn", "info", "debug"];
+const FORMATS: readonly LogFormat[] = ["auto", "json", "text"];
 const VARIABLES = [
   "MILLRACE_DATA",
   "MILLRACE_HISTORY_THREADS",
@@ -157,6 +163,7 @@ const VARIABLES = [
   "MILLRACE_MODEL_DISK_BYTES",
   "MILLRACE_DEFAULT_MODEL",
   "MILLRACE_LOG_LEVEL",
+  "MILLRACE_LOG_FORMAT",
   ...CONNECTION_VARIABLES,
   "MILLRACE_ADMIN_TOKEN",
   ...STORE_VARIABLES,
@@ -242,6 +249,10 @@ export function resolveConfig(
   };
   const speed = env.MILLRACE_REPLAY_SPEED ?? config.replay?.speed ?? "max";
   const logLevel = (env.MILLRACE_LOG_LEVEL ?? config.logLevel ?? "info") as LogLevel;
+  const logFormat = (env.MILLRACE_LOG_FORMAT ?? config.logFormat ?? "auto") as LogFormat;
+  if (!FORMATS.includes(logFormat)) {
+    throw invalid("logFormat", "MILLRACE_LOG_FORMAT", env, `one of ${FORMATS.join(", ")}`);
+  }
   if (!LEVELS.includes(logLevel)) throw invalid("logLevel", "MILLRACE_LOG_LEVEL", env, `one of ${LEVELS.join(", ")}`);
   if (config.replay?.hold !== undefined && typeof config.replay.hold !== "boolean")
     throw invalid("replay.hold", "", env, "true or false");
@@ -315,6 +326,7 @@ export function resolveConfig(
     connections: resolveConnections(config.connections, env),
     beam: resolveBeam(config.beam),
     logLevel,
+    logFormat,
   };
 }
 

@@ -1,6 +1,5 @@
 import { subscribe } from "node:diagnostics_channel";
 import { join } from "node:path";
-import pino from "pino";
 import { MODEL_SWAP_CHANNEL, type ModelSwapEvent } from "./api/channels.ts";
 import type { ModelHost } from "./api/models/model-host.ts";
 import { createPredictionLog } from "./api/models/prediction-log.ts";
@@ -10,9 +9,11 @@ import type { Declarations } from "./feature_engineering/plan/collect-declaratio
 import { compilePlan, planHash } from "./feature_engineering/plan/plan.ts";
 import { createGeneration, type Generation } from "./generation.ts";
 import { loadDeclarations } from "./load-declarations.ts";
+import { debugOnSignal, openLog } from "./monitoring/logging/open-log.ts";
+import { secretsOf } from "./monitoring/logging/secrets-of.ts";
 import { createMetrics } from "./monitoring/metrics.ts";
 import { OPENMETRICS } from "./monitoring/negotiate-format.ts";
-import { activeTraceId, traceFields } from "./monitoring/tracing/active-span.ts";
+import { activeTraceId } from "./monitoring/tracing/active-span.ts";
 import { openTracing } from "./monitoring/tracing/open-tracing.ts";
 import type { GroupMethods, ModelAct, Readiness, ServingMethods, ServingOptions } from "./process-messages.ts";
 import { openOnlineStore } from "./stores.ts";
@@ -66,7 +67,9 @@ async function open(
 ): Promise<{ methods: Omit<ServingMethods, "open">; url: string; planHash: string }> {
   const { config, token } = options;
   const base = { pid: process.pid, process: options.label };
-  const log = pino({ level: config.logLevel, base, mixin: traceFields }, pino.destination(2));
+  const secrets = secretsOf(config, process.env);
+  const log = openLog({ level: config.logLevel, format: config.logFormat, secrets, base });
+  debugOnSignal(log);
   let { readiness } = options;
   const tracing = await openTracing({ env: process.env, thread: options.label, version: VERSION });
   const metrics = createMetrics({ thread: "main", label: options.label, traceId: activeTraceId });

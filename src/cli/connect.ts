@@ -30,7 +30,7 @@ export async function connect(config: ResolvedConfig): Promise<Connection> {
   }
   if (owner?.url != null) return connection(owner.url, owner.token, true, async () => {});
   const quiet = { ...config, server: { ...config.server, host: "127.0.0.1", port: 0 } };
-  const platform = await openPlatform(quiet, { log: loggerOf("error"), ingest: false, catchUp: false });
+  const platform = await openPlatform(quiet, { log: loggerOf(quiet, "error"), ingest: false, catchUp: false });
   try {
     await platform.ready();
   } catch (error) {

@@ -1,6 +1,7 @@
-import pino, { type Logger } from "pino";
+import type { Logger } from "pino";
 import { loadConfig, type ResolvedConfig } from "../config.ts";
-import { traceFields } from "../monitoring/tracing/active-span.ts";
+import { openLog } from "../monitoring/logging/open-log.ts";
+import { secretsOf } from "../monitoring/logging/secrets-of.ts";
 
 /** What every command takes. */
 export interface GlobalOptions {
@@ -14,9 +15,9 @@ export function configOf(options: GlobalOptions, revision = 0): Promise<Resolved
   return loadConfig(options.config, process.env, revision);
 }
 
-/** Logs go to stderr: stdout is for data. */
-export function loggerOf(level: string): Logger {
-  return pino({ level, mixin: traceFields }, pino.destination(2));
+/** The log of a command that runs on; `level` instead of the configuration's. */
+export function loggerOf(config: ResolvedConfig, level: string = config.logLevel): Logger {
+  return openLog({ level, format: config.logFormat, secrets: secretsOf(config, process.env) });
 }
 
 /** Data: JSON with `--json`, else the text. */

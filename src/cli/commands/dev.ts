@@ -69,7 +69,7 @@ export async function dev(options: GlobalOptions): Promise<void> {
 }
 
 async function open(config: ResolvedConfig, revision: number): Promise<Platform> {
-  const platform = await openPlatform(config, { log: loggerOf(config.logLevel), revision });
+  const platform = await openPlatform(config, { log: loggerOf(config), revision });
   say(`Millrace serves at ${platform.url}`);
   try {
     await platform.ready();

@@ -21,7 +21,7 @@ export async function replay(
   const started = performance.now();
   await using platform = await openPlatform(
     { ...config, server: { ...config.server, host: "127.0.0.1", port: 0 }, replay: { speed, hold: until !== null } },
-    { log: loggerOf("error"), catchUp: false },
+    { log: loggerOf(config, "error"), catchUp: false },
   );
   await platform.ready();
   const progress = showProgress(() => platform.worker.status());

@@ -1,5 +1,6 @@
 import type { ResolvedConfig } from "../../config.ts";
 import { millraceError } from "../../definitions/errors.ts";
+import { debugOnSignal } from "../../monitoring/logging/open-log.ts";
 import { openPlatform, type Platform } from "../../platform.ts";
 import { openProcessGroup } from "../../process-group.ts";
 import { resolveServing } from "../../serving-config.ts";
@@ -18,8 +19,10 @@ export async function serve(options: ServeOptions): Promise<void> {
   const config = withProcesses(await configOf(options), options.processes);
   if (config.server.processes > 1) return serveByGroup(config, options);
   // With shared stores `ingest` reads the sources, and a process that serves may come and go beside it.
+  const log = loggerOf(config);
+  debugOnSignal(log);
   const platform = await openPlatform(config, {
-    log: loggerOf(config.logLevel),
+    log,
     ingest: options.ingest ?? !areShared(config),
   });
   stopOnSignal(async () => platform.close());
@@ -30,9 +33,13 @@ export async function serve(options: ServeOptions): Promise<void> {
 
 /** As `serve`, by several processes; SIGHUP replaces them one by one. */
 async function serveByGroup(config: ResolvedConfig, options: ServeOptions): Promise<void> {
-  const log = loggerOf(config.logLevel);
+  const log = loggerOf(config);
+  debugOnSignal(log);
   const group = await openProcessGroup(config, { log, ingest: options.ingest ?? !areShared(config) });
   stopOnSignal(() => group.close());
+  process.on("SIGUSR2", () => {
+    for (const pid of group.pids) process.kill(pid, "SIGUSR2");
+  });
   process.on("SIGHUP", () => {
     group.recycle().catch((error: unknown) => log.error({ err: error }, "could not replace the serving processes"));
   });
