@@ -3,11 +3,9 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { isMillraceError } from "../definitions/errors.ts";
 import {
   INGESTION_BATCH_CHANNEL,
-  INGESTION_LAG_CHANNEL,
   INGESTION_WORK_CHANNEL,
   INGESTION_WORK_END_CHANNEL,
   type IngestionBatchEvent,
-  type IngestionLagEvent,
   type IngestionWorkEndEvent,
   type IngestionWorkEvent,
   type PartitionStatus,
@@ -16,6 +14,7 @@ import { type DeadLetterThreshold, deadLetterShare } from "./dead-letter-share.t
 import { type BatchDecoding, decodeBatch } from "./decode-batch.ts";
 import { ingestionError } from "./ingestion-error.ts";
 import type { MessageSource, RawBatch, ResumePosition } from "./message-source.ts";
+import { partitionLag } from "./partition-lag.ts";
 import { type RetryPolicy, retry, timerSleep } from "./retry.ts";
 import type { MessageBatch } from "./stream-message.ts";
 
@@ -76,11 +75,6 @@ export interface StreamIngestion {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-interface PartitionProgress {
-  lastOffset: number;
-  lastEventTime: number | null;
-}
-
 /** What a batch took before it was handed on, milliseconds. */
 interface SpentTimes {
   readonly fetchMs: number;
@@ -129,8 +123,7 @@ export function streamIngestion(options: StreamIngestionOptions): StreamIngestio
   const batchChannel = channel(INGESTION_BATCH_CHANNEL);
   const workChannel = channel(INGESTION_WORK_CHANNEL);
   const workEndChannel = channel(INGESTION_WORK_END_CHANNEL);
-  const lagChannel = channel(INGESTION_LAG_CHANNEL);
-  const progress = new Map<string, PartitionProgress>();
+  const lag = partitionLag(source, reader, now);
 
   /** Ends fetching; what was fetched is still handed on. */
   const stop = new AbortController();
@@ -148,8 +141,6 @@ export function streamIngestion(options: StreamIngestionOptions): StreamIngestio
   let lastTurn = 0;
   /** By partition, the ownership under which it is read now. */
   const epochs = new Map<string, number>();
-  /** The partitions of the last sample of lag. */
-  let sampled: ReadonlySet<string> = new Set();
   /** A batch could not be handed on: neither may those behind it. */
   let broken = false;
   let finalLag: readonly PartitionStatus[] = [];
@@ -227,13 +218,8 @@ export function streamIngestion(options: StreamIngestionOptions): StreamIngestio
       for (const message of batch.messages) {
         if (newest === null || message.eventTime > newest) newest = message.eventTime;
       }
-      const partition = progress.get(batch.partition) ?? { lastOffset: -1, lastEventTime: null };
-      progress.set(batch.partition, partition);
-      partition.lastOffset = batch.lastOffset;
-      if (newest !== null) {
-        partition.lastEventTime = Math.max(partition.lastEventTime ?? newest, newest);
-        lastEventTime = Math.max(lastEventTime ?? newest, newest);
-      }
+      lag.note(batch.partition, batch.lastOffset, newest);
+      if (newest !== null) lastEventTime = Math.max(lastEventTime ?? newest, newest);
       messages += batch.messages.length;
       deadLetters += batch.deadLetters.length;
       batches++;
@@ -332,37 +318,11 @@ export function streamIngestion(options: StreamIngestionOptions): StreamIngestio
     await tail;
   };
 
-  const lag = async (): Promise<readonly PartitionStatus[]> => {
-    const known = await reader.lag();
-    return known.map(({ partition, messages: lagMessages, seconds }) => {
-      const status = statusOf(partition);
-      const newest = status.lastEventTime;
-      let lagSeconds = seconds;
-      if (lagSeconds === null && lagMessages === 0) lagSeconds = 0;
-      if (lagSeconds === null && newest !== null) lagSeconds = Math.max(0, (now() - newest) / 1000);
-      return { ...status, lagMessages, lagSeconds };
-    });
-  };
-
-  const statusOf = (partition: string): Pick<PartitionStatus, "partition" | "lastOffset" | "lastEventTime"> => {
-    const done = progress.get(partition);
-    return { partition, lastOffset: done?.lastOffset ?? null, lastEventTime: done?.lastEventTime ?? null };
-  };
-
-  const sampleLag = async (): Promise<void> => {
-    if (!lagChannel.hasSubscribers) return;
-    try {
-      const partitions = await lag();
-      const present = new Set(partitions.map(({ partition }) => partition));
-      const gone = [...sampled].filter((partition) => !present.has(partition));
-      sampled = present;
-      const left = gone.map((partition) => ({ ...statusOf(partition), lagMessages: null, lagSeconds: null }));
-      lagChannel.publish({ source, partitions: [...partitions, ...left] } satisfies IngestionLagEvent);
-    } catch (error) {
-      // Lag is a side matter: a transport that is down shows in the loop's own retries.
+  const sampleLag = (): Promise<void> =>
+    // Lag is a side matter: a transport that is down shows in the loop's own retries.
+    lag.sample().catch((error: unknown) => {
       lastError = messageOf(error);
-    }
-  };
+    });
 
   const lifetime = async (signal: AbortSignal | undefined): Promise<void> => {
     state = "running";
@@ -377,7 +337,7 @@ export function streamIngestion(options: StreamIngestionOptions): StreamIngestio
       if (timer !== null) clearInterval(timer);
       signal?.removeEventListener("abort", halt);
       await sampleLag();
-      finalLag = await lag().catch(() => []);
+      finalLag = await lag.read().catch(() => []);
       await reader.close().catch(fail);
       state = failure === null ? "stopped" : "failed";
     }
@@ -410,7 +370,7 @@ export function streamIngestion(options: StreamIngestionOptions): StreamIngestio
     },
     status: async () => {
       const live = state === "running" || state === "retrying" || state === "draining";
-      const partitions = live ? await lag() : finalLag;
+      const partitions = live ? await lag.read() : finalLag;
       return { source, state, messages, deadLetters, batches, retries, lastEventTime, lastError, partitions };
     },
     close,
