@@ -29,6 +29,7 @@ import {
   resolveOnline,
   STORE_VARIABLES,
 } from "./store-config.ts";
+import { type ResolvedTls, resolveTls, TLS_VARIABLES, type TlsConfig } from "./tls-config.ts";
 
 /** What `millrace.config.ts` exports as its default. Relative paths are relative to the file. */
 export interface MillraceConfig {
@@ -66,6 +67,8 @@ export interface MillraceConfig {
       readonly maxRows?: number;
       /** What admin routes ask for. Default: a new one per process, in the data folder's private file. `MILLRACE_ADMIN_TOKEN` */
       readonly adminToken?: string;
+      /** Serve HTTPS. Default: plain HTTP. `MILLRACE_TLS_CERT_FILE`, … */
+      readonly tls?: TlsConfig;
     };
   readonly replay?: {
     /** Seconds of event time per second, or `max`. Default `max`. `MILLRACE_REPLAY_SPEED` */
@@ -111,6 +114,7 @@ export interface ResolvedConfig {
       readonly bodyLimitBytes: number;
       readonly maxRows: number;
       readonly adminToken: string | null;
+      readonly tls: ResolvedTls | null;
     };
   readonly replay: { readonly speed: number | "max"; readonly hold: boolean };
   readonly models: {
@@ -140,7 +144,7 @@ const KNOWN: Readonly<Record<string, readonly string[] | null>> = {
   // By source, or one for all.
   retention: null,
   history: ["threads"],
-  server: ["host", "port", "bodyLimitBytes", "maxRows", "adminToken", ...SERVING_NAMES, ...SECURITY_NAMES],
+  server: ["host", "port", "bodyLimitBytes", "maxRows", "adminToken", "tls", ...SERVING_NAMES, ...SECURITY_NAMES],
   replay: ["speed", "hold"],
   models: ["pollSeconds", "cacheBytes", "diskBytes", "default"],
   beam: ["sources", "options", "state", "engine", "heapMegabytes"],
@@ -170,6 +174,7 @@ const VARIABLES = [
   ...READ_VARIABLES,
   ...SERVING_VARIABLES,
   ...SECURITY_VARIABLES,
+  ...TLS_VARIABLES,
 ];
 
 /**
@@ -288,6 +293,7 @@ export function resolveConfig(
         absolute(text("data", "MILLRACE_DATA", config.data, ".millrace")),
       ),
       adminToken: tokenOf(config.server?.adminToken, env),
+      tls: resolveTls(config.server?.tls, env, folder),
     },
     replay: {
       speed: speed === "max" ? "max" : number("replay.speed", "MILLRACE_REPLAY_SPEED", Number(speed), 1, 1e-6, 1e12),

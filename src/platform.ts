@@ -22,11 +22,13 @@ import { openTracing } from "./monitoring/tracing/open-tracing.ts";
 import { startPipelineThread } from "./pipeline-thread.ts";
 import { claimDataFolder, type DataFolderClaim } from "./process-file.ts";
 import { requireKey } from "./require-key.ts";
+import { apiTls } from "./server-certificate.ts";
 import { loggedServices, startSkewChecks } from "./skew-checks.ts";
 import { areShared } from "./store-config.ts";
 import { openOnlineStore } from "./stores.ts";
 import type { RpcClient } from "./thread-rpc.ts";
 import { VERSION } from "./version.ts";
+import { watchCertificate } from "./watch-certificate.ts";
 import { webhookSecretsOf } from "./webhook-secrets.ts";
 import type { WorkerMethods, WorkerOptions } from "./worker-methods.ts";
 
@@ -38,6 +40,8 @@ export interface PlatformOptions {
   readonly catchUp?: boolean;
   /** Of the declarations' modules, see `module-loader.ts`. Default 0: as they were first imported. */
   readonly revision?: number;
+  /** True: it serves the command that opened it, which has the token, so that no API key has to be there. */
+  readonly isPrivate?: boolean;
 }
 
 export interface TakeOverOptions {
@@ -65,6 +69,8 @@ export interface Platform {
    * @throws `DECLARATIONS_INVALID`, `PLAN_BREAKING`, `PLAN_DIFFERS`
    */
   takeOver(options?: TakeOverOptions): Promise<PlanPreview>;
+  /** Looks at the certificate's files now. Nothing without TLS. */
+  reloadCertificate(): Promise<void>;
   /** Answers 503 on /readyz, finishes what is in flight, hands on what was fetched, makes it durable, closes all. */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -77,7 +83,7 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
   const { log } = options;
   const declarations = await loadDeclarations(config.declarations, options.revision);
   const token = config.server.adminToken ?? crypto.randomUUID();
-  if (config.server.requireKeys) await requireKey(config.server);
+  if (config.server.requireKeys && options.isPrivate !== true) await requireKey(config.server);
   const claim = areShared(config) ? null : await claimFolder(config.data, token);
   const undo: (() => Promise<void>)[] = claim === null ? [] : [() => claim.release()];
   try {
@@ -181,6 +187,21 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
       return taken;
     };
 
+    const { tls } = config.server;
+    const certificate =
+      tls === null
+        ? null
+        : await watchCertificate(tls, {
+            async onChange(next, before) {
+              // A command that connects at this moment may be shown either.
+              await claim?.update(url, next.leaf + before.leaf);
+              server.setCertificate(next);
+            },
+            isHeld: () => url === "",
+            log,
+          });
+    undo.push(async () => certificate?.close());
+    let url = "";
     const server: ApiServer = await createApiServer({
       get features() {
         return current.features;
@@ -203,6 +224,7 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
       quality: metrics.quality,
       limits: { bodyLimitBytes: config.server.bodyLimitBytes, maxRows: config.server.maxRows },
       load: config.server,
+      ...(tls === null ? {} : { tls: apiTls(tls, certificate!.current) }),
       security: { ...config.server, keysFile: config.server.requireKeys ? config.server.keysFile : null },
       defaultModel: config.models.default,
       webhookSecrets: webhookSecretsOf(config),
@@ -211,8 +233,8 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
       token,
     });
     undo.push(() => server.close());
-    const { url } = await server.listen({ host: config.server.host, port: config.server.port });
-    await claim?.update(url);
+    ({ url } = await server.listen({ host: config.server.host, port: config.server.port }));
+    await claim?.update(url, certificate?.current.leaf ?? null);
 
     const noteServed = (message: unknown): void => {
       const { model, version } = message as ModelSwapEvent;
@@ -263,6 +285,7 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
       token,
       ready: () => ready,
       takeOver,
+      reloadCertificate: async () => certificate?.look(),
       close,
       [Symbol.asyncDispose]: close,
     };

@@ -11,11 +11,13 @@ export interface DataFolderOwner {
   readonly url: string | null;
   /** What its admin routes ask for. */
   readonly token: string;
+  /** The certificates that it may show there, PEM: a command trusts these and no others. Null for plain HTTP. */
+  readonly certificates?: string | null;
 }
 
 export interface DataFolderClaim {
-  /** Publishes where the owner serves. */
-  update(url: string | null): Promise<void>;
+  /** Publishes where the owner serves, and by which certificates. */
+  update(url: string | null, certificates?: string | null): Promise<void>;
   /** Gives the folder up. Idempotent. */
   release(): Promise<void>;
 }
@@ -60,9 +62,10 @@ export async function claimDataFolder(data: string, owner: DataFolderOwner): Pro
   const lock = join(folder, `lock.${number}`);
   let released = false;
 
-  const publish = async (url: string | null): Promise<void> => {
+  const publish = async (url: string | null, certificates: string | null = null): Promise<void> => {
     try {
-      await writePrivate(mine, JSON.stringify({ ...self, url, token: owner.token }));
+      const known = certificates === null ? {} : { certificates };
+      await writePrivate(mine, JSON.stringify({ ...self, url, token: owner.token, ...known }));
       await rename(mine, file);
     } catch (error) {
       await rm(mine, { force: true }).catch(() => {});
@@ -91,8 +94,8 @@ export async function claimDataFolder(data: string, owner: DataFolderOwner): Pro
 export async function readOwner(data: string): Promise<DataFolderOwner | null> {
   const found = await readJson(join(data, FOLDER, FILE));
   if (found === null || !isIdentity(found) || !isAlive(found)) return null;
-  const { pid, url, token } = found as ProcessIdentity & Partial<DataFolderOwner>;
-  return { pid, url: url ?? null, token: token ?? "" };
+  const { pid, url, token, certificates } = found as ProcessIdentity & Partial<DataFolderOwner>;
+  return { pid, url: url ?? null, token: token ?? "", ...(certificates == null ? {} : { certificates }) };
 }
 
 async function takeLock(data: string, folder: string, mine: string): Promise<number> {

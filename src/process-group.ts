@@ -17,6 +17,7 @@ import { requireKey } from "./require-key.ts";
 import { startSkewChecks } from "./skew-checks.ts";
 import { areShared } from "./store-config.ts";
 import { callRpc, type RpcClient, type RpcPeer, serveRpc } from "./thread-rpc.ts";
+import { watchCertificate } from "./watch-certificate.ts";
 
 export interface ProcessGroupOptions {
   readonly log: Logger;
@@ -32,6 +33,8 @@ export interface ProcessGroup {
   readonly pids: readonly number[];
   /** Resolves when every view is filled; rejects if the pipeline could not start. */
   ready(): Promise<void>;
+  /** Looks at the certificate's files now. Nothing without TLS. */
+  reloadCertificate(): Promise<void>;
   /** Replaces one process after the other: the new one serves before the old one drains. */
   recycle(): Promise<void>;
   /** Drains all, hands on what was fetched, makes it durable, closes all. */
@@ -95,6 +98,21 @@ export async function openProcessGroup(config: ResolvedConfig, options: ProcessG
     let isPipelineUp = true;
     const own = createMetrics({ thread: "main", label: "first", pipelineUp: () => isPipelineUp });
     undo.push(async () => own.close());
+    const { tls } = config.server;
+    let url = "";
+    // Looked at here, so that a process that starts while the files are broken gets the last good one.
+    const certificate =
+      tls === null
+        ? null
+        : await watchCertificate(tls, {
+            async onChange(next, before) {
+              await claim?.update(url, next.leaf + before.leaf);
+              await Promise.allSettled(members().map((member) => member.rpc.setCertificate(next)));
+            },
+            isHeld: () => url === "",
+            log,
+          });
+    undo.push(async () => certificate?.close());
     const skewChecks = startSkewChecks({
       check: (filter) => rpc.checkPredictions(filter),
       services: () => (isPipelineUp ? null : []),
@@ -220,7 +238,13 @@ export async function openProcessGroup(config: ResolvedConfig, options: ProcessG
       });
       metrics.begin(place.label, worker.id);
       const opened = await member.rpc.open(
-        { config: { ...config, server, declarations }, token, label: place.label, readiness },
+        {
+          config: { ...config, server, declarations },
+          token,
+          label: place.label,
+          readiness,
+          certificate: certificate?.current ?? null,
+        },
         [...acts.values()],
       );
       if (appliedHash !== null && opened.planHash !== appliedHash) {
@@ -235,6 +259,8 @@ export async function openProcessGroup(config: ResolvedConfig, options: ProcessG
       appliedHash = opened.planHash;
       await member.rpc.setReadiness(readiness);
       place.member = member;
+      // It may have changed while the process started.
+      if (certificate !== null) await member.rpc.setCertificate(certificate.current);
       return { member, url: opened.url };
     }
 
@@ -271,8 +297,8 @@ export async function openProcessGroup(config: ResolvedConfig, options: ProcessG
     undo.push(async () => {
       await Promise.all(places.map(({ member, label }) => (member === null ? null : leave(member, label))));
     });
-    const { url } = urls[0]!;
-    await claim?.update(url);
+    ({ url } = urls[0]!);
+    await claim?.update(url, certificate?.current.leaf ?? null);
     const ready = rpc.start().then(
       () => setReadiness({ ...readiness, waiting: [] }),
       (error: unknown) => {
@@ -298,6 +324,7 @@ export async function openProcessGroup(config: ResolvedConfig, options: ProcessG
         return members().map(({ worker }) => worker.process.pid!);
       },
       ready: () => ready,
+      reloadCertificate: async () => certificate?.look(),
       async recycle() {
         for (const place of places) {
           const before = place.member;

@@ -1,3 +1,4 @@
+import type { ApiCertificate } from "./api/server-tls.ts";
 import type { ResolvedConfig } from "./config.ts";
 import type { PlanPreview } from "./feature_store/registry/registry.ts";
 import type { WorkerMethods } from "./worker-methods.ts";
@@ -16,6 +17,8 @@ export interface ServingOptions {
   /** What the process is called in metrics. */
   readonly label: string;
   readonly readiness: Readiness;
+  /** Null: plain HTTP. */
+  readonly certificate: ApiCertificate | null;
 }
 
 export interface Readiness {
@@ -28,6 +31,8 @@ export interface Readiness {
 export type ServingMethods = {
   /** Loads declarations and models, does what was done to models before, and listens. */
   readonly open: (options: ServingOptions, acts: readonly ModelAct[]) => Promise<{ url: string; planHash: string }>;
+  /** For connections from now on. */
+  readonly setCertificate: (certificate: ApiCertificate) => void;
   readonly setReadiness: (readiness: Readiness) => void;
   /** In the text format 0.0.4. */
   readonly metrics: () => Promise<string>;

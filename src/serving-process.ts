@@ -4,6 +4,7 @@ import { MODEL_SWAP_CHANNEL, type ModelSwapEvent } from "./api/channels.ts";
 import type { ModelHost } from "./api/models/model-host.ts";
 import { createPredictionLog } from "./api/models/prediction-log.ts";
 import { createApiServer } from "./api/server.ts";
+import type { ApiCertificate } from "./api/server-tls.ts";
 import { millraceError } from "./definitions/errors.ts";
 import type { Declarations } from "./feature_engineering/plan/collect-declarations.ts";
 import { compilePlan, planHash } from "./feature_engineering/plan/plan.ts";
@@ -16,6 +17,7 @@ import { OPENMETRICS } from "./monitoring/negotiate-format.ts";
 import { activeTraceId } from "./monitoring/tracing/active-span.ts";
 import { openTracing } from "./monitoring/tracing/open-tracing.ts";
 import type { GroupMethods, ModelAct, Readiness, ServingMethods, ServingOptions } from "./process-messages.ts";
+import { apiTls } from "./server-certificate.ts";
 import { openOnlineStore } from "./stores.ts";
 import { callRpc, type RpcPeer, serveRpc } from "./thread-rpc.ts";
 import { VERSION } from "./version.ts";
@@ -51,6 +53,7 @@ serveRpc(peer, {
     opened = methods;
     return { url, planHash: hash };
   },
+  setCertificate: (certificate: ApiCertificate) => running().setCertificate(certificate),
   setReadiness: (readiness: Readiness) => running().setReadiness(readiness),
   metrics: () => running().metrics(),
   modelAct: (act: ModelAct) => running().modelAct(act),
@@ -141,6 +144,7 @@ async function open(
     quality: metrics.quality,
     limits: { bodyLimitBytes: config.server.bodyLimitBytes, maxRows: config.server.maxRows },
     load: config.server,
+    ...(options.certificate === null ? {} : { tls: apiTls(config.server.tls!, options.certificate) }),
     security: { ...config.server, keysFile: config.server.requireKeys ? config.server.keysFile : null },
     defaultModel: config.models.default,
     webhookSecrets: webhookSecretsOf(config),
@@ -157,6 +161,7 @@ async function open(
     url,
     planHash: planHash(compilePlan(current.declarations)),
     methods: {
+      setCertificate: (certificate) => server.setCertificate(certificate),
       setReadiness(next) {
         readiness = next;
       },

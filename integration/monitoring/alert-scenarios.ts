@@ -159,6 +159,18 @@ export const alertScenarios: readonly AlertScenario[] = [
     ...brief,
   },
   {
+    alert: "MillraceCertificateExpires",
+    series: [[`millrace_tls_certificate_expiry_timestamp_seconds{${JOB}}`, raised(500_000, 40, 10_000_000)]],
+    labels: { job: "millrace", instance: "a" },
+    ...brief,
+  },
+  {
+    alert: "MillraceCertificateUpdateFailing",
+    series: [[`millrace_tls_certificate_update_failing{${JOB}}`, raised(1, 40)]],
+    labels: { job: "millrace", instance: "a" },
+    ...brief,
+  },
+  {
     alert: "MillraceScoringServerDown",
     series: [[`millrace_scoring_breaker_open{${JOB},server="s"}`, raised(1, 40)]],
     labels: { job: "millrace", instance: "a", server: "s" },

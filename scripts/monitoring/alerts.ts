@@ -152,6 +152,22 @@ export function alerts(scale: Scale): readonly Alert[] {
       description: "It cannot be loaded, or the registry does not answer; the version before goes on serving.",
     },
     {
+      alert: "MillraceCertificateExpires",
+      expr: "min by (job, instance) (millrace_tls_certificate_expiry_timestamp_seconds) - time() < 7 * 86400",
+      for: forAtLeast("10m"),
+      severity: "ticket",
+      summary: "The certificate of {{ $labels.instance }} ends soon.",
+      description: "In {{ $value | humanizeDuration }}; then clients refuse to connect.",
+    },
+    {
+      alert: "MillraceCertificateUpdateFailing",
+      expr: "max by (job, instance) (millrace_tls_certificate_update_failing) == 1",
+      for: forAtLeast("5m"),
+      severity: "ticket",
+      summary: "{{ $labels.instance }} cannot take its new certificate.",
+      description: "The one before goes on until it ends.",
+    },
+    {
       alert: "MillraceScoringServerDown",
       expr: "millrace_scoring_breaker_open == 1",
       for: forAtLeast("2m"),

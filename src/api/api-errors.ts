@@ -7,6 +7,8 @@ export type ApiErrorCode =
   | "ADMIN_DISABLED"
   | "BODY_MALFORMED"
   | "BODY_TOO_LARGE"
+  /** Mutual TLS, and a client without a certificate that counts. */
+  | "CLIENT_CERTIFICATE_REQUIRED"
   | "EVENTS_REJECTED"
   /** A feature that follows from events was to be written. */
   | "FEATURE_COMPUTED"

@@ -37,10 +37,19 @@ export const HTTP_REQUEST_CHANNEL = "millrace:api:http-request";
 
 /** Published for each request that was refused because there was too much work: {@link ShedEvent}. */
 export const SHED_CHANNEL = "millrace:api:shed";
+/** Published when the server's certificate was taken, at the start too, or refused: {@link CertificateEvent}. */
+export const CERTIFICATE_CHANNEL = "millrace:api:certificate";
 
 export interface PredictionStartEvent {
   readonly model: string;
   readonly rows: number;
+}
+
+export interface CertificateEvent {
+  /** `ok`, or what is wrong with the new one. */
+  readonly outcome: string;
+  /** When the one that serves ends, epoch milliseconds. */
+  readonly expiresAt: number;
 }
 
 export interface ShedEvent {

@@ -4,6 +4,7 @@ import type { MillraceError } from "../definitions/errors.ts";
 const STATUS: Readonly<Record<string, number>> = {
   UNAUTHORIZED: 401,
   WEBHOOK_REFUSED: 401,
+  CLIENT_CERTIFICATE_REQUIRED: 403,
   ADMIN_DISABLED: 403,
   SCOPE_MISSING: 403,
   RATE_LIMITED: 429,

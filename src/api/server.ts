@@ -6,6 +6,7 @@ import fastify, {
   type FastifyInstance,
   type FastifyReply,
   type FastifyRequest,
+  type FastifyServerOptions,
   LogController,
 } from "fastify";
 import { type Logger, type LoggerOptions, pino } from "pino";
@@ -42,6 +43,13 @@ import { predictionRoutes } from "./routes/predictions.ts";
 import { qualityRoutes } from "./routes/quality.ts";
 import { registryRoutes } from "./routes/registry.ts";
 import { trainingSetRoutes } from "./routes/training-sets.ts";
+import {
+  type ApiCertificate,
+  type ApiTls,
+  clientCertificates,
+  replaceCertificate,
+  tlsServerOptions,
+} from "./server-tls.ts";
 
 export interface ApiServerOptions extends ApiContext {
   /** A pino logger, or its options. */
@@ -50,6 +58,8 @@ export interface ApiServerOptions extends ApiContext {
   readonly token: string | null;
   /** Who may do what. Default: whoever reaches the server may read and predict, and no headers of security are set. */
   readonly security?: ApiSecurity;
+  /** Default: plain HTTP. */
+  readonly tls?: ApiTls;
   /** How much work is taken, and for how long. Default: all of it, for as long as it takes. */
   readonly load?: {
     /** See `server.requestTimeoutMs` in the configuration. */
@@ -68,6 +78,8 @@ export interface ApiServer {
   /** Answers 503 on `/readyz` from now on, takes no new connections, finishes what is in flight, closes. */
   drain(): Promise<void>;
   close(): Promise<void>;
+  /** Of a server with `tls`: for connections from now on. */
+  setCertificate(certificate: ApiCertificate): void;
   /** A request without a network, for tests. */
   readonly inject: FastifyInstance["inject"];
   [Symbol.asyncDispose](): Promise<void>;
@@ -83,7 +95,9 @@ const requests = channel(HTTP_REQUEST_CHANNEL);
 
 export async function createApiServer(options: ApiServerOptions): Promise<ApiServer> {
   const log = "child" in options.log ? options.log : pino(options.log);
-  const app: FastifyInstance = fastify({
+  const { tls } = options;
+  const app = fastify({
+    ...(tls === undefined ? {} : { https: tlsServerOptions(tls) }),
     // Fastify asks for a logger of its own type, which pino's is in all that it uses.
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
@@ -96,7 +110,8 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     forceCloseConnections: "idle",
     frameworkErrors: sendProblem,
     clientErrorHandler: refuseBrokenRequest,
-  });
+    // Types differ by the kind of server; what is used here does not.
+  } as FastifyServerOptions) as FastifyInstance;
   let isDraining = false;
   let closing: Promise<void> | null = null;
 
@@ -141,6 +156,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     done();
   });
 
+  if (tls !== undefined) clientCertificates(app, tls);
   if (options.security !== undefined) apiAuth(app, options.security, options.token);
   requestDeadlines(app, options.load?.requestTimeoutMs ?? null);
 
@@ -226,6 +242,9 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     },
     drain: close,
     close,
+    setCertificate(certificate) {
+      if (tls !== undefined) replaceCertificate(app, certificate, tls);
+    },
     inject: app.inject.bind(app) as FastifyInstance["inject"],
     [Symbol.asyncDispose]: close,
   };

@@ -3,6 +3,7 @@ import { millraceError } from "../definitions/errors.ts";
 import { openPlatform } from "../platform.ts";
 import { readOwner } from "../process-file.ts";
 import { areShared } from "../store-config.ts";
+import { type ClientTls, clientTls } from "./client-tls.ts";
 import { loggerOf } from "./global-options.ts";
 import { httpRequest } from "./http-request.ts";
 
@@ -28,27 +29,42 @@ export async function connect(config: ResolvedConfig): Promise<Connection> {
       { kind: "operational" },
     );
   }
-  if (owner?.url != null) return connection(owner.url, owner.token, true, async () => {});
-  const quiet = { ...config, server: { ...config.server, host: "127.0.0.1", port: 0 } };
-  const platform = await openPlatform(quiet, { log: loggerOf(quiet, "error"), ingest: false, catchUp: false });
+  if (owner?.url != null) {
+    const tls = clientTls(process.env, owner.certificates ?? null);
+    return connection(owner.url, owner.token, tls, true, async () => {});
+  }
+  const quiet = { ...config, server: { ...config.server, host: "127.0.0.1", port: 0, tls: null } };
+  const platform = await openPlatform(quiet, {
+    log: loggerOf(quiet, "error"),
+    ingest: false,
+    catchUp: false,
+    isPrivate: true,
+  });
   try {
     await platform.ready();
   } catch (error) {
     await platform.close();
     throw error;
   }
-  return connection(platform.url, platform.token, false, () => platform.close());
+  return connection(platform.url, platform.token, {}, false, () => platform.close());
 }
 
 /** The Millrace at this address. `token` is asked for by what only operators may do. */
 export function connectTo(url: string, token: string): Connection {
-  return connection(url.replace(/\/+$/, ""), token, true, async () => {});
+  return connection(url.replace(/\/+$/, ""), token, clientTls(process.env, null), true, async () => {});
 }
 
-function connection(url: string, token: string, isRemote: boolean, close: () => Promise<void>): Connection {
+function connection(
+  url: string,
+  token: string,
+  tls: ClientTls,
+  isRemote: boolean,
+  close: () => Promise<void>,
+): Connection {
   const raw: Connection["raw"] = async (method, path, body, headers = {}) => {
     const response = await httpRequest(`${url}${path}`, {
       method,
+      tls,
       headers: {
         authorization: `Bearer ${token}`,
         ...(body === undefined ? {} : { "content-type": "application/json" }),
@@ -60,7 +76,7 @@ function connection(url: string, token: string, isRemote: boolean, close: () => 
     }).catch((error: unknown) => {
       throw millraceError(
         "SERVER_UNREACHABLE",
-        `The Millrace at ${url} does not answer: ${error instanceof Error ? error.message : String(error)}.`,
+        `The Millrace at ${url} does not answer: ${error instanceof Error ? error.message : String(error)}.${tlsHint(error)}`,
         { kind: "operational", cause: error },
       );
     });
@@ -82,4 +98,16 @@ function connection(url: string, token: string, isRemote: boolean, close: () => 
     ask: async <T>(method: string, path: string, body?: unknown) => (await (await raw(method, path, body)).json()) as T,
     [Symbol.asyncDispose]: close,
   };
+}
+
+/** What to do about a handshake that failed. */
+function tlsHint(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  if (/CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE|UNKNOWN_CA|ALERT_BAD_CERTIFICATE/.test(code)) {
+    return " It asks for a client's certificate: MILLRACE_CLI_CERT_FILE and MILLRACE_CLI_KEY_FILE name one.";
+  }
+  if (/CERT|ISSUER|SELF_SIGNED|ALTNAME|VERIFY/.test(code)) {
+    return " Its certificate is not trusted here: MILLRACE_CLI_CA_FILE names the authority that it is of.";
+  }
+  return "";
 }

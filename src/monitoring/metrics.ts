@@ -1,3 +1,4 @@
+import { certificateMetrics } from "./certificate-metrics.ts";
 import { engineMetrics } from "./engine-metrics.ts";
 import { httpMetrics } from "./http-metrics.ts";
 import { ingestionMetrics } from "./ingestion-metrics.ts";
@@ -58,6 +59,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
       scoringMetrics(set),
       httpMetrics(set, traceId),
       onlineReadMetrics(set),
+      certificateMetrics(set),
     );
     processMetrics(set, options.pipelineUp ?? (() => true));
   } else {

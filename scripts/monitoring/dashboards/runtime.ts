@@ -23,6 +23,17 @@ export const runtime: DashboardSpec = {
           "max by (instance) (process_start_time_seconds) * 1000",
           "{{instance}}",
         ),
+        table(
+          "Certificate ends",
+          "dateTimeFromNow",
+          "Of servers with TLS.",
+          "min by (instance) (millrace_tls_certificate_expiry_timestamp_seconds) * 1000",
+          "{{instance}}",
+        ),
+        series("Certificate updates", "short", "Looked at by outcome, and 1 while a new one is refused.", [
+          ["sum by (instance, outcome) (millrace_tls_certificate_updates_total)", "{{instance}} {{outcome}}"],
+          ["max by (instance) (millrace_tls_certificate_update_failing)", "{{instance}} fails"],
+        ]),
         table("Node.js", "short", "Its version.", "count by (version) (nodejs_version_info)", "{{version}}"),
         series("Pipeline", "short", "1 while the thread that ingests and folds answers.", [
           ["min by (instance) (millrace_pipeline_up)", "{{instance}}"],

@@ -26,6 +26,8 @@ export async function serve(options: ServeOptions): Promise<void> {
     ingest: options.ingest ?? !areShared(config),
   });
   stopOnSignal(async () => platform.close());
+  // Without TLS there is nothing to read again, and the signal ends the process as it ends any.
+  if (config.server.tls !== null) process.on("SIGHUP", () => void platform.reloadCertificate());
   process.stderr.write(`Millrace serves at ${platform.url}\n`);
   await readyOrClose(platform);
   process.stderr.write("Ready.\n");
@@ -41,7 +43,8 @@ async function serveByGroup(config: ResolvedConfig, options: ServeOptions): Prom
     for (const pid of group.pids) process.kill(pid, "SIGUSR2");
   });
   process.on("SIGHUP", () => {
-    group.recycle().catch((error: unknown) => log.error({ err: error }, "could not replace the serving processes"));
+    const renewed = group.reloadCertificate().then(() => group.recycle());
+    renewed.catch((error: unknown) => log.error({ err: error }, "could not replace the serving processes"));
   });
   process.stderr.write(`Millrace serves at ${group.url} by ${group.pids.length} processes\n`);
   await readyOrClose(group);

@@ -176,3 +176,27 @@ export const shedRequests: CounterFamily<["class"]> = {
   labels: ["class"],
   buckets: [],
 };
+
+export const certificateExpiry: GaugeFamily<[]> = {
+  name: "millrace_tls_certificate_expiry_timestamp_seconds",
+  type: "gauge",
+  help: "When the certificate that the server shows ends, or the first of its chain, in seconds since 1970. Missing without TLS.",
+  labels: [],
+  buckets: [],
+};
+
+export const certificateUpdateFailing: GaugeFamily<[]> = {
+  name: "millrace_tls_certificate_update_failing",
+  type: "gauge",
+  help: "1 while the files hold a certificate that cannot be used; the one before goes on.",
+  labels: [],
+  buckets: [],
+};
+
+export const certificateUpdates: CounterFamily<["outcome"]> = {
+  name: "millrace_tls_certificate_updates_total",
+  type: "counter",
+  help: "Certificates that were looked at, the first one included: ok, or what was wrong with it (unreadable, malformed, key_mismatch, expired, not_yet_valid).",
+  labels: ["outcome"],
+  buckets: [],
+};
