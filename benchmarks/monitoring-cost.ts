@@ -7,152 +7,102 @@ import { join } from "node:path";
 import { finished } from "node:stream/promises";
 import { fileURLToPath } from "node:url";
 import { readFlights } from "../examples/flight_delays/replay/flights.ts";
-import { Meta } from "../src/definitions/meta.ts";
-import { collectDeclarations } from "../src/feature_engineering/plan/collect-declarations.ts";
-import { duckdbOfflineStore } from "../src/feature_store/offline/duckdb-offline-store.ts";
-import { lmdbOnlineStore } from "../src/feature_store/online/lmdb-online-store.ts";
-import { fileReplay, streamSource } from "../src/index.ts";
-import { createMetrics } from "../src/monitoring/metrics.ts";
-import { createPipeline } from "../src/pipeline.ts";
+import { MillraceError } from "../src/definitions/errors.ts";
 import { httpLoad } from "./http-load.ts";
+import { type MonitoringCost, measuringSeconds, type Turn } from "./monitoring/switched-monitoring.ts";
 import { run as monitoring } from "./monitoring.ts";
-import { cardView, deviceView, merchantView, paymentLine, paymentStream, schema } from "./payments.ts";
+import { paymentRows } from "./payments.ts";
 
-const PAIRS = 8;
-const SECONDS = 3;
-const EVENTS = 200_000;
-
-/** What was done in one phase. */
-interface Phase {
-  readonly perSecond: number;
-  /** Microseconds of CPU each. */
-  readonly cpu: number;
-}
+const PAIRS = 60;
+const EVENTS = 1_000_000;
 
 /**
- * Throughput of predict (one row per request, 16 connections) and of ingest (files to three views) with monitoring and
- * without, in alternating phases of one run; then the cost per prediction and of a scrape with 10 models and 50 views.
+ * What monitoring costs predict (one row per request, 16 connections) and ingest (a file to three views, batches of
+ * 1,000): CPU time and throughput with it and without, in alternating turns of 200 ms of one process; then the time of
+ * its subscriptions alone, and of a scrape with 10 models and 50 views.
  */
 export async function run(): Promise<void> {
-  await compare("predict", "requests", PAIRS, await predictPhases());
-  await compare("ingest", "events", PAIRS, await ingestPhases());
+  report("predict", "requests", await ofPredict());
+  report("ingest", "events", await ofIngest());
   await monitoring();
 }
 
-interface Phases extends AsyncDisposable {
-  measure(isMonitored: boolean): Promise<Phase>;
-}
-
-async function compare(what: string, unit: string, pairs: number, given: Phases): Promise<void> {
-  await using phases = given;
-  await phases.measure(true);
-  const results: { readonly on: Phase; readonly off: Phase }[] = [];
-  for (let pair = 0; pair < pairs; pair++) {
-    // Each is first as often as the other.
-    const first = await phases.measure(pair % 2 === 0);
-    const second = await phases.measure(pair % 2 !== 0);
-    results.push(pair % 2 === 0 ? { on: first, off: second } : { on: second, off: first });
-  }
-  const cost = (of: (phase: Phase) => number): string =>
-    spread(results.map(({ on, off }) => (of(on) / of(off) - 1) * 100));
-  const middle = (is: "on" | "off"): string =>
-    Math.round(median(results.map((pair) => pair[is].perSecond))).toLocaleString("en");
+function report(what: string, unit: string, { pairs, share }: MonitoringCost): void {
+  const ratios = (of: (turn: Turn) => number): string => {
+    const sorted = pairs.map(({ on, off }) => (of(on) / of(off) - 1) * 100).sort((a, b) => a - b);
+    const at = (rank: number): string => sorted[Math.max(0, Math.min(sorted.length - 1, Math.round(rank)))]!.toFixed(1);
+    // Ranks of the median's confidence interval, by the normal approximation of the binomial.
+    const half = 0.98 * Math.sqrt(sorted.length);
+    const middle = (sorted.length - 1) / 2;
+    return `${at(middle)}% (${at(middle - half)} to ${at(middle + half)})`;
+  };
+  const total = (is: "on" | "off", of: (turn: Turn) => number): number =>
+    pairs.reduce((sum, pair) => sum + of(pair[is]), 0);
+  const rate = (is: "on" | "off"): string =>
+    Math.round(total(is, ({ done }) => done) / total(is, ({ seconds }) => seconds)).toLocaleString("en");
+  const cpu = (is: "on" | "off"): string => (total(is, (turn) => turn.cpu) / total(is, ({ done }) => done)).toFixed(2);
   process.stdout.write(
-    `${what}: ${middle("on")} ${unit}/s monitored, ${middle("off")} not; time per ${unit.slice(0, -1)} ${cost(({ perSecond }) => 1 / perSecond)}, ` +
-      `CPU ${cost(({ cpu }) => cpu)}   (aim: under 3%; median and quartiles of ${pairs} pairs)\n`,
+    `${what}: CPU per ${unit.slice(0, -1)} ${cpu("on")} µs monitored, ${cpu("off")} not: ${ratios((turn) => turn.cpu / turn.done)}; ` +
+      `${rate("on")} and ${rate("off")} ${unit}/s; monitoring in ${(share * 100).toFixed(1)}% of the sampled stacks   ` +
+      `(aim: under 3%; median of ${pairs.length} pairs of turns, 95% confidence)\n`,
   );
 }
 
-async function predictPhases(): Promise<Phases> {
+async function ofPredict(): Promise<MonitoringCost> {
   const folder = await mkdtemp(join(tmpdir(), "millrace-cost-"));
   const server = fork(fileURLToPath(new URL("monitoring/monitored-server.ts", import.meta.url)), [folder]);
-  const { url } = await told<{ readonly url: string }>(server);
-  const as_of = "2013-04-01T12:00:00Z";
-  const bodies = readFlights("2013-03")
-    .slice(0, 5_000)
-    .map(({ lookup }) => JSON.stringify({ rows: [{ ...lookup, prediction_time: as_of }], as_of }));
-  const target = `${url}/v1/models/flight_delay/predict`;
-  const turn = async (how: "on" | "off" | ""): Promise<number> => {
-    server.send(how);
-    return (await told<{ readonly cpu: number }>(server)).cpu;
-  };
-  await httpLoad(target, bodies, 16, SECONDS);
-  return {
-    async measure(isMonitored) {
-      const before = await turn(isMonitored ? "on" : "off");
-      const { requests, seconds } = await httpLoad(target, bodies, 16, SECONDS);
-      if (isMonitored) await (await fetch(`${url}/metrics`)).arrayBuffer();
-      const cpu = (await turn("")) - before;
-      return { perSecond: requests / seconds, cpu: cpu / requests };
-    },
-    async [Symbol.asyncDispose]() {
-      const ended = once(server, "exit");
-      server.kill("SIGTERM");
-      await ended;
-      await rm(folder, { recursive: true, force: true });
-    },
-  };
+  try {
+    const url = await told<string>(server);
+    const as_of = "2013-04-01T12:00:00Z";
+    const bodies = readFlights("2013-03")
+      .slice(0, 5_000)
+      .map(({ lookup }) => JSON.stringify({ rows: [{ ...lookup, prediction_time: as_of }], as_of }));
+    const target = `${url}/v1/models/flight_delay/predict`;
+    await httpLoad(target, bodies, 16, 3);
+    server.send(PAIRS);
+    const [cost] = await Promise.all([
+      told<MonitoringCost>(server),
+      httpLoad(target, bodies, 16, measuringSeconds(PAIRS)),
+    ]);
+    return cost;
+  } finally {
+    const ended = once(server, "exit");
+    server.kill("SIGTERM");
+    await ended;
+    await rm(folder, { recursive: true, force: true });
+  }
 }
 
-async function ingestPhases(): Promise<Phases> {
+async function ofIngest(): Promise<MonitoringCost> {
   const folder = await mkdtemp(join(tmpdir(), "millrace-cost-"));
-  const path = join(folder, "payments.jsonl");
-  const out = createWriteStream(path);
-  for (const row of paymentStream(EVENTS, 10_000)) out.write(paymentLine(row));
-  out.end();
-  await finished(out);
-  const replayed = streamSource("payments", {
-    stream: fileReplay({ path }),
-    clock: "stream",
-    eventTime: "at",
-    lateness: "1m",
-    schema,
+  try {
+    const out = createWriteStream(join(folder, "payments.jsonl"));
+    for (const [id, card, merchant, device, amount, country, at] of paymentRows(EVENTS, 10_000)) {
+      const event = { payment_id: id, card_id: card, merchant_id: merchant, device_id: device, amount, country, at };
+      if (!out.write(`${JSON.stringify({ ...event, at: new Date(at as number) })}\n`)) await once(out, "drain");
+    }
+    out.end();
+    await finished(out);
+    const pipeline = fork(fileURLToPath(new URL("monitoring/monitored-pipeline.ts", import.meta.url)), [
+      folder,
+      String(EVENTS),
+    ]);
+    const ended = once(pipeline, "exit");
+    const cost = await told<MonitoringCost>(pipeline);
+    await ended;
+    return cost;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function told<T>(child: ChildProcess): Promise<T> {
+  const failed = once(child, "exit").then(([code]) => {
+    throw new MillraceError("TOOL_FAILED", `What is measured ended with ${code} before it was.`, {
+      kind: "operational",
+    });
   });
-  const views = [cardView, merchantView, deviceView].map((view) => view[Meta]);
-  const declarations = collectDeclarations({ replayed });
-  let turn = 0;
-  return {
-    async measure(isMonitored) {
-      const data = join(folder, String(turn++));
-      const online = await lmdbOnlineStore({ path: join(data, "hot") });
-      const offline = await duckdbOfflineStore({ path: join(folder, `${turn}.duckdb`) });
-      const pipeline = createPipeline({ sources: declarations.sources, views, online, offline });
-      await pipeline.recover();
-      const metrics = isMonitored ? createMetrics({ thread: "pipeline" }) : null;
-      const cpu = process.cpuUsage();
-      const started = performance.now();
-      await pipeline.start();
-      await pipeline.finished();
-      await metrics?.render("");
-      const seconds = (performance.now() - started) / 1_000;
-      const { user, system } = process.cpuUsage(cpu);
-      metrics?.close();
-      await pipeline.close();
-      await online.close();
-      await offline.close();
-      await rm(data, { recursive: true, force: true });
-      await rm(join(folder, `${turn}.duckdb`), { force: true });
-      return { perSecond: EVENTS / seconds, cpu: (user + system) / EVENTS };
-    },
-    [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
-  };
-}
-
-async function told<T>(server: ChildProcess): Promise<T> {
-  const [message] = (await once(server, "message")) as [T];
+  failed.catch(() => {});
+  const [message] = (await Promise.race([once(child, "message"), failed])) as [T];
   return message;
-}
-
-function median(values: readonly number[]): number {
-  return quantile(values, 0.5);
-}
-
-function spread(values: readonly number[]): string {
-  const [low, middle, high] = [0.25, 0.5, 0.75].map((q) => quantile(values, q).toFixed(1));
-  return `${Number(middle) > 0 ? "+" : ""}${middle}% (${low} to ${high})`;
-}
-
-function quantile(values: readonly number[], q: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.round(q * (sorted.length - 1))]!;
 }

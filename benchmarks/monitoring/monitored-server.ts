@@ -1,18 +1,10 @@
-/** What `monitoring-cost` measures: the flights' server, whose metrics are switched off and on by messages. */
+/** What `monitoring-cost` measures: the flights' server, whose metrics are switched off and on while it is asked. */
 import diagnostics from "node:diagnostics_channel";
-import { syncBuiltinESMExports } from "node:module";
 import { fileURLToPath } from "node:url";
 import pino from "pino";
+import { switchedMonitoring } from "./switched-monitoring.ts";
 
-/** What monitoring listens to; others, such as the admission of requests, listen on. */
-const listeners: (readonly [channel: string | symbol, listener: diagnostics.ChannelListener])[] = [];
-const subscribe = diagnostics.subscribe;
-diagnostics.subscribe = (channel, listener) => {
-  if (new Error("who").stack?.includes("/src/monitoring/") === true) listeners.push([channel, listener]);
-  subscribe(channel, listener);
-};
-syncBuiltinESMExports();
-
+const monitoring = switchedMonitoring();
 const { loadConfig } = await import("../../src/config.ts");
 const { openPlatform } = await import("../../src/platform.ts");
 const file = fileURLToPath(new URL("../../examples/flight_delays/millrace.config.ts", import.meta.url));
@@ -22,17 +14,12 @@ await platform.ready();
 await platform.worker.release();
 await platform.worker.finished();
 
-let isOn = true;
-process.on("message", (message) => {
-  if (message !== "" && isOn !== (message === "on")) {
-    isOn = !isOn;
-    for (const [channel, listener] of listeners) {
-      if (isOn) subscribe(channel, listener);
-      else diagnostics.unsubscribe(channel, listener);
-    }
-  }
-  const { user, system } = process.cpuUsage();
-  process.send?.({ cpu: user + system });
+let answered = 0;
+diagnostics.subscribe("http.server.response.finish", () => {
+  answered++;
+});
+process.on("message", (pairs: number) => {
+  void monitoring.measure({ done: Infinity, pairs }, () => answered).then((cost) => process.send?.(cost));
 });
 process.on("SIGTERM", () => void platform.close().then(() => process.exit(0)));
-process.send?.({ url: platform.url, listeners: listeners.length });
+process.send?.(platform.url);
