@@ -12,6 +12,8 @@ export interface MillraceProcess extends AsyncDisposable {
   readonly pid: number;
   /** Holds the data; removed at the end. */
   readonly folder: string;
+  /** What it wrote to stderr. */
+  said(): string;
 }
 
 /** Starts `millrace serve`, or `ingest`, on a free port; resolves when it is ready. `config` is an absolute path. */
@@ -34,7 +36,10 @@ export async function millraceProcess(
     url = /^Millrace serves at (\S+)/.exec(line)?.[1] ?? url;
     if (line === "Ready.") break;
   }
-  child.stderr!.on("data", (data: Buffer) => process.stderr.write(data));
+  child.stderr!.on("data", (data: Buffer) => {
+    said += data;
+    process.stderr.write(data);
+  });
   if (url === "" || child.exitCode !== null) {
     throw new MillraceError("TOOL_FAILED", `millrace ${command} did not start: ${said.trim()}`, {
       kind: "operational",
@@ -44,6 +49,7 @@ export async function millraceProcess(
     url,
     pid: child.pid!,
     folder,
+    said: () => said,
     async [Symbol.asyncDispose]() {
       child.kill("SIGTERM");
       await ended;

@@ -78,6 +78,8 @@ export interface ApiServer {
   /** Answers 503 on `/readyz` from now on, takes no new connections, finishes what is in flight, closes. */
   drain(): Promise<void>;
   close(): Promise<void>;
+  /** Every route, as "POST /v1/models/:name/predict". */
+  readonly routes: readonly string[];
   /** Of a server with `tls`: for connections from now on. */
   setCertificate(certificate: ApiCertificate): void;
   /** A request without a network, for tests. */
@@ -160,10 +162,10 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   if (options.security !== undefined) apiAuth(app, options.security, options.token);
   requestDeadlines(app, options.load?.requestTimeoutMs ?? null);
 
-  const routes: { readonly method: string; readonly pattern: RegExp }[] = [];
+  const routes: { readonly method: string; readonly url: string; readonly pattern: RegExp }[] = [];
   app.addHook("onRoute", ({ method, url }) => {
     const pattern = new RegExp(`^${url.replace(/[.+*?^$()[\]{}|\\]/g, "\\$&").replace(/:\w+/g, "[^/]+")}$`);
-    for (const one of [method].flat()) routes.push({ method: one, pattern });
+    for (const one of [method].flat()) routes.push({ method: one, url, pattern });
   });
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split("?", 1)[0]!;
@@ -242,6 +244,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     },
     drain: close,
     close,
+    routes: routes.map(({ method, url }) => `${method} ${url}`),
     setCertificate(certificate) {
       if (tls !== undefined) replaceCertificate(app, certificate, tls);
     },

@@ -280,8 +280,17 @@ keys
   .requiredOption("--scope <scope...>", "predict, read, push, admin (all)")
   .option("--name <name>", "what it is for")
   .option("--expires <days>", "after which it is refused", whole)
+  .option("--rate <n>", "requests per second, of each process that serves; default: server.rateLimit", whole)
   .action(async (_options, command: Command) =>
     (await import("./commands/keys.ts")).createKey(command.optsWithGlobals()),
+  );
+keys
+  .command("rotate <id>")
+  .description("make a key that may do the same, print it, and let the old one end")
+  .option("--grace <hours>", "for which the old one still counts", whole, 24)
+  .option("--expires <days>", "after which the new one is refused", whole)
+  .action(async (id: string, _options, command: Command) =>
+    (await import("./commands/keys.ts")).rotateKey(id, command.optsWithGlobals()),
   );
 keys
   .command("list")

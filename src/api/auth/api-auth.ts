@@ -9,7 +9,7 @@ import { declaredScope } from "./route-scopes.ts";
 export interface ApiSecurity {
   /** The file of API keys that requests are checked against; null: whoever reaches the server may read and predict. */
   readonly keysFile: string | null;
-  /** Requests per second of one key; null: no limit. */
+  /** Requests per second of a key that has no limit of its own; null: no limit. */
   readonly rateLimit: number | null;
   /** Origins whose pages may call, "https://app.example.com". */
   readonly corsOrigins: readonly string[];
@@ -19,6 +19,11 @@ export interface ApiSecurity {
 
 /** Who a request is from; absent before it was checked. */
 const callers = new WeakMap<FastifyRequest, { readonly id: string; readonly isAdmin: boolean }>();
+
+/** True if the request was let in by a key with the scope of its route, or by the token. */
+export function isLetIn(request: FastifyRequest): boolean {
+  return callers.has(request);
+}
 
 /** True if the request was let in with the scope `admin`. */
 export function isFromAdmin(request: FastifyRequest): boolean {
@@ -34,7 +39,7 @@ export function isFromAdmin(request: FastifyRequest): boolean {
  */
 export function apiAuth(app: FastifyInstance, security: ApiSecurity, token: string | null): void {
   const keys = security.keysFile === null ? null : apiKeys(security.keysFile);
-  const limit = security.rateLimit === null ? null : rateLimit(security.rateLimit);
+  const limit = rateLimit();
   const tokenHash = token === null ? null : digest(token);
   const always = securityHeaders(security);
 
@@ -44,7 +49,7 @@ export function apiAuth(app: FastifyInstance, security: ApiSecurity, token: stri
       return reply.code(204).send();
     }
     if (keys === null) return;
-    await check(request, keys, tokenHash, limit);
+    await check(request, keys, tokenHash, limit, security.rateLimit);
   });
 
   const { auditFile } = security;
@@ -86,7 +91,8 @@ async function check(
   request: FastifyRequest,
   keys: ApiKeys,
   tokenHash: Buffer | null,
-  limit: RateLimit | null,
+  limit: RateLimit,
+  usualLimit: number | null,
 ): Promise<void> {
   const route = request.routeOptions.url;
   const scope = route === undefined ? "read" : (declaredScope(request.method, route) ?? "admin");
@@ -114,7 +120,8 @@ async function check(
       },
     );
   }
-  const wait = limit === null ? 0 : limit(key.id);
+  const perSecond = key.rate_limit ?? usualLimit;
+  const wait = perSecond === null ? 0 : limit(key.id, perSecond);
   if (wait > 0) {
     throw apiError(
       "RATE_LIMITED",

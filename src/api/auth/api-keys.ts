@@ -2,6 +2,7 @@ import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { chmod, mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { millraceError } from "../../definitions/errors.ts";
+import { withFileLock } from "../models/file-lock.ts";
 
 /** What a key allows: predictions; reading features, models and metrics; pushing events; all, administration included. */
 export const SCOPES: readonly ["predict", "read", "push", "admin"] = ["predict", "read", "push", "admin"];
@@ -17,6 +18,22 @@ export interface ApiKey {
   readonly created_at: string;
   readonly expires_at: string | null;
   readonly revoked_at: string | null;
+  /** Requests per second, instead of the server's limit; absent: that one counts. */
+  readonly rate_limit?: number;
+}
+
+export interface NewKey {
+  readonly name: string;
+  readonly scopes: readonly Scope[];
+  readonly expiresAt: Date | null;
+  /** Requests per second. Default: the server's limit. */
+  readonly rateLimit?: number;
+}
+
+/** A key with its text, which is given here once and kept nowhere. */
+export interface MadeKey {
+  readonly key: ApiKey;
+  readonly text: string;
 }
 
 /** The keys of a private file, which several processes may share. */
@@ -24,12 +41,12 @@ export interface ApiKeys {
   /** The key that this text is; null for an unknown, revoked or expired one. */
   readonly find: (text: string) => Promise<ApiKey | null>;
   readonly list: () => Promise<readonly ApiKey[]>;
-  /** The text is given here once and kept nowhere. */
-  readonly create: (
-    name: string,
-    scopes: readonly Scope[],
-    expiresAt: Date | null,
-  ) => Promise<{ readonly key: ApiKey; readonly text: string }>;
+  readonly create: (key: NewKey) => Promise<MadeKey>;
+  /**
+   * A new key that may do the same. The old one is refused from `oldEndsAt` on, or from its own end if that is sooner.
+   * @throws `KEY_UNKNOWN`, also for one that is revoked or expired
+   */
+  readonly rotate: (id: string, oldEndsAt: Date, expiresAt: Date | null) => Promise<MadeKey>;
   /** Revoking twice changes nothing. @throws `KEY_UNKNOWN` */
   readonly revoke: (id: string) => Promise<ApiKey>;
 }
@@ -38,7 +55,10 @@ const KEY = /^mr_([0-9a-f]{12})_([\w-]{43})$/;
 /** How often the file is looked at for changes, milliseconds: a revoked key is refused after that. */
 const LOOK_MS = 1_000;
 
-/** Opens the file; it need not exist yet. @throws from the functions: `KEYS_UNREADABLE` */
+/**
+ * Opens the file; it need not exist yet. Changes of several processes follow one another, each over the last one's file.
+ * @throws from the functions: `KEYS_UNREADABLE`, `KEYS_UNWRITABLE`
+ */
 export function apiKeys(path: string, now: () => number = Date.now): ApiKeys {
   let byId: ReadonlyMap<string, ApiKey> = new Map();
   let stamp = "";
@@ -56,8 +76,26 @@ export function apiKeys(path: string, now: () => number = Date.now): ApiKeys {
     return byId;
   }
 
+  /** Reads, changes and writes the file while no other process does. */
+  async function change<T>(make: (keys: ReadonlyMap<string, ApiKey>) => readonly [readonly ApiKey[], T]): Promise<T> {
+    try {
+      await mkdir(dirname(path), { recursive: true });
+      // Given null only where the work may be done by another.
+      return (await withFileLock(
+        `${path}.lock`,
+        async () => false,
+        async () => {
+          const [keys, made] = make(await look(true));
+          await save(keys);
+          return made;
+        },
+      )) as T;
+    } catch (error) {
+      throw unwritable(path, error);
+    }
+  }
+
   async function save(keys: readonly ApiKey[]): Promise<void> {
-    await mkdir(dirname(path), { recursive: true });
     const next = `${path}.${randomBytes(6).toString("hex")}`;
     await writeFile(next, `${JSON.stringify({ keys }, null, 2)}\n`, { mode: 0o600 });
     await chmod(next, 0o600);
@@ -71,34 +109,60 @@ export function apiKeys(path: string, now: () => number = Date.now): ApiKeys {
       const key = id === undefined ? undefined : (await look(false)).get(id);
       // An unknown id takes as long as a wrong secret.
       const isRight = timingSafeEqual(Buffer.from(key?.sha256 ?? "0".repeat(64), "hex"), digest(text));
-      if (key === undefined || !isRight || key.revoked_at !== null) return null;
-      return key.expires_at !== null && Date.parse(key.expires_at) <= now() ? null : key;
+      return key !== undefined && isRight && isLive(key, now()) ? key : null;
     },
     list: async () => [...(await look(true)).values()],
-    async create(name, scopes, expiresAt) {
-      const id = randomBytes(6).toString("hex");
-      const text = `mr_${id}_${randomBytes(32).toString("base64url")}`;
-      const key: ApiKey = {
-        id,
-        name,
-        scopes,
-        sha256: digest(text).toString("hex"),
-        created_at: new Date(now()).toISOString(),
-        expires_at: expiresAt === null ? null : expiresAt.toISOString(),
-        revoked_at: null,
-      };
-      await save([...(await look(true)).values(), key]);
-      return { key, text };
-    },
-    async revoke(id) {
-      const keys = await look(true);
-      const key = keys.get(id);
-      if (key === undefined) throw millraceError("KEY_UNKNOWN", `There is no key '${id}': see 'millrace keys list'.`);
-      const revoked = { ...key, revoked_at: key.revoked_at ?? new Date(now()).toISOString() };
-      await save([...keys.values()].map((other) => (other.id === id ? revoked : other)));
-      return revoked;
-    },
+    create: (wanted) =>
+      change((keys) => {
+        const made = makeKey(wanted, now());
+        return [[...keys.values(), made.key], made];
+      }),
+    rotate: (id, oldEndsAt, expiresAt) =>
+      change((keys) => {
+        const old = keys.get(id);
+        if (old === undefined || !isLive(old, now())) throw unknownKey(id);
+        const made = makeKey(
+          {
+            name: old.name,
+            scopes: old.scopes,
+            expiresAt,
+            ...(old.rate_limit === undefined ? {} : { rateLimit: old.rate_limit }),
+          },
+          now(),
+        );
+        const ends = oldEndsAt.toISOString();
+        const ending = { ...old, expires_at: old.expires_at !== null && old.expires_at < ends ? old.expires_at : ends };
+        return [[...[...keys.values()].map((other) => (other.id === id ? ending : other)), made.key], made];
+      }),
+    revoke: (id) =>
+      change((keys) => {
+        const key = keys.get(id);
+        if (key === undefined) throw unknownKey(id);
+        const revoked = { ...key, revoked_at: key.revoked_at ?? new Date(now()).toISOString() };
+        return [[...keys.values()].map((other) => (other.id === id ? revoked : other)), revoked];
+      }),
   };
+}
+
+/** True for a key that is neither revoked nor expired at `now`, epoch milliseconds. */
+export function isLive({ revoked_at: revokedAt, expires_at: expiresAt }: ApiKey, now: number): boolean {
+  return revokedAt === null && (expiresAt === null || Date.parse(expiresAt) > now);
+}
+
+function makeKey({ name, scopes, expiresAt, rateLimit }: NewKey, now: number): MadeKey {
+  const id = randomBytes(6).toString("hex");
+  const text = `mr_${id}_${randomBytes(32).toString("base64url")}`;
+  const key: ApiKey = {
+    id,
+    name,
+    scopes,
+    sha256: digest(text).toString("hex"),
+    created_at: new Date(now).toISOString(),
+    expires_at: expiresAt === null ? null : expiresAt.toISOString(),
+    revoked_at: null,
+    ...(rateLimit === undefined ? {} : { rate_limit: rateLimit }),
+  };
+  return { key, text };
 }
 
 function digest(text: string): Buffer {
@@ -124,7 +188,8 @@ function isKey(key: ApiKey): boolean {
     Array.isArray(key.scopes) &&
     key.scopes.every((scope) => SCOPES.includes(scope)) &&
     isTime(key.expires_at) &&
-    isTime(key.revoked_at)
+    isTime(key.revoked_at) &&
+    (key.rate_limit === undefined || key.rate_limit > 0)
   );
 }
 
@@ -133,5 +198,19 @@ function unreadable(path: string, cause?: unknown): Error {
     "KEYS_UNREADABLE",
     `The file of API keys ${path} cannot be read or is damaged: restore it, or remove it and create keys again.`,
     { kind: "operational", ...(cause === undefined ? {} : { cause }) },
+  );
+}
+
+function unknownKey(id: string): Error {
+  return millraceError("KEY_UNKNOWN", `There is no key '${id}' that counts: see 'millrace keys list'.`);
+}
+
+function unwritable(path: string, cause: unknown): unknown {
+  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+  if (!/^E[A-Z]+$/.test(code)) return cause;
+  return millraceError(
+    "KEYS_UNWRITABLE",
+    `The file of API keys ${path} cannot be written (${code}): run this where it is kept, as a user who may write there, or name another (server.keysFile, MILLRACE_KEYS_FILE).`,
+    { cause, details: { reason: code } },
   );
 }

@@ -24,7 +24,7 @@ const READ: readonly RegExp[] = [
   /^GET \/(openapi\.json|metrics|docs.*|static.*)$/,
   /^GET \/v2(\/models\/.+)?$/,
   /^POST \/v2\/repository\/index$/,
-  /^POST \/(get-online-features|retrieve-online-documents)$/,
+  /^POST \/(get-online-features|retrieve-online-documents|search)$/,
   /^POST \/v1\/features\/(online|historical)$/,
   /^GET \/v1\/(models|sources|features|manifests)(\/.*)?$/,
   /^(GET|POST|PUT) \/v1\/training-sets(\/.*)?$/,
@@ -39,6 +39,7 @@ const ADMIN: readonly RegExp[] = [
   /^(GET|POST|DELETE) \/v1\/(erasures|backfills|predictions|quality|registry|replay|check-predictions)(\/.*)?$/,
   /^POST \/v1\/(apply|check-consistency|prune|check-predictions|materialize)$/,
   /^GET \/v1\/plan$/,
+  /^POST \/materialize(-incremental)?$/,
 ];
 
 const TABLE: readonly (readonly [RouteScope, readonly RegExp[]])[] = [

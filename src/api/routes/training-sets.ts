@@ -2,7 +2,8 @@ import { createReadStream } from "node:fs";
 import type { FastifyInstance } from "fastify";
 import type { TrainingJobStatus } from "../../feature_store/training-jobs.ts";
 import type { AdminGuard, ApiContext } from "../api-context.ts";
-import { invalidRequest } from "../api-errors.ts";
+import { apiError, invalidRequest } from "../api-errors.ts";
+import { isFromAdmin, isLetIn } from "../auth/api-auth.ts";
 import { type JsonObject, readChoice, readName, readObject } from "../request-body.ts";
 import { trainingSetSchemas } from "../schemas/training-sets.ts";
 import { fittedOf } from "./features-online.ts";
@@ -25,12 +26,14 @@ type Job = { readonly Params: { readonly id: string }; readonly Querystring: Rea
  */
 export function trainingSetRoutes(app: FastifyInstance, api: ApiContext, admin: AdminGuard): void {
   const { backend } = api;
+  /** Where keys are asked for, the scope of the route has been checked; else it is the token's. */
+  const reader: AdminGuard = async (request) => (isLetIn(request) ? undefined : admin(request));
   void app.register(async (scope) => {
     scope.addContentTypeParser("application/octet-stream", { parseAs: "buffer" }, (_request, body, done) => {
       done(null, body);
     });
 
-    scope.post("/v1/training-sets", { schema: trainingSetSchemas.open, onRequest: admin }, async (request, reply) => {
+    scope.post("/v1/training-sets", { schema: trainingSetSchemas.open, onRequest: reader }, async (request, reply) => {
       const body = readObject(request.body, [
         "service",
         "knowledge",
@@ -40,6 +43,12 @@ export function trainingSetRoutes(app: FastifyInstance, api: ApiContext, admin: 
         "sql",
         "timeout_seconds",
       ]);
+      // A query may read all of the cold store, dead letters and logs included.
+      if (body.sql !== undefined && isLetIn(request) && !isFromAdmin(request)) {
+        throw apiError("SCOPE_MISSING", "A training set by `sql` needs an API key with the scope 'admin'.", {
+          details: { scope: "admin" },
+        });
+      }
       const { service } = api.features.service(readName(body.service, "service"));
       const knowledge = readChoice(body.knowledge ?? "event_time", "knowledge", ["event_time", "ingested_at"]);
       const format = readChoice(body.format ?? "parquet", "format", ["parquet", "csv", "arrow"]);
@@ -54,7 +63,7 @@ export function trainingSetRoutes(app: FastifyInstance, api: ApiContext, admin: 
 
     scope.put<Job & { readonly Body: unknown }>(
       "/v1/training-sets/:id/frame",
-      { schema: trainingSetSchemas.append, onRequest: admin, bodyLimit: MAX_FRAME_BYTES },
+      { schema: trainingSetSchemas.append, onRequest: reader, bodyLimit: MAX_FRAME_BYTES },
       async (request) => {
         const offset = Number(request.query.offset);
         if (!Number.isSafeInteger(offset) || offset < 0) throw invalidRequest("offset", "a whole number of bytes");
@@ -63,13 +72,13 @@ export function trainingSetRoutes(app: FastifyInstance, api: ApiContext, admin: 
       },
     );
 
-    scope.get<Job>("/v1/training-sets/:id", { schema: trainingSetSchemas.status, onRequest: admin }, async (request) =>
+    scope.get<Job>("/v1/training-sets/:id", { schema: trainingSetSchemas.status, onRequest: reader }, async (request) =>
       describe(await backend.trainingJob(request.params.id)),
     );
 
     scope.get<Job>(
       "/v1/training-sets/:id/file",
-      { schema: trainingSetSchemas.file, onRequest: admin },
+      { schema: trainingSetSchemas.file, onRequest: reader },
       async (request, reply) => {
         const { path, bytes, state } = await backend.trainingJob(request.params.id);
         if (path === null || bytes === null)
