@@ -185,6 +185,9 @@ it("asks clients for certificates by several processes, which all have the last 
   expect(await curl("--fail", `${millrace.url}/livez`)).not.toBe("");
   expect(JSON.parse(await curl(`${millrace.url}/v1/models`)).code).toBe("CLIENT_CERTIFICATE_REQUIRED");
   expect(JSON.parse(await curl(...own, `${millrace.url}/v1/models`)).models).toHaveLength(1);
+  const predict = ["--json", '{"rows":[{"amount":1}]}', `${millrace.url}/v1/models/risk/predict`];
+  expect(JSON.parse(await curl(...predict)).code).toBe("CLIENT_CERTIFICATE_REQUIRED");
+  expect(JSON.parse(await curl(...own, ...predict)).predictions).toEqual([{ answer: 1 }]);
   await expect(cli(millrace, ["models", "list"])).rejects.toThrow("CLIENT_CERTIFICATE_REQUIRED");
   const shows = {
     MILLRACE_CLI_CERT_FILE: join(folder, "client.crt"),

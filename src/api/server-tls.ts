@@ -37,12 +37,17 @@ export function replaceCertificate(app: FastifyInstance, certificate: ApiCertifi
   (app.server as unknown as HttpsServer).setSecureContext(contextOptions(certificate, minVersion));
 }
 
+/** True if there are connections without a client's certificate, on which not every route is answered. */
+export function asksEachRequest({ certificate, clientCertificates: who }: ApiTls): boolean {
+  return certificate.clientCa !== null && who === "except_health";
+}
+
 /**
  * Where clients need certificates but on public routes, each request is asked for one.
  * @throws from the hook: `CLIENT_CERTIFICATE_REQUIRED`
  */
 export function clientCertificates(app: FastifyInstance, tls: ApiTls): void {
-  if (tls.certificate.clientCa === null || tls.clientCertificates === "always") return;
+  if (!asksEachRequest(tls)) return;
   app.addHook("onRequest", (request, _reply, done) => {
     const route = request.routeOptions.url;
     const isPublic = route !== undefined && declaredScope(request.method, route) === "public";

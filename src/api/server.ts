@@ -46,6 +46,7 @@ import { trainingSetRoutes } from "./routes/training-sets.ts";
 import {
   type ApiCertificate,
   type ApiTls,
+  asksEachRequest,
   clientCertificates,
   replaceCertificate,
   tlsServerOptions,
@@ -211,6 +212,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
       api: options,
       admission,
       security: options.security ?? null,
+      asksForCertificates: tls !== undefined && asksEachRequest(tls),
       requestTimeoutMs: options.load?.requestTimeoutMs ?? null,
       log,
     }),

@@ -1,4 +1,5 @@
 import { type Server, STATUS_CODES } from "node:http";
+import { Server as TlsServer } from "node:https";
 import type { Socket } from "node:net";
 import { type PlainHead, readPlainHead } from "./request-head.ts";
 
@@ -40,7 +41,9 @@ const HEAD_END = Buffer.from("\r\n\r\n");
  * for good. So nothing is refused here: whatever is not plain, or wrong, is read by the parser that knows all of HTTP.
  */
 export function directConnections(server: Server, handle: DirectHandler): DirectConnections {
-  const handlers = server.listeners("connection") as ((socket: Socket) => void)[];
+  // With TLS a connection begins twice; only the second time there is HTTP on it.
+  const begins = server instanceof TlsServer ? "secureConnection" : "connection";
+  const handlers = server.listeners(begins) as ((socket: Socket) => void)[];
   const heads = new Map<string, PlainHead>();
   const open = new Set<DirectConnection>();
   let isDraining = false;
@@ -147,8 +150,8 @@ export function directConnections(server: Server, handle: DirectHandler): Direct
     return lines;
   }
 
-  server.removeAllListeners("connection");
-  server.on("connection", accept);
+  server.removeAllListeners(begins);
+  server.on(begins, accept);
   return {
     drain() {
       isDraining = true;

@@ -14,6 +14,8 @@ export interface DirectPredictOptions {
   readonly api: ApiContext;
   readonly admission: Admission;
   readonly security: ApiSecurity | null;
+  /** Each request has to be asked for its connection's certificate: all go by the route. */
+  readonly asksForCertificates: boolean;
   /** See `server.requestTimeoutMs` in the configuration. */
   readonly requestTimeoutMs: number | null;
   readonly log: { error(facts: object, message: string): void };
@@ -36,7 +38,7 @@ const requests = channel(HTTP_REQUEST_CHANNEL);
  * no objects of the body, no promises. Where keys are asked for or requests are traced, all go by the route.
  */
 export function directPredict(options: DirectPredictOptions): DirectHandler {
-  const { api, admission, security, requestTimeoutMs, log } = options;
+  const { api, admission, security, asksForCertificates, requestTimeoutMs, log } = options;
   /** Of each declaration of a model: they may be replaced while the server runs. */
   const routes = new WeakMap<ModelMeta, ModelRoute>();
   const asksForKeys = security !== null && security.keysFile !== null;
@@ -64,7 +66,7 @@ export function directPredict(options: DirectPredictOptions): DirectHandler {
   }
 
   return (head, bytes, from, answer) => {
-    if (asksForKeys || starts.hasSubscribers) return false;
+    if (asksForKeys || asksForCertificates || starts.hasSubscribers) return false;
     const arrived = performance.now();
     if (!admission.admits("predict")) {
       answer(admission.refuse("predict"));
