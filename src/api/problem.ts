@@ -38,6 +38,12 @@ export function toProblem(error: unknown, requestId: string): Problem {
   return { status, body, retryAfter: status !== 503 && status !== 429 ? null : typeof given === "number" ? given : 5 };
 }
 
+/** Fastify blames the client. */
+function isRefusal(error: unknown): boolean {
+  const { statusCode } = error as { readonly statusCode?: unknown };
+  return typeof statusCode === "number" && statusCode >= 400 && statusCode < 500;
+}
+
 /** Fastify's own errors by the code that callers see; whatever else is no `MillraceError` is a bug. */
 function recognise(error: unknown): MillraceError {
   if (isMillraceError(error)) return error;
@@ -57,6 +63,9 @@ function recognise(error: unknown): MillraceError {
     case "FST_ERR_MAX_PARAM_LENGTH":
       return apiError("ROUTE_UNKNOWN", "A name in the path is longer than any name can be.");
     default:
+      if (code.startsWith("FST_ERR_") && isRefusal(error)) {
+        return apiError("REQUEST_INVALID", `The request cannot be handled: ${(error as Error).message}`);
+      }
       return millraceError("INTERNAL", "An unexpected error.", { kind: "bug", cause: error });
   }
 }

@@ -3,48 +3,27 @@ import { planText } from "../../feature_engineering/plan/plan.ts";
 import type { AdminGuard, ApiContext } from "../api-context.ts";
 import { apiError } from "../api-errors.ts";
 import { readObject } from "../request-body.ts";
+import { operatorSchemas } from "../schemas/operator.ts";
 
 /** What the command line asks of a running process. */
 export function operatorRoutes(app: FastifyInstance, api: ApiContext, admin: AdminGuard): void {
   const { backend } = api;
-  app.get(
-    "/v1/plan",
-    { preHandler: admin, schema: { tags: ["operations"], summary: "The plan that was applied last." } },
-    async () => {
-      const applied = await backend.applied();
-      if (applied === null) return { hash: null, applied_at: null, plan: null };
-      const plan = JSON.parse(planText(applied.plan)) as unknown;
-      return { hash: applied.hash, applied_at: new Date(applied.appliedAt).toISOString(), plan };
-    },
-  );
-  app.post(
-    "/v1/apply",
-    {
-      preHandler: admin,
-      schema: {
-        tags: ["operations"],
-        summary: "Read the declarations' files again and take them over, once their new views are filled.",
-        body: { type: "object", properties: { hash: { type: "string" } } },
-      },
-    },
-    async (request) => {
-      const { hash } = readObject(request.body ?? {}, ["hash"]);
-      if (hash !== undefined && typeof hash !== "string")
-        throw apiError("REQUEST_INVALID", "'hash' must be a plan's hash.");
-      const { hash: taken, diff } = await api.takeOver(hash ?? null);
-      return { hash: taken, meaning: diff.meaning, changes: diff.changes };
-    },
-  );
+  app.get("/v1/plan", { preHandler: admin, schema: operatorSchemas.plan }, async () => {
+    const applied = await backend.applied();
+    if (applied === null) return { hash: null, applied_at: null, plan: null };
+    const plan = JSON.parse(planText(applied.plan)) as unknown;
+    return { hash: applied.hash, applied_at: new Date(applied.appliedAt).toISOString(), plan };
+  });
+  app.post("/v1/apply", { preHandler: admin, schema: operatorSchemas.apply }, async (request) => {
+    const { hash } = readObject(request.body ?? {}, ["hash"]);
+    if (hash !== undefined && typeof hash !== "string")
+      throw apiError("REQUEST_INVALID", "'hash' must be a plan's hash.");
+    const { hash: taken, diff } = await api.takeOver(hash ?? null);
+    return { hash: taken, meaning: diff.meaning, changes: diff.changes };
+  });
   app.post<{ Body: { readonly view?: unknown; readonly sample?: unknown } }>(
     "/v1/check-consistency",
-    {
-      preHandler: admin,
-      schema: {
-        tags: ["operations"],
-        summary: "Compare what the hot store serves with history, for a sample of entities.",
-        body: { type: "object", properties: { view: { type: "string" }, sample: { type: "integer" } } },
-      },
-    },
+    { preHandler: admin, schema: operatorSchemas.check },
     async (request) => {
       const { view, sample = 100 } = request.body ?? {};
       if (view !== undefined && typeof view !== "string")
@@ -58,21 +37,7 @@ export function operatorRoutes(app: FastifyInstance, api: ApiContext, admin: Adm
   );
   app.post<{ Body: Readonly<Record<string, unknown>> }>(
     "/v1/prune",
-    {
-      preHandler: admin,
-      schema: {
-        tags: ["operations"],
-        summary: "Drop hot values of view versions that neither the last plans nor the declarations have.",
-        body: {
-          type: "object",
-          properties: {
-            plans: { type: "integer", minimum: 1, default: 3 },
-            unapplied: { type: "boolean", default: false },
-            dry_run: { type: "boolean", default: false },
-          },
-        },
-      },
-    },
+    { preHandler: admin, schema: operatorSchemas.prune },
     async (request) => {
       const {
         plans = 3,

@@ -47,9 +47,10 @@ export function predictionRoutes(app: FastifyInstance, api: ApiContext, admin: A
     },
   );
 
-  app.post("/v1/check-predictions", { schema: predictionSchemas.check, onRequest: admin }, async (request) =>
-    api.backend.checkPredictions(readFilter(request.body ?? {})),
-  );
+  app.post("/v1/check-predictions", { schema: predictionSchemas.check, onRequest: admin }, async (request) => {
+    const { oldestId: _, ...report } = await api.backend.checkPredictions(readFilter(request.body ?? {}));
+    return report;
+  });
 }
 
 function readCount(value: unknown, path: string, most: number): number {

@@ -1,4 +1,4 @@
-import { type JsonSchema, listOf, type RouteSchema, text } from "./problem.ts";
+import { type JsonSchema, listOf, nothing, type RouteSchema, text } from "./problem.ts";
 
 const frame: JsonSchema = {
   type: "object",
@@ -85,6 +85,6 @@ export const feastSchemas: Readonly<Record<"read" | "push" | "write" | "health",
     tags: ["feast"],
     summary: "Whether it serves, as Feast",
     description: "200 or, while views are being filled, 503; without a body.",
-    response: { 200: { description: "It serves." }, 503: { description: "Not yet." } },
+    response: { 200: nothing("It serves."), 503: nothing("Not yet.") },
   },
 };

@@ -46,7 +46,11 @@ export const mlflowScoringSchemas: Readonly<
     summary: "Whether the server should get requests",
     response: { 200: { description: "Ready." }, 503: { description: "Not ready." } },
   },
-  version: { tags, summary: "Millrace's version", response: { 200: { description: "The version, as text." } } },
+  version: {
+    tags,
+    summary: "Millrace's version",
+    response: { 200: { description: "The version.", content: { "text/plain": { schema: { type: "string" } } } } },
+  },
   invocations: {
     tags,
     summary: "Predict with the default model",

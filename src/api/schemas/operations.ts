@@ -5,6 +5,7 @@ import {
   maybeText,
   maybeTime,
   moment,
+  nothing,
   objectOf,
   problem,
   type RouteSchema,
@@ -112,7 +113,7 @@ export const operationSchemas: Readonly<
     summary: "Remove dead letters",
     security: adminOnly,
     body: objectOf({ ids: listOf(integer) }),
-    response: { 204: { description: "Removed." }, "4xx": problem, "5xx": problem },
+    response: { 204: nothing("Removed."), "4xx": problem, "5xx": problem },
   },
   advance: {
     tags: ["replay"],

@@ -71,6 +71,11 @@ export function objectOf(
   };
 }
 
+/** A response without a body. */
+export function nothing(description: string): JsonSchema {
+  return { description, type: "null" };
+}
+
 /** The responses of a route: what it answers with, and problems. */
 export function answers(
   status: 200 | 202,
