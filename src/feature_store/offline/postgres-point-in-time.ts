@@ -1,4 +1,3 @@
-import { Buffer } from "node:buffer";
 import type { PoolClient } from "pg";
 import type { Value } from "../../definitions/value.ts";
 import {
@@ -12,8 +11,9 @@ import {
   sharedFloats,
   sharedInts,
 } from "./point-in-time.ts";
-import { float64Column, int32Column, int64Column, type PostgresColumn, timeColumn, viewOf } from "./postgres-column.ts";
+import { float64Column, int32Column, int64Column, type PostgresColumn, timeColumn } from "./postgres-column.ts";
 import { copyIn, copySlices } from "./postgres-copy.ts";
+import { copyFields, type TakeField } from "./postgres-copy-fields.ts";
 import type { PostgresDatabase } from "./postgres-database.ts";
 import type { PostgresEventTable } from "./postgres-event-table.ts";
 import { addKeyIndexes } from "./postgres-key-indexes.ts";
@@ -28,11 +28,6 @@ export interface PostgresPointInTimeOptions {
   /** How many connections read at once. Default 2. */
   readonly connections?: number;
 }
-
-/** Takes a field of a row: its bytes lie at [at, at + length), a null has length −1. */
-type TakeField = (bytes: Buffer, view: DataView, at: number, length: number) => void;
-
-const HEADER_BYTES = 19;
 
 /**
  * Each label's latest event is looked up in an index on the key and time, which is made at the first such reading, beside
@@ -108,18 +103,6 @@ export function postgresPointInTime(
     await client.query("ANALYZE labelled");
   }
 
-  async function copyFields(
-    client: PoolClient,
-    select: string,
-    takes: readonly TakeField[],
-    row: () => void,
-  ): Promise<void> {
-    const parse = fieldParser(takes, row);
-    for await (const bytes of client.query(database.api.copyTo(`COPY (${select}) TO STDOUT (FORMAT binary)`))) {
-      parse(bytes as Buffer);
-    }
-  }
-
   function bounds({ times, reachMs }: LabelQuery): string {
     let first = Number.POSITIVE_INFINITY;
     let last = Number.NEGATIVE_INFINITY;
@@ -186,7 +169,7 @@ export function postgresPointInTime(
             },
             ...query.columns.map((name, index) => into(table, name, columns[index]!, () => label)),
           ];
-          await copyFields(client, select, takes, () => {});
+          await copyFields(database.api, client, select, takes);
         }),
       ),
     );
@@ -202,19 +185,14 @@ export function postgresPointInTime(
       await keepLabels(client, table, query, 0, query.keys.length, "entity");
       const counts = new Float64Array(query.keys.length);
       let entity = 0;
-      await copyFields(
-        client,
-        `SELECT w.id, count(*) ${from} GROUP BY w.id`,
-        [
-          (_bytes, view, at) => {
-            entity = view.getInt32(at);
-          },
-          (_bytes, view, at) => {
-            counts[entity] = Number(view.getBigInt64(at));
-          },
-        ],
-        () => {},
-      );
+      await copyFields(database.api, client, `SELECT w.id, count(*) ${from} GROUP BY w.id`, [
+        (_bytes, view, at) => {
+          entity = view.getInt32(at);
+        },
+        (_bytes, view, at) => {
+          counts[entity] = Number(view.getBigInt64(at));
+        },
+      ]);
       return counts;
     });
     for (let first = 0; first < query.keys.length; ) {
@@ -303,7 +281,7 @@ export function postgresPointInTime(
     await reading(async (client) => {
       await keepLabels(client, table, query, first, end, "entity");
       await client.query("SET LOCAL jit = off");
-      await copyFields(client, `SELECT ${selected} ${from}`, takes, () => {
+      await copyFields(database.api, client, `SELECT ${selected} ${from}`, takes, () => {
         if (++count === capacity) grow();
       });
     });
@@ -362,48 +340,4 @@ function grown<Items extends Int32Array | Float64Array | Uint32Array>(from: Item
 
 function versionColumn({ version }: LabelQuery): string {
   return version === "int64" ? "_version_int64" : "_version";
-}
-
-/** Takes binary COPY apart as it comes, field by field, without making rows. */
-function fieldParser(takes: readonly TakeField[], row: () => void): (bytes: Buffer) => void {
-  let rest: Buffer | null = null;
-  let started = false;
-  return (more) => {
-    const bytes = rest === null ? more : Buffer.concat([rest, more]);
-    const view = viewOf(bytes);
-    const end = bytes.length;
-    let at = 0;
-    if (!started) {
-      if (end < HEADER_BYTES) {
-        rest = bytes;
-        return;
-      }
-      started = true;
-      at = HEADER_BYTES;
-    }
-    while (at + 2 <= end && view.getInt16(at) >= 0) {
-      const whole = rowEnd(view, at, end, takes.length);
-      if (whole < 0) break;
-      at += 2;
-      for (let index = 0; index < takes.length; index++) {
-        const length = view.getInt32(at);
-        at += 4;
-        takes[index]!(bytes, view, at, length);
-        if (length > 0) at += length;
-      }
-      row();
-    }
-    rest = at === end ? null : bytes.subarray(at);
-  };
-}
-
-/** Where the row that begins at `at` ends; −1 if not all of it is there. */
-function rowEnd(view: DataView, at: number, end: number, fields: number): number {
-  let position = at + 2;
-  for (let index = 0; index < fields; index++) {
-    if (position + 4 > end) return -1;
-    const length = view.getInt32(position);
-    position += 4 + Math.max(0, length);
-  }
-  return position <= end ? position : -1;
 }
