@@ -3,9 +3,11 @@ import {
   brokenUpdate,
   driftedFeature,
   modelGone,
+  modelTurned,
   processHangs,
   storeDown,
   tryFaults,
+  wrongValue,
 } from "../integration/monitoring/alert-faults.ts";
 import { startMonitoredWorld } from "../integration/monitoring/monitored-world.ts";
 import { PENDING_METRICS } from "../scripts/monitoring/pending-metrics.ts";
@@ -19,7 +21,15 @@ export async function run(): Promise<void> {
   await using _load = world.load();
   await pause(10_000);
   const isDriftShown = !PENDING_METRICS.has("millrace_feature_drift_detected");
-  const faults = [brokenUpdate, storeDown, modelGone, processHangs, ...(isDriftShown ? [driftedFeature] : [])];
+  const faults = [
+    wrongValue,
+    modelTurned,
+    brokenUpdate,
+    storeDown,
+    modelGone,
+    processHangs,
+    ...(isDriftShown ? [driftedFeature] : []),
+  ];
   for (const fault of faults) {
     for (const { what, alert, firedAfter, endedAfter } of await tryFaults(world, [fault])) {
       process.stdout.write(

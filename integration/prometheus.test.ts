@@ -157,6 +157,11 @@ const OVER_TIME: ReadonlySet<string> = new Set([
   "millrace_feature_drift_score",
   "millrace_feature_null_ratio",
   "millrace_feature_out_of_range_ratio",
+  "millrace_model_calibration_ratio",
+  "millrace_model_quality_degraded",
+  "millrace_model_quality_rows",
+  "millrace_model_quality_score",
+  "millrace_model_quality_waiting_rows",
   "millrace_prediction_drift_detected",
   "millrace_prediction_drift_score",
 ]);

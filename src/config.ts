@@ -6,6 +6,13 @@ import { millraceError } from "./definitions/errors.ts";
 import { historyThreads } from "./feature_store/historical-reader.ts";
 import type { OnlineReadOptions } from "./feature_store/online-reader.ts";
 import { importModule } from "./module-loader.ts";
+import {
+  QUALITY_NAMES,
+  QUALITY_VARIABLES,
+  type QualityConfig,
+  type ResolvedQuality,
+  resolveQuality,
+} from "./quality-config.ts";
 import { READ_VARIABLES, resolveReads } from "./read-config.ts";
 import { type Retention, type RetentionConfig, resolveRetention } from "./retention.ts";
 import {
@@ -90,6 +97,8 @@ export interface MillraceConfig {
   readonly connections?: ConnectionsConfig;
   /** Which sources Apache Beam reads; see docs/beam.md. Default: none. */
   readonly beam?: BeamConfig;
+  /** How often outcomes and logged predictions are looked at; see docs/quality.md. */
+  readonly quality?: QualityConfig;
   /** `silent`, `error`, `warn`, `info`, `debug`. Default `info`. `MILLRACE_LOG_LEVEL` */
   readonly logLevel?: LogLevel;
   /** `json`, `text` for people, or `auto` (default): text on a terminal, else JSON. `MILLRACE_LOG_FORMAT` */
@@ -125,6 +134,7 @@ export interface ResolvedConfig {
   };
   readonly connections: ConnectionsConfig;
   readonly beam: BeamConfig;
+  readonly quality: ResolvedQuality;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
 }
@@ -149,6 +159,7 @@ const KNOWN: Readonly<Record<string, readonly string[] | null>> = {
   models: ["pollSeconds", "cacheBytes", "diskBytes", "default"],
   beam: ["sources", "options", "state", "engine", "heapMegabytes"],
   connections: ["kafka", "kinesis", "pubsub", "schemaRegistry", "mlflow", "scoring"],
+  quality: QUALITY_NAMES,
   logLevel: null,
   logFormat: null,
 };
@@ -172,6 +183,7 @@ const VARIABLES = [
   "MILLRACE_ADMIN_TOKEN",
   ...STORE_VARIABLES,
   ...READ_VARIABLES,
+  ...QUALITY_VARIABLES,
   ...SERVING_VARIABLES,
   ...SECURITY_VARIABLES,
   ...TLS_VARIABLES,
@@ -331,6 +343,7 @@ export function resolveConfig(
     },
     connections: resolveConnections(config.connections, env),
     beam: resolveBeam(config.beam),
+    quality: resolveQuality(config.quality, env),
     logLevel,
     logFormat,
   };

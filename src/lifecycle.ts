@@ -25,7 +25,7 @@ export interface LifecycleOptions {
 
 /** The work on stored data that goes on beside the stream, in the pipeline's thread. */
 export interface Lifecycle {
-  readonly methods: LifecycleBackend;
+  readonly methods: Omit<LifecycleBackend, "outcomes">;
   /** To be called once the plan is applied, before views are filled from the log. */
   beforeFill(): Promise<void>;
   /** To be called once they are: afterwards no erased entity is readable. */

@@ -23,7 +23,7 @@ import { startPipelineThread } from "./pipeline-thread.ts";
 import { claimDataFolder, type DataFolderClaim } from "./process-file.ts";
 import { requireKey } from "./require-key.ts";
 import { apiTls } from "./server-certificate.ts";
-import { loggedServices, startSkewChecks } from "./skew-checks.ts";
+import { loggedServices, skewLimits, startSkewChecks } from "./skew-checks.ts";
 import { areShared } from "./store-config.ts";
 import { openOnlineStore } from "./stores.ts";
 import type { RpcClient } from "./thread-rpc.ts";
@@ -121,6 +121,7 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
       check: (filter) => rpc.checkPredictions(filter),
       services: () => (isPipelineUp ? loggedServices(current.declarations.models) : []),
       onFailure: (error) => log.warn({ err: error }, "could not compute logged predictions again"),
+      ...skewLimits(config.quality),
     });
     undo.push(async () => skewChecks.close());
 
@@ -305,8 +306,20 @@ export function workerOptions({
   retention,
   history,
   beam,
+  quality,
 }: ResolvedConfig): Omit<WorkerOptions, "ingest"> {
-  return { declarations, data, online, offline, replay, connections, retention, history, beam: beam.sources };
+  return {
+    declarations,
+    data,
+    online,
+    offline,
+    replay,
+    connections,
+    retention,
+    history,
+    beam: beam.sources,
+    outcomeSeconds: quality.outcomeSeconds,
+  };
 }
 
 /** Embedded stores have one owner. */

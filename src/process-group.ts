@@ -14,7 +14,7 @@ import { type PipelineThread, startPipelineThread } from "./pipeline-thread.ts";
 import { claimFolder, unwind, workerOptions } from "./platform.ts";
 import type { GroupMethods, ModelAct, Readiness, ServingMethods } from "./process-messages.ts";
 import { requireKey } from "./require-key.ts";
-import { startSkewChecks } from "./skew-checks.ts";
+import { skewLimits, startSkewChecks } from "./skew-checks.ts";
 import { areShared } from "./store-config.ts";
 import { callRpc, type RpcClient, type RpcPeer, serveRpc } from "./thread-rpc.ts";
 import { watchCertificate } from "./watch-certificate.ts";
@@ -117,6 +117,7 @@ export async function openProcessGroup(config: ResolvedConfig, options: ProcessG
       check: (filter) => rpc.checkPredictions(filter),
       services: () => (isPipelineUp ? null : []),
       onFailure: (error) => log.warn({ err: error }, "could not compute logged predictions again"),
+      ...skewLimits(config.quality),
     });
     undo.push(async () => skewChecks.close());
     const metrics: GroupMetrics = createGroupMetrics({

@@ -3,6 +3,7 @@ import type { ModelMeta } from "./definitions/model.ts";
 import { SKEW_CHANNEL, type SkewEvent } from "./feature_store/channels.ts";
 import type { PredictionReport } from "./feature_store/check-predictions.ts";
 import type { PredictionFilter } from "./feature_store/offline/offline-store.ts";
+import type { ResolvedQuality } from "./quality-config.ts";
 
 export interface SkewChecks {
   /** Looks once, now; what another look is under way for is not done again. */
@@ -80,6 +81,11 @@ export function startSkewChecks(options: SkewCheckOptions): SkewChecks {
       if (timer !== null) clearInterval(timer);
     },
   };
+}
+
+/** What the configuration says of the checks. */
+export function skewLimits(quality: ResolvedQuality): Pick<SkewCheckOptions, "intervalMs" | "rows" | "budgetMs"> {
+  return { intervalMs: quality.skewSeconds * 1_000, rows: quality.skewRows, budgetMs: quality.skewBudgetMs };
 }
 
 /** The services of models that log predictions. */

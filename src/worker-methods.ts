@@ -25,6 +25,7 @@ import type { ViewRuntime } from "./feature_store/view-runtime.ts";
 import type { PushedEvents, PushOptions, PushResult } from "./ingestion/sources/http-push.ts";
 import { createLifecycle } from "./lifecycle.ts";
 import { loadDeclarations } from "./load-declarations.ts";
+import { createOutcomeWatch } from "./outcome-watch.ts";
 import { createPipeline, type PipelineStatus } from "./pipeline.ts";
 import { createPipelineSwitch } from "./pipeline-switch.ts";
 import { type ResetPartition, type ResetTo, resetSource } from "./reset-source.ts";
@@ -45,6 +46,8 @@ export interface WorkerOptions extends StoresConfig {
   readonly retention?: Retention;
   /** How many threads compute the windows of training sets. Left out: one per core, at most 4. */
   readonly history?: { readonly threads: number };
+  /** Between looks at the outcomes of predictions. Left out or 0: only when they are asked for. */
+  readonly outcomeSeconds?: number;
   /** False: no source is read; pushed events are taken all the same. */
   readonly ingest: boolean;
 }
@@ -153,6 +156,15 @@ export async function createWorkerMethods(
     ...(options.beam === undefined ? {} : { beam: options.beam }),
     onFailure: (what, error) => tell("background-failed", { what, ...portableError(error) }),
   });
+  const watch = createOutcomeWatch({
+    online,
+    offline,
+    declarations: () => runs.declarations,
+    everyMs: (options.outcomeSeconds ?? 0) * 1_000,
+    onFunctionFailure,
+    onFailure: (error) => tell("background-failed", { what: "outcomes", ...portableError(error) }),
+    now: Date.now,
+  });
   const jobs = trainingJobs({ folder: join(options.data, "training-sets"), store: () => store, offline });
   let prepared: Declarations | null = null;
   let closing: Promise<void> | null = null;
@@ -160,6 +172,7 @@ export async function createWorkerMethods(
   return {
     ...lifecycle.methods,
     ...jobs,
+    outcomes: watch.outcomes,
     async start() {
       checkRetention(retention, declared, offline);
       // Where others use the stores too, a plan is recorded by an explicit act; the first one there is.
@@ -170,6 +183,7 @@ export async function createWorkerMethods(
       await lifecycle.afterFill();
       if (!shared) await runs.pipeline.dropOthers();
       await runs.pipeline.start(options.ingest ? "all" : "pushed");
+      watch.start();
     },
     async prepare(paths, revision) {
       prepared = null;
@@ -249,6 +263,7 @@ export async function createWorkerMethods(
       stopping.abort();
       closing ??= (async () => {
         try {
+          await watch.close();
           await jobs.closeTrainingJobs();
           await lifecycle.close();
           await runs.close();

@@ -18,6 +18,7 @@ export function predictionTests(openWith: OpenWith): void {
       expect(all.map(({ id: _, ...record }) => record)).toEqual(records.toReversed());
       expect((await store.predictions({ limit: 1 })).map(({ at }) => at)).toEqual([2_000]);
       expect((await store.predictions({ limit: 9, beforeId: all[0]!.id })).map(({ at }) => at)).toEqual([3_000, 1_000]);
+      expect((await store.predictions({ limit: 9, afterId: all[2]!.id })).map(({ at }) => at)).toEqual([2_000, 3_000]);
       expect((await store.predictions({ limit: 9, model: "it's" })).map(({ at }) => at)).toEqual([3_000]);
       expect((await store.predictions({ limit: 9, from: 2_000 })).map(({ at }) => at)).toEqual([2_000, 3_000]);
       expect(await store.predictions({ limit: 0 })).toEqual([]);

@@ -60,6 +60,42 @@ export const driftedFeature: AlertFault = {
   mend: async ({ setUnit }) => setUnit(1),
 };
 
+/** For a while a card's count is another card's, as a fault of the store or of the software would have it. */
+export const wrongValue: AlertFault = {
+  what: "a value of the hot store is another entity's",
+  alerts: ["MillraceTrainingServingSkew"],
+  async cause({ post, redis, prometheus }) {
+    // So that their counts differ.
+    const at = new Date().toISOString();
+    await post(
+      "/v1/sources/payments/events",
+      ["c0", "c0", "c5"].map((card_id) => ({ card_id, amount: 3, at })),
+    );
+    await until("the cards have values", async () => onValues(redis, "return from and to and 1 or 0") === "1");
+    onValues(redis, "redis.call('COPY', to, 'right', 'REPLACE') redis.call('COPY', from, to, 'REPLACE') return 1");
+    const query = 'sum(millrace_training_serving_skew_rows_total{service="paying",outcome="different"})';
+    await until("the check finds it", async () => ((await prometheus.query(query))[0]?.value ?? 0) > 0);
+    onValues(redis, "redis.call('COPY', 'right', to, 'REPLACE') return 1");
+  },
+  mend: async () => {},
+};
+
+/** Runs Lua with the names of the counts of the cards c0 (`from`) and c5 (`to`): names of values are no text. */
+function onValues(redis: MonitoredWorld["redis"], lua: string): string {
+  const find = `local from, to for _, key in ipairs(redis.call('KEYS', 'millrace:v:counts@*')) do
+    if string.find(key, 'c0', -8, true) then from = key end
+    if string.find(key, 'c5', -8, true) then to = key end
+  end `;
+  return redis.cli("EVAL", find + lua, "0").trim();
+}
+
+export const modelTurned: AlertFault = {
+  what: "a version answers the opposite",
+  alerts: ["MillraceModelDegraded"],
+  cause: ({ saveVersion }) => saveVersion(92, false, 0),
+  mend: ({ saveVersion }) => saveVersion(93),
+};
+
 /** Counts grow as long as the load goes on: their drift is no fault. */
 function isMeant({ feature = "amount" }: Readonly<Record<string, string>>): boolean {
   return feature === "amount";

@@ -207,4 +207,25 @@ export const alertScenarios: readonly AlertScenario[] = [
     labels: { job: "millrace", service: "s" },
     ...brief,
   },
+  {
+    alert: "MillraceModelDegraded",
+    series: [[`millrace_model_quality_degraded{${JOB},model="m",outcome="o",metric="auc"}`, raised(1, 40)]],
+    labels: { job: "millrace", model: "m", outcome: "o", metric: "auc" },
+    ...brief,
+  },
+  {
+    alert: "MillraceOutcomesMissing",
+    series: ["1d", "7d", "recent"].flatMap((span): [string, string][] => {
+      const labels = `${JOB},model="m",outcome="o",version="all",window="${span}"`;
+      const matched = span === "1d" ? "500x20 0x60 500x400" : "500x480";
+      return [
+        [`millrace_model_quality_rows{${labels},state="matched"}`, matched],
+        [`millrace_model_quality_rows{${labels},state="unmatched"}`, "200x480"],
+      ];
+    }),
+    labels: { job: "millrace", model: "m", outcome: "o" },
+    silentAt: "20m",
+    firesAt: "70m",
+    endsAt: "2h",
+  },
 ];

@@ -9,7 +9,7 @@ import { type MonitoredWorld, until } from "./monitored-world.ts";
 export interface PanelReport {
   readonly panels: number;
   readonly withData: number;
-  /** Panels of metrics that nothing shows yet, or only after longer than there is patience for. */
+  /** Panels of metrics that nothing shows yet. */
   readonly pending: readonly string[];
   readonly empty: readonly string[];
   /** Each name of each query, written otherwise: so many queries, which must all be empty. */
@@ -21,17 +21,12 @@ export interface PanelReport {
 /** Over what Grafana would take for the rates of this test's scrapes. */
 const RATE_INTERVAL = "10s";
 
-/** Logged predictions are computed again every five minutes: too seldom for a test. */
-const SLOW_METRICS: ReadonlySet<string> = new Set(["millrace_training_serving_skew_rows_total"]);
-const SLOW_SECONDS = 330;
-
 /** Asks every panel's queries of the world's Prometheus, and again with each metric renamed. */
 export async function checkPanels(world: MonitoredWorld, patienceSeconds = 100): Promise<PanelReport> {
   const panels = DASHBOARDS.flatMap(({ name, rows }) =>
     rows.flatMap((row) => row.panels.map((panel) => ({ at: `${name}: ${panel.title}`, ...panel }))),
   );
-  const isAwaited = (name: string): boolean =>
-    PENDING_METRICS.has(name) || (patienceSeconds < SLOW_SECONDS && SLOW_METRICS.has(name));
+  const isAwaited = (name: string): boolean => PENDING_METRICS.has(name);
   const isPending = ({ queries }: (typeof panels)[number]): boolean =>
     queries.some(({ expr }) => metricNames(expr).some(isAwaited));
   await using _load = world.load();

@@ -18,8 +18,8 @@ export interface MonitoredWorld extends AsyncDisposable {
   readonly millrace: MillraceProcess;
   readonly redis: RedisServer;
   readonly prometheus: PrometheusServer;
-  /** Saves a version of the model `risk`; `broken`: its file is cut. */
-  saveVersion(version: number, broken?: boolean): Promise<void>;
+  /** Saves a version of the model `risk`; `broken`: its file is cut. What it is asked about comes true: 1 is right. */
+  saveVersion(version: number, broken?: boolean, answer?: number): Promise<void>;
   /** Removes it again. */
   removeVersion(version: number): Promise<void>;
   post(path: string, body: unknown, type?: string): Promise<number>;
@@ -51,8 +51,8 @@ export async function startMonitoredWorld({
   undo.defer(() => rm(folder, { recursive: true, force: true }));
   const versions = join(folder, "risk");
   const versionFolder = (version: number): string => join(versions, String(version));
-  const saveVersion = (version: number, broken = false): Promise<void> =>
-    writeModel(versionFolder(version), { answer: version, features: INPUTS, ...(broken ? { bytes: "{" } : {}) });
+  const saveVersion = (version: number, broken = false, answer = 1): Promise<void> =>
+    writeModel(versionFolder(version), { answer, features: INPUTS, ...(broken ? { bytes: "{" } : {}) });
   await saveVersion(1);
   // One of three cannot be used.
   const refunds = join(folder, "refunds.jsonl");
@@ -96,7 +96,8 @@ export async function startMonitoredWorld({
     turn++;
     // So many and so different that what they are like shows.
     const rows = Array.from({ length: 20 }, (_, i) => ({
-      card_id: `c${(turn + i) % 5}`,
+      // The last card never pays: what is predicted of it has no outcome.
+      card_id: `c${(turn + i) % 6}`,
       amount: unit * ((turn * 7 + i * 13) % 101),
     }));
     const row = rows[0]!;
@@ -150,9 +151,9 @@ export async function until(what: string, holds: () => Promise<boolean>, seconds
 
 function featuresOf(risk: string, refunds: string): string {
   const index = JSON.stringify(fileURLToPath(new URL("../../src/index.ts", import.meta.url)));
-  return `import { count, entity, featureService, featureView, fileReplay, httpPush, model, modelFolder, requestSource, scoringServer, streamSource, sum, t } from ${index};
+  return `import { count, derive, entity, featureService, featureView, fileReplay, httpPush, model, modelFolder, outcome, requestSource, scoringServer, streamSource, sum, t } from ${index};
 const payments = streamSource("payments", {
-  stream: httpPush(), eventTime: "at", lateness: "1m", schema: { card_id: t.string(), amount: t.float64(), at: t.timestamp() },
+  stream: httpPush(), eventTime: "at", lateness: "1s", schema: { card_id: t.string(), amount: t.float64(), at: t.timestamp() },
 });
 const card = entity("card", { card_id: t.string() });
 export const counts = featureView("counts", { source: payments, entity: card, features: { n: count().over("24h") } });
@@ -166,6 +167,10 @@ export const paying = featureService("paying", { features: { n: counts.n, spend:
 export const risk = model("risk", {
   inputs: paying, output: { answer: t.float64() }, source: modelFolder(${JSON.stringify(risk)}), predictionLog: { sampleRate: 0.1 },
 });
+export const repaid = outcome("repaid", {
+  model: risk, source: payments, keys: { card_id: payments.card_id }, within: "5s", windows: ["1m"],
+  label: derive({ amount: payments.amount }, t.bool(), ({ amount }) => amount > 0), predicted: "answer", bounds: { brier: 0.25 },
+});
 export const asked = model("asked", {
   inputs: paying, output: { answer: t.float64() }, source: scoringServer({ scoring: "itself" }),
 });
@@ -178,6 +183,7 @@ function configOf(redis: RedisServer, scoringUrl: string, queueDelayTargetMs: nu
   online: { store: "redis", url: "redis://${redis.host}:${redis.port}", timeoutMs: 500 },
   reads: { deadlineMs: 100, fallback: "partial", cache: { sums: { maxStalenessMs: 200 } } },
   models: { default: "risk" },
+  quality: { outcomeSeconds: 1, skewSeconds: 2 },
   server: { queueDelayTargetMs: ${queueDelayTargetMs} },
   connections: {
     scoring: { itself: { url: "${scoringUrl}", timeoutMs: 30_000, maxInFlight: 1_000 } },

@@ -207,5 +207,23 @@ export function alerts(scale: Scale): readonly Alert[] {
       summary: "{{ $labels.service }} served other features than history has.",
       description: "{{ $value | humanize }} of the logged predictions that were computed again differ.",
     },
+    {
+      alert: "MillraceModelDegraded",
+      expr: "max by (job, model, outcome, metric) (millrace_model_quality_degraded) == 1",
+      for: forAtLeast("10m"),
+      severity: "ticket",
+      summary: "{{ $labels.model }} is worse than it must be: its {{ $labels.metric }} is beyond the declared bound.",
+      description: "By its last 500 outcomes ({{ $labels.outcome }}), and by more than chance explains.",
+    },
+    {
+      alert: "MillraceOutcomesMissing",
+      expr:
+        `max by (job, model, outcome) (millrace_model_quality_rows{version="all",window!="recent",state="unmatched"}) > 100` +
+        ` and on (job, model, outcome) min by (job, model, outcome) (millrace_model_quality_rows{version="all",window!="recent",state="matched"}) == 0`,
+      for: forAtLeast("30m"),
+      severity: "ticket",
+      summary: "No outcome of {{ $labels.model }} arrives any more.",
+      description: "{{ $value }} predictions have none ({{ $labels.outcome }}), so nobody knows how good they are.",
+    },
   ];
 }

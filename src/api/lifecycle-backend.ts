@@ -1,6 +1,7 @@
 import type { PredictionReport } from "../feature_store/check-predictions.ts";
 import type { EntityErasure } from "../feature_store/erase-entity.ts";
 import type { PredictionFilter, PredictionRecord, StoredPrediction } from "../feature_store/offline/offline-store.ts";
+import type { OutcomeReport } from "../feature_store/outcomes/outcome-report.ts";
 import type { PruneReport, PruneRequest } from "../feature_store/prune.ts";
 import type { PlanVersion } from "../feature_store/registry/plan-versions.ts";
 import type { ServedModelRecord } from "../feature_store/registry/served-models.ts";
@@ -66,6 +67,8 @@ export type LifecycleBackend = {
   readonly predictions: (filter: PredictionFilter) => Promise<readonly StoredPrediction[]>;
   /** Computes logged predictions again from exactly the events that were applied then. Newest first. */
   readonly checkPredictions: (filter: PredictionFilter) => Promise<PredictionReport>;
+  /** Looks at what became of the predictions of a service's models; null: of all. */
+  readonly outcomes: (service: string | null) => Promise<readonly OutcomeReport[]>;
   /** Every plan that was applied, oldest first. */
   readonly planVersions: () => Promise<readonly PlanVersion[]>;
   /** Drops key spaces of view versions that are in none of the last plans. */

@@ -33,6 +33,7 @@ export { avro, decodeWith, type EncodedMessage, type EventFormat, json, protobuf
 export { type Label, label } from "./label.ts";
 export { type Model, mlflowModel, model, modelFolder, scoringServer } from "./model.ts";
 export { NumericTransform } from "./numeric-transform.ts";
+export { type Outcome, outcome } from "./outcome.ts";
 export { type RequestSource, requestSource } from "./request-source.ts";
 export { type Source, streamSource, tableSource } from "./source.ts";
 export { csv, parquet } from "./table-files.ts";

@@ -1,4 +1,5 @@
 import type { FeatureStatus } from "../feature_engineering/windows/read-features.ts";
+import type { OutcomeReport } from "./outcomes/outcome-report.ts";
 
 /** The names of the diagnostics channels of the feature store, and what is published on them. */
 
@@ -7,6 +8,11 @@ export const ONLINE_READ_CHANNEL = "millrace:feature-store:online-read";
 
 /** Published after each background check of logged predictions: {@link SkewEvent}. */
 export const SKEW_CHANNEL = "millrace:feature-store:skew";
+
+/** Published after each look at the outcomes of predictions: {@link OutcomeEvent}. */
+export const OUTCOME_CHANNEL = "millrace:feature-store:outcome";
+
+export type OutcomeEvent = OutcomeReport;
 
 export interface SkewEvent {
   readonly service: string;

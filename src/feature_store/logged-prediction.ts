@@ -13,6 +13,12 @@ export interface LoggedPrediction {
   /** One per input slot: what was read, before transforms. */
   readonly inputs: readonly Value[];
   readonly statuses: readonly FeatureStatus[];
+  /** What the model answered, by output. Records of earlier versions of Millrace lack these three. */
+  readonly outputs?: Readonly<Record<string, Value>>;
+  /** The share of rows that was kept. */
+  readonly sampleRate?: number;
+  /** The id that the answer had, a colon, and the row's number. */
+  readonly id?: string;
   /** Per lookup of the service; null if its value changed before its positions were known, so that it cannot be checked. */
   readonly views: readonly LoggedRead[] | null;
 }
@@ -31,6 +37,8 @@ export function encodeLoggedPrediction(prediction: LoggedPrediction): string {
 }
 
 export function decodeLoggedPrediction(json: string): LoggedPrediction {
+  // A reviver costs many times the parsing.
+  if (!json.includes('"$int64"')) return JSON.parse(json) as LoggedPrediction;
   return JSON.parse(json, (_name, value: unknown) =>
     typeof value === "object" && value !== null && "$int64" in value ? BigInt(String(value.$int64)) : value,
   ) as LoggedPrediction;

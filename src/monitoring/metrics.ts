@@ -5,6 +5,7 @@ import { ingestionMetrics } from "./ingestion-metrics.ts";
 import { createMetricSet } from "./metric-set.ts";
 import { modelMetrics } from "./model-metrics.ts";
 import { onlineReadMetrics } from "./online-read-metrics.ts";
+import { outcomeMetrics } from "./outcome-metrics.ts";
 import { predictionMetrics } from "./prediction-metrics.ts";
 import { processMetrics } from "./process-metrics.ts";
 import { NO_SKEW, qualityMetrics } from "./quality-metrics.ts";
@@ -63,7 +64,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     );
     processMetrics(set, options.pipelineUp ?? (() => true));
   } else {
-    ends.push(ingestionMetrics(set, now), engineMetrics(set));
+    ends.push(ingestionMetrics(set, now), engineMetrics(set), outcomeMetrics(set));
   }
   const close = (): void => {
     for (const end of ends.splice(0)) end();

@@ -116,6 +116,7 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
         manifest,
       };
     },
+    outcomes: async () => [],
     status: () => pipeline.status(),
     deadLetters: (filter) => offline.deadLetters(filter),
     removeDeadLetters: (ids) => offline.removeDeadLetters(ids),

@@ -19,6 +19,7 @@ import {
   model,
   modelFolder,
   NumericTransform,
+  outcome,
   quantile,
   quantiles,
   requestSource,
@@ -293,3 +294,34 @@ derive({ a: checkout.amount }, t.float64(), ({ a }) => `${a}`);
 model("bad", { inputs: fraud, output: { score: t.float64() }, source: modelFolder("m"), fallback: { score: "0" } });
 // @ts-expect-error no such key to rename
 accounts.as({ card_id: "from" });
+
+const scored = model("scored", {
+  inputs: fraud,
+  output: { score: t.float64(), verdict: t.string(), p_chip: t.float64(), p_online: t.float64(), p_less: t.float64() },
+  source: modelFolder("m"),
+  predictionLog: { sampleRate: 1 },
+});
+const told = { model: scored, source: transactions, within: "30d", keys: { card_id: transactions.card_id } } as const;
+outcome("good", { ...told, label: transactions.declined, predicted: "score", otherwise: false, bounds: { auc: 0.7 } });
+outcome("good", { ...told, label: transactions.cents, predicted: "score", bounds: { rmse: 7 } });
+outcome("good", { ...told, label: transactions.country, predicted: "verdict", bounds: { accuracy: 0.7 } });
+const classes = { chip: "p_chip", online: "p_online", contactless: "p_less" } as const;
+outcome("good", { ...told, label: transactions.channel, predicted: classes });
+// @ts-expect-error a yes or no is compared with a number
+outcome("bad", { ...told, label: transactions.declined, predicted: "verdict" });
+// @ts-expect-error the model has no such output
+outcome("bad", { ...told, label: transactions.declined, predicted: "probability" });
+// @ts-expect-error a class has no output
+outcome("bad", { ...told, label: transactions.channel, predicted: { chip: "p_chip", online: "p_online" } });
+// @ts-expect-error a number has no AUC
+outcome("bad", { ...told, label: transactions.cents, predicted: "score", bounds: { auc: 0.7 } });
+// @ts-expect-error silence must be a label
+outcome("bad", { ...told, label: transactions.declined, predicted: "score", otherwise: 0 });
+// @ts-expect-error a column of another source
+outcome("bad", { ...told, label: rides.fare, predicted: "score" });
+// @ts-expect-error a key of another type
+outcome("bad", { ...told, keys: { card_id: transactions.amount }, label: transactions.declined, predicted: "score" });
+// @ts-expect-error the lookup has no such key
+outcome("bad", { ...told, keys: { ride_id: transactions.card_id }, label: transactions.declined, predicted: "score" });
+// @ts-expect-error a length of time needs a unit
+outcome("bad", { ...told, within: "30", label: transactions.declined, predicted: "score" });

@@ -2,7 +2,7 @@ import { type DashboardSpec, rate, series, stat } from "../panel.ts";
 
 export const drift: DashboardSpec = {
   name: "drift",
-  title: "Millrace / Drift and skew",
+  title: "Millrace / Drift, skew and model quality",
   rows: [
     {
       title: "Against the training set",
@@ -53,6 +53,73 @@ export const drift: DashboardSpec = {
         series("Drift of answers", "short", "0 is what the version answered at first.", [
           ["max by (model, output, statistic) (millrace_prediction_drift_score)", "{{model}} {{output}} {{statistic}}"],
         ]),
+      ],
+    },
+    {
+      title: "What became of predictions",
+      panels: [
+        stat(
+          "Degraded models",
+          "short",
+          "Bounds that the last 500 outcomes break; see the runbook of MillraceModelDegraded.",
+          "sum(max by (model, outcome, metric) (millrace_model_quality_degraded))",
+          "",
+          8,
+        ),
+        stat(
+          "Waiting",
+          "short",
+          "Predictions whose outcome may still come.",
+          "sum(max by (model, outcome) (millrace_model_quality_waiting_rows))",
+          "",
+          8,
+        ),
+        stat(
+          "Without an outcome",
+          "percentunit",
+          "Of the predictions whose time has passed; a rising share means that outcomes do not arrive.",
+          `sum(max by (model, outcome, window) (millrace_model_quality_rows{version="all",window!="recent",state="unmatched"})) / sum(max by (model, outcome, window, state) (millrace_model_quality_rows{version="all",window!="recent"}))`,
+          "",
+          8,
+        ),
+        series(
+          "Quality of the last 500",
+          "short",
+          "AUC and accuracy: 1 is best. Losses and errors: 0 is best.",
+          [
+            [
+              `max by (model, outcome, metric) (millrace_model_quality_score{version="all",window="recent"})`,
+              "{{model}} {{outcome}} {{metric}}",
+            ],
+          ],
+          { width: 24 },
+        ),
+        series(
+          "Quality by version",
+          "short",
+          "Over the declared windows: a new version should not be worse than the last.",
+          [
+            [
+              `max by (model, version, window, metric) (millrace_model_quality_score{version!="all",window!="recent"})`,
+              "{{model}} version {{version}} {{window}} {{metric}}",
+            ],
+          ],
+        ),
+        series(
+          "Calibration",
+          "percentunit",
+          "Of each tenth of the probabilities: what came true. Best: the diagonal.",
+          [
+            [
+              `max by (model, outcome, window, up_to) (millrace_model_calibration_ratio{side="observed",window!="recent"})`,
+              "{{model}} {{window}} up to {{up_to}}",
+            ],
+            [
+              `max by (model, outcome, window, up_to) (millrace_model_calibration_ratio{side="predicted",window!="recent"})`,
+              "{{model}} {{window}} up to {{up_to}}, predicted",
+            ],
+          ],
+        ),
       ],
     },
     {

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { channel } from "node:diagnostics_channel";
 import { isMillraceError } from "../../definitions/errors.ts";
 import type { ModelMeta } from "../../definitions/model.ts";
@@ -70,6 +71,8 @@ export interface Prediction {
   readonly headOverlap: readonly boolean[];
   /** True if the model did not answer in time and the declared fallback stands in. */
   readonly fallback: boolean;
+  /** What an outcome may name it by; null where no row of the model is logged. */
+  readonly id: string | null;
 }
 
 /** `slot` and `deadline` as in `PredictRequest`; `startedAt` as in `predict`. */
@@ -297,11 +300,12 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
       answer(versions, logging, stages),
     );
     if (done === null) return fallbackOf(model, request.rows.length);
-    logged?.offer(model, done.version, read);
+    const id = logged === null ? null : randomUUID();
+    if (id !== null) logged!.offer(model, done.version, read, done.predictions, id);
     if (rowsChannel.hasSubscribers) {
       rowsChannel.publish(predictedRows(model, done.served, done.features.rows, done.predictions));
     }
-    return predictionOf(name, done.version, done);
+    return { ...predictionOf(name, done.version, done), id };
   }
 
   async function answerWhole(name: string, rows: WholeRows, whole: WholeOptions = {}): Promise<WholePrediction> {
@@ -391,7 +395,7 @@ function publishPrediction(
 
 function predictionOf(model: string, version: string, { predictions, features }: PredictedRows): Prediction {
   const { asOf, headOverlap } = features;
-  return { model, version, predictions, features, asOf, headOverlap, fallback: false };
+  return { model, version, predictions, features, asOf, headOverlap, fallback: false, id: null };
 }
 
 /** Null if the work is not done at `deadline` (monotonic clock, milliseconds); what it still does is then dropped. */
@@ -425,5 +429,6 @@ function fallbackOf(model: ModelMeta, rows: number): Prediction {
     asOf: null,
     headOverlap: [],
     fallback: true,
+    id: null,
   };
 }

@@ -1,4 +1,5 @@
 import type { ModelMeta } from "../../definitions/model.ts";
+import type { Value } from "../../definitions/value.ts";
 import { decodeEntityState, positionOf } from "../../feature_engineering/windows/entity-state.ts";
 import type { OnlineRead } from "../../feature_store/feature-store.ts";
 import { encodeLoggedPrediction, type LoggedRead } from "../../feature_store/logged-prediction.ts";
@@ -7,11 +8,18 @@ import type { PredictionRecord } from "../../feature_store/offline/offline-store
 import type { OnlineStore } from "../../feature_store/online/online-store.ts";
 import type { ReadValue } from "../../feature_store/online-reader.ts";
 import type { ServiceRuntime } from "../../feature_store/service-runtime.ts";
+import type { PredictionRow } from "./model-output.ts";
 
 /** Keeps a sample of the rows that models answered, off the path of requests. */
 export interface PredictionLog {
-  /** Takes rows of a request by the model's sample rate; never waits. */
-  offer(model: ModelMeta, version: string, reads: readonly OnlineRead[]): void;
+  /** Takes rows of a request by the model's sample rate; never waits. `id`: what the answer is called. */
+  offer(
+    model: ModelMeta,
+    version: string,
+    reads: readonly OnlineRead[],
+    answers: readonly PredictionRow[],
+    id: string,
+  ): void;
   /** Rows that were not kept because too many were waiting, or because they could not be written. */
   readonly dropped: number;
   /** Resolves when everything that was taken is written. */
@@ -38,6 +46,8 @@ interface Waiting {
   readonly lookup: OnlineRead["lookups"][number];
   readonly inputs: OnlineRead["inputs"]["inputs"][number];
   readonly statuses: OnlineRead["inputs"]["statuses"][number];
+  readonly outputs: Readonly<Record<string, Value>>;
+  readonly id: string;
   readonly reads: readonly (ReadValue | null)[];
 }
 
@@ -110,6 +120,9 @@ export function createPredictionLog(options: PredictionLogOptions): PredictionLo
           lookup: row.lookup,
           inputs: row.inputs,
           statuses: row.statuses,
+          outputs: row.outputs,
+          sampleRate: row.model.logSampleRate,
+          id: row.id,
           views,
         }),
       };
@@ -131,8 +144,9 @@ export function createPredictionLog(options: PredictionLogOptions): PredictionLo
     get dropped() {
       return dropped;
     },
-    offer(model, version, reads) {
+    offer(model, version, reads, answers, id) {
       const at = now();
+      let first = 0;
       for (const { runtime, lookups, asOf, inputs } of reads) {
         let all: readonly (ReadValue | null)[] | null = null;
         for (let row = 0; row < lookups.length; row++) {
@@ -152,9 +166,12 @@ export function createPredictionLog(options: PredictionLogOptions): PredictionLo
             lookup: lookups[row]!,
             inputs: inputs.inputs[row]!,
             statuses: inputs.statuses[row]!,
+            outputs: answers[first + row]!,
+            id: `${id}:${first + row}`,
             reads: all.slice(row * count, (row + 1) * count),
           });
         }
+        first += lookups.length;
       }
       if (waiting.length > 0) wake();
     },

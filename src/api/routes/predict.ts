@@ -45,6 +45,7 @@ export function predictRoutes(app: FastifyInstance, api: ApiContext): void {
       } catch (error) {
         throw locateLookup(error, api.features, model.service.name, rows);
       }
+      if (prediction.id !== null) reply.header("millrace-prediction-id", prediction.id);
       reply.type("application/json; charset=utf-8");
       return writerOf(model)(prediction, withFeatures);
     },

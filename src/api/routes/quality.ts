@@ -1,9 +1,10 @@
 import type { FastifyInstance } from "fastify";
+import type { OutcomeReport, OutcomeShare } from "../../feature_store/outcomes/outcome-report.ts";
 import type { QualityColumnReport } from "../../monitoring/read-side.ts";
 import type { AdminGuard, ApiContext } from "../api-context.ts";
 import { qualitySchema } from "../schemas/quality.ts";
 
-/** `GET /v1/quality/{service}`: what this process has seen; with values that were served, so it is for operators. */
+/** `GET /v1/quality/{service}`: what this process has seen, and what became of predictions; with values that were served, so it is for operators. */
 export function qualityRoutes(app: FastifyInstance, api: ApiContext, admin: AdminGuard): void {
   app.get<{ Params: { readonly service: string } }>(
     "/v1/quality/:service",
@@ -17,6 +18,7 @@ export function qualityRoutes(app: FastifyInstance, api: ApiContext, admin: Admi
         rows,
         features: features.map(describe),
         skew,
+        outcomes: (await api.backend.outcomes(name)).map(describeOutcome),
         predictions: predictions.map((one) => ({ ...one, outputs: one.outputs.map(describe) })),
       };
     },
@@ -39,4 +41,31 @@ function describe({ name, baseline, verdict, drifted, driftedSince }: QualityCol
     chi_square: verdict.chiSquare,
     ks: verdict.ks,
   };
+}
+
+function describeOutcome(report: OutcomeReport): object {
+  const { outcome, model, task, clock, waiting, dropped, completeFrom, windows, bounds } = report;
+  return {
+    outcome,
+    model,
+    task,
+    clock: new Date(clock).toISOString(),
+    waiting,
+    dropped,
+    complete_from: completeFrom === null ? null : new Date(completeFrom).toISOString(),
+    degraded: bounds.some(({ broken }) => broken),
+    bounds,
+    windows: windows.map((window) => ({
+      window: window.name,
+      ...describeShare(window),
+      calibration: window.quality.calibration.map(({ upTo, ...bin }) => ({ ...bin, up_to: upTo })),
+      classes: window.quality.classes.map(({ logLoss, ...one }) => ({ ...one, log_loss: logLoss })),
+      versions: window.versions.map((one) => ({ version: one.version, ...describeShare(one) })),
+    })),
+  };
+}
+
+function describeShare({ quality, unmatched, unscored }: OutcomeShare): object {
+  const { rows, weight, metrics } = quality;
+  return { matched: rows, estimated_rows: weight, unmatched, unscored, metrics };
 }

@@ -10,7 +10,7 @@ import { type JsonObject, readChoice, readName, readObject } from "../request-bo
 import { registrySchemas } from "../schemas/registry.ts";
 
 type Query = { Querystring: Readonly<Record<string, unknown>> };
-const KINDS = ["entity", "source", "view", "service", "model"] as const;
+const KINDS = ["entity", "source", "view", "service", "model", "outcome"] as const;
 
 /** What was declared, who reads what, and how it was before: plans, for display; nothing of them is ever run. */
 export function registryRoutes(app: FastifyInstance, { backend }: ApiContext, admin: AdminGuard): void {

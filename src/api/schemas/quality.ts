@@ -24,6 +24,51 @@ const unknown = objectOf({
   drifted: { type: "boolean" },
 });
 
+const estimates = {
+  type: "object",
+  description: "By measure: its value and its standard error, null where none is known.",
+  additionalProperties: objectOf({ value: number, error: { type: ["number", "null"] } }),
+};
+const maybeNumber = { type: ["number", "null"] };
+const share = {
+  matched: { ...count, description: "Logged predictions with an outcome." },
+  estimated_rows: { ...number, description: "How many predictions they stand for: each counts 1 / sample rate." },
+  unmatched: { ...count, description: "Without an outcome, though its time has passed." },
+  unscored: { ...count, description: "With one that cannot be compared." },
+  metrics: estimates,
+};
+const outcome = objectOf({
+  outcome: text,
+  model: text,
+  task: { type: "string", enum: ["binary", "regression", "classes"] },
+  clock: { type: "string", format: "date-time", description: "The end of the windows: the clock of the source." },
+  waiting: { ...count, description: "Predictions whose outcome may still come." },
+  dropped: { ...count, description: "Predictions that were more than are held." },
+  complete_from: { type: ["string", "null"], format: "date-time" },
+  degraded: { type: "boolean", description: "A bound is broken by more than chance explains." },
+  bounds: listOf(objectOf({ metric: text, bound: number, value: maybeNumber, broken: { type: "boolean" } })),
+  windows: listOf(
+    objectOf({
+      window: { ...text, description: "As declared; `recent`: the last 500 predictions with an outcome." },
+      ...share,
+      calibration: listOf(
+        objectOf({
+          above: number,
+          up_to: number,
+          rows: count,
+          weight: number,
+          predicted: maybeNumber,
+          observed: maybeNumber,
+        }),
+      ),
+      classes: listOf(
+        objectOf({ name: text, rows: count, precision: maybeNumber, recall: maybeNumber, log_loss: maybeNumber }),
+      ),
+      versions: listOf(objectOf({ version: text, ...share })),
+    }),
+  ),
+});
+
 export const qualitySchema: RouteSchema = {
   tags: ["monitoring"],
   summary: "How a service's last features and its models' last answers compare with their profiles",
@@ -41,6 +86,7 @@ export const qualitySchema: RouteSchema = {
         unknown: count,
         examples: listOf(objectOf({ model: text, view: text, feature: text, served: text, history: text })),
       }),
+      outcomes: listOf(outcome, "What became of the predictions of the service's models."),
       predictions: listOf(
         objectOf({ model: text, version: text, rows: count, outputs: listOf({ anyOf: [column, unknown] }) }),
       ),

@@ -1,6 +1,6 @@
 import { adminOnly, answers, listOf, maybeText, objectOf, type RouteSchema, text, time } from "./problem.ts";
 
-const kind = { type: "string", enum: ["entity", "source", "view", "service", "model"] };
+const kind = { type: "string", enum: ["entity", "source", "view", "service", "model", "outcome"] };
 const any = { type: "object", additionalProperties: true };
 const version = { version: { type: "integer", minimum: 1 }, hash: text, applied_at: time };
 const entry = {

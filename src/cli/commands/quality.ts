@@ -1,5 +1,6 @@
 import { connect } from "../connect.ts";
 import { configOf, type GlobalOptions, print, table } from "../global-options.ts";
+import { type OutcomeLines, outcomeText } from "../outcome-text.ts";
 
 interface Column {
   readonly name: string;
@@ -35,9 +36,10 @@ interface Report {
     readonly rows: number;
     readonly outputs: readonly Column[];
   }[];
+  readonly outcomes: readonly OutcomeLines[];
 }
 
-/** Prints how a service's features compare with their profiles. Exit code 2 if any has drifted, or differs from history. */
+/** Prints how a service's features compare with their profiles. Exit code 2 if any has drifted or differs from history, or a model is degraded. */
 export async function quality(service: string, options: GlobalOptions): Promise<void> {
   await using connection = await connect(await configOf(options));
   const report = await connection.ask<Report>("GET", `/v1/quality/${encodeURIComponent(service)}`);
@@ -49,11 +51,13 @@ export async function quality(service: string, options: GlobalOptions): Promise<
   print(options, report, () =>
     [
       table([HEADER, ...columns.map(row)]),
+      ...outcomeText(report.outcomes),
       `logged predictions computed again: ${equal} equal, ${different} different, ${unknown} unknown`,
       ...examples.map((one) => `${one.view}.${one.feature}: served ${one.served}, history ${one.history}`),
     ].join("\n"),
   );
-  if (different > 0 || columns.some(({ drifted }) => drifted)) process.exitCode = 2;
+  const isDegraded = report.outcomes.some(({ degraded }) => degraded);
+  if (different > 0 || isDegraded || columns.some(({ drifted }) => drifted)) process.exitCode = 2;
 }
 
 const HEADER = ["column", "baseline", "rows", "nulls", "out of range", "PSI", "JS", "KS", "KS p", "χ² p", ""];

@@ -38,6 +38,8 @@ export function meaningOf(kind: string, change: JsonChange, was: JsonObject, is:
       return ofService(top, was, is);
     case "entity":
       return ofEntity(change);
+    case "outcome":
+      return COMPATIBLE;
     default:
       return ofModel(top);
   }

@@ -4,9 +4,10 @@ import type { FeatureServiceMeta } from "../../definitions/feature-service.ts";
 import type { FeatureViewMeta } from "../../definitions/feature-view.ts";
 import { Meta } from "../../definitions/meta.ts";
 import type { ModelMeta } from "../../definitions/model.ts";
+import type { OutcomeMeta } from "../../definitions/outcome.ts";
 import type { SourceMeta } from "../../definitions/source.ts";
 import { canonicalText, type JsonObject } from "./json.ts";
-import { planEntity, planModel, planService, planSource, planView } from "./plan-entries.ts";
+import { planEntity, planModel, planOutcome, planService, planSource, planView } from "./plan-entries.ts";
 
 /** Everything that was declared, each kind sorted by name. */
 export interface Declarations {
@@ -15,13 +16,15 @@ export interface Declarations {
   readonly views: readonly FeatureViewMeta[];
   readonly services: readonly FeatureServiceMeta[];
   readonly models: readonly ModelMeta[];
+  /** Left out: none. */
+  readonly outcomes?: readonly OutcomeMeta[];
 }
 
-type Declaration = EntityMeta | SourceMeta | FeatureViewMeta | FeatureServiceMeta | ModelMeta;
+type Declaration = EntityMeta | SourceMeta | FeatureViewMeta | FeatureServiceMeta | ModelMeta | OutcomeMeta;
 
 /**
  * Finds the declarations among a module's exports, also within plain objects and lists that it exports (one level
- * deep), and what they read: a model's service, a service's views, a view's source and entity. To declare several
+ * deep), and what they read: an outcome's model and source, a model's service, a service's views, a view's source and entity. To declare several
  * modules, give an object of their namespaces' contents.
  *
  * @throws `PLAN_CONFLICT` if two different declarations of one kind have one name.
@@ -32,6 +35,7 @@ export function collectDeclarations(exports: Readonly<Record<string, unknown>>):
   const views = collector("feature view", planView);
   const services = collector("feature service", planService);
   const models = collector("model", planModel);
+  const outcomes = collector("outcome", planOutcome);
 
   const add = (meta: Declaration): void => {
     switch (meta.kind) {
@@ -53,6 +57,11 @@ export function collectDeclarations(exports: Readonly<Record<string, unknown>>):
       case "model":
         if (models.add(meta)) add(meta.service);
         return;
+      case "outcome":
+        if (!outcomes.add(meta)) return;
+        add(meta.model);
+        add(meta.source);
+        return;
     }
   };
   for (const value of Object.values(exports)) {
@@ -66,6 +75,7 @@ export function collectDeclarations(exports: Readonly<Record<string, unknown>>):
     views: views.all(),
     services: services.all(),
     models: models.all(),
+    outcomes: outcomes.all(),
   };
 }
 

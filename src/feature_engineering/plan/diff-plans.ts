@@ -5,7 +5,7 @@ import type { Plan } from "./plan.ts";
 import type { PlanEntry } from "./plan-entries.ts";
 
 export type { Meaning } from "./change-meaning.ts";
-export type PlanKind = "entity" | "source" | "view" | "service" | "model";
+export type PlanKind = "entity" | "source" | "view" | "service" | "model" | "outcome";
 
 /** One difference within an entry. */
 export interface PathChange {
@@ -36,7 +36,7 @@ export interface EntryChange {
 export interface PlanDiff {
   /** The gravest of all; a `breaking` plan is refused. */
   readonly meaning: Meaning;
-  /** Entities, sources, views, services, models; each by name. */
+  /** Entities, sources, views, services, models, outcomes; each by name. */
   readonly changes: readonly EntryChange[];
 }
 
@@ -46,11 +46,12 @@ const KINDS = [
   ["view", "views"],
   ["service", "services"],
   ["model", "models"],
+  ["outcome", "outcomes"],
 ] as const;
 
 /** Compares the applied plan (null: none yet) with a new one. */
 export function diffPlans(before: Plan | null, after: Plan): PlanDiff {
-  const changes = KINDS.flatMap(([kind, list]) => diffEntries(kind, before?.[list] ?? [], after[list]));
+  const changes = KINDS.flatMap(([kind, list]) => diffEntries(kind, before?.[list] ?? [], after[list] ?? []));
   return { meaning: worst(changes.map((change) => change.meaning)), changes };
 }
 

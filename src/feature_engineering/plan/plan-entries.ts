@@ -2,6 +2,7 @@ import type { EntityMeta } from "../../definitions/entity.ts";
 import type { FeatureServiceMeta } from "../../definitions/feature-service.ts";
 import type { FeatureMeta, FeatureViewMeta } from "../../definitions/feature-view.ts";
 import type { ModelMeta } from "../../definitions/model.ts";
+import type { OutcomeMeta } from "../../definitions/outcome.ts";
 import type { SourceMeta } from "../../definitions/source.ts";
 import type { ColumnTypeSpec } from "../../definitions/value.ts";
 import type { JsonObject } from "./json.ts";
@@ -102,6 +103,27 @@ export function planModel(model: ModelMeta): PlanEntry {
     fallback: planValue(model.fallback),
     ...(model.logSampleRate === 0 ? {} : { log_sample_rate: model.logSampleRate }),
     ...about(model),
+  };
+}
+
+export function planOutcome(outcome: OutcomeMeta): PlanEntry {
+  const where = `outcome '${outcome.name}'`;
+  const { keys, predictionId } = outcome;
+  return {
+    name: outcome.name,
+    model: outcome.model.name,
+    source: outcome.source.name,
+    keys:
+      keys === null ? null : Object.fromEntries(keys.map(({ name, value }) => [name, planExpression(value, where)])),
+    prediction_id: predictionId === null ? null : planExpression(predictionId, where),
+    label: planExpression(outcome.label, where),
+    predicted: planValue(outcome.predicted),
+    within_ms: outcome.withinMs,
+    take: outcome.take,
+    ...(outcome.otherwise === null ? {} : { otherwise: planValue(outcome.otherwise) }),
+    windows_ms: outcome.windows.map(({ ms }) => ms),
+    bounds: planValue(outcome.bounds),
+    ...about(outcome),
   };
 }
 

@@ -5,6 +5,7 @@ import {
   type PlanEntry,
   planEntity,
   planModel,
+  planOutcome,
   planService,
   planSource,
   planView,
@@ -24,6 +25,8 @@ export interface Plan {
   readonly views: readonly ViewEntry[];
   readonly services: readonly PlanEntry[];
   readonly models: readonly PlanEntry[];
+  /** Left out if there is none. */
+  readonly outcomes?: readonly PlanEntry[];
 }
 
 /**
@@ -32,6 +35,7 @@ export interface Plan {
  * @throws `FUNCTION_NOT_PURE`, `FUNCTION_UNREADABLE`, or `DEFINITION_INVALID` for a service whose columns clash.
  */
 export function compilePlan(declarations: Declarations): Plan {
+  const outcomes = declarations.outcomes ?? [];
   return {
     version: 1,
     entities: declarations.entities.map(planEntity),
@@ -39,6 +43,7 @@ export function compilePlan(declarations: Declarations): Plan {
     views: declarations.views.map(planView),
     services: declarations.services.map(planService),
     models: declarations.models.map(planModel),
+    ...(outcomes.length === 0 ? {} : { outcomes: outcomes.map(planOutcome) }),
   };
 }
 
@@ -60,8 +65,9 @@ export function planHash(plan: Plan): string {
 export function parsePlan(text: string): Plan {
   const json = parseJson(text);
   if (!isObject(json) || json.version !== 1) throw unreadable("it is not a plan of version 1");
-  for (const kind of ["entities", "sources", "views", "services", "models"]) {
+  for (const kind of ["entities", "sources", "views", "services", "models", "outcomes"]) {
     const entries = json[kind];
+    if (kind === "outcomes" && entries === undefined) continue;
     if (!isList(entries) || !entries.every((entry) => isObject(entry) && typeof entry.name === "string")) {
       throw unreadable(`its ${kind} are not a list of named entries`);
     }

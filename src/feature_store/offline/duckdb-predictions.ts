@@ -44,11 +44,12 @@ export async function duckdbPredictions(database: DuckdbDatabase, erasure: Duckd
         appender.closeSync();
       });
     },
-    async predictions({ model, from, beforeId, limit }) {
+    async predictions({ model, from, beforeId, afterId, limit }) {
       const conditions = ["true"];
       if (model !== undefined) conditions.push("model = ?");
       if (from !== undefined) conditions.push(`"at" >= ${timestampLiteral(from)}`);
       if (beforeId !== undefined) conditions.push(`id < ${BigInt(beforeId)}`);
+      if (afterId !== undefined) conditions.push(`id > ${BigInt(afterId)}`);
       const found = await database.write((connection) =>
         connection.runAndReadAll(
           `SELECT id, model, "at", keys, json FROM predictions WHERE ${conditions.join(" AND ")}

@@ -151,14 +151,15 @@ export function memoryErasure({
         checkOpen();
         for (const record of filter.predictions(records)) predictions.push({ ...record, id: ++lastPrediction });
       },
-      async predictions({ model, from, beforeId, limit }) {
+      async predictions({ model, from, beforeId, afterId, limit }) {
         checkOpen();
         return predictions
           .filter(
             (prediction) =>
               (model === undefined || prediction.model === model) &&
               (from === undefined || prediction.at >= from) &&
-              (beforeId === undefined || prediction.id < beforeId),
+              (beforeId === undefined || prediction.id < beforeId) &&
+              (afterId === undefined || prediction.id > afterId),
           )
           .reverse()
           .slice(0, limit);

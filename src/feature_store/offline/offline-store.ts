@@ -120,6 +120,8 @@ export interface PredictionFilter {
   readonly from?: number;
   /** Only records with a smaller id: the next page. */
   readonly beforeId?: number;
+  /** Only records with a larger id. */
+  readonly afterId?: number;
   readonly limit: number;
 }
 

@@ -40,7 +40,7 @@ export function postgresPredictions(database: PostgresDatabase, erasure: Postgre
         );
       });
     },
-    async predictions({ model, from, beforeId, limit }) {
+    async predictions({ model, from, beforeId, afterId, limit }) {
       const conditions = ["true"];
       const values: unknown[] = [Math.max(0, Math.floor(limit))];
       const add = (condition: string, value: unknown): void => {
@@ -50,6 +50,7 @@ export function postgresPredictions(database: PostgresDatabase, erasure: Postgre
       if (model !== undefined) add("model =", stored(model));
       if (from !== undefined) add('p."at" >=', timeText(from));
       if (beforeId !== undefined) add("id <", Math.floor(beforeId));
+      if (afterId !== undefined) add("id >", Math.floor(afterId));
       const found = await database.repeatable((client) =>
         client.query<PredictionRow>(
           `SELECT id, model, ${millis('p."at"')} AS "at", keys, json FROM ${schema}.predictions p

@@ -35,9 +35,10 @@ const LISTS = [
   ["view", "views"],
   ["service", "services"],
   ["model", "models"],
+  ["outcome", "outcomes"],
 ] as const;
 
-/** Everything that a plan declares: entities, sources, views, services, models, each by name. */
+/** Everything that a plan declares: entities, sources, views, services, models, outcomes, each by name. */
 export function catalogOf(plan: Plan): CatalogEntry[] {
   return entriesOf(plan).map(([kind, entry]) => inShort(kind, entry));
 }
@@ -52,7 +53,7 @@ export function findEntry(plan: Plan, name: string, kind?: PlanKind): { kind: Pl
   if (first === undefined) {
     throw millraceError(
       "ENTRY_UNKNOWN",
-      `The plan has no ${kind ?? "entity, source, view, service or model"} '${name}'.`,
+      `The plan has no ${kind ?? "entity, source, view, service, model or outcome"} '${name}'.`,
     );
   }
   if (second !== undefined) {
@@ -84,7 +85,7 @@ export function searchCatalog(plan: Plan, { kind, owner, tag, text = "" }: Catal
 }
 
 function entriesOf(plan: Plan): [PlanKind, PlanEntry][] {
-  return LISTS.flatMap(([kind, list]) => plan[list].map((entry): [PlanKind, PlanEntry] => [kind, entry]));
+  return LISTS.flatMap(([kind, list]) => (plan[list] ?? []).map((entry): [PlanKind, PlanEntry] => [kind, entry]));
 }
 
 function inShort(kind: PlanKind, entry: PlanEntry): CatalogEntry {

@@ -71,3 +71,43 @@ export const predictionQualityRows: CounterFamily<["model"]> = {
   labels: ["model"],
   buckets: [],
 };
+
+export const modelQualityScore: GaugeFamily<["model", "outcome", "version", "window", "metric"]> = {
+  name: "millrace_model_quality_score",
+  type: "gauge",
+  help: "How good a model's predictions were, by their outcomes: auc, log_loss, brier, accuracy, expected_calibration_error, mae, rmse, bias and others; per version and over `all`, over each declared window and the `recent` 500.",
+  labels: ["model", "outcome", "version", "window", "metric"],
+  buckets: [],
+};
+
+export const modelQualityRows: GaugeFamily<["model", "outcome", "version", "window", "state"]> = {
+  name: "millrace_model_quality_rows",
+  type: "gauge",
+  help: "Logged predictions whose fate became known in the window: matched with an outcome, unmatched although its time has passed, or unscored since the two cannot be compared.",
+  labels: ["model", "outcome", "version", "window", "state"],
+  buckets: [],
+};
+
+export const modelQualityWaiting: GaugeFamily<["model", "outcome"]> = {
+  name: "millrace_model_quality_waiting_rows",
+  type: "gauge",
+  help: "Logged predictions whose outcome may still come.",
+  labels: ["model", "outcome"],
+  buckets: [],
+};
+
+export const modelQualityDegraded: GaugeFamily<["model", "outcome", "metric"]> = {
+  name: "millrace_model_quality_degraded",
+  type: "gauge",
+  help: "1 while the last 500 outcomes break a declared bound by more than chance explains; else 0.",
+  labels: ["model", "outcome", "metric"],
+  buckets: [],
+};
+
+export const modelCalibration: GaugeFamily<["model", "outcome", "window", "up_to", "side"]> = {
+  name: "millrace_model_calibration_ratio",
+  type: "gauge",
+  help: "Of the predictions in each tenth of the probabilities: the mean that was predicted, and the share that was observed.",
+  labels: ["model", "outcome", "window", "up_to", "side"],
+  buckets: [],
+};

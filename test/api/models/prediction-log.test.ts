@@ -43,7 +43,11 @@ describe("the prediction log", () => {
         }));
         const rows = ["a", "b", "nobody"].map((from) => ({ from, to: "c", asked: 1 }));
         const read = (asOf: number): Promise<unknown> =>
-          store.getOnlineFeatures("risk", { rows, asOf, onRead: (found) => log.offer(model, "1", [found]) });
+          store.getOnlineFeatures("risk", {
+            rows,
+            asOf,
+            onRead: (found) => log.offer(model, "1", [found], [{ p: 0 }, { p: 1 }, { p: 2 }], "id"),
+          });
         if (round % 2 === 0) {
           // Nothing moves meanwhile: what was applied is known of every row.
           await pipeline.push("payments", payments, { readable: true });
@@ -80,7 +84,11 @@ describe("the prediction log", () => {
       capacity: 3,
     });
     const rows = Array.from({ length: 5 }, () => ({ from: "a", to: "b", asked: 1 }));
-    await store.getOnlineFeatures("risk", { rows, asOf: 1, onRead: (read) => log.offer(model, "1", [read]) });
+    await store.getOnlineFeatures("risk", {
+      rows,
+      asOf: 1,
+      onRead: (read) => log.offer(model, "1", [read], rows, "id"),
+    });
     expect(log.dropped).toBe(2);
     await log.close();
     expect(log.dropped).toBe(5);
