@@ -110,6 +110,8 @@ export interface ModelMeta {
   readonly fallback: Readonly<Record<string, Value>> | null;
   /** The share of rows that the prediction log keeps, 0 to 1. */
   readonly logSampleRate: number;
+  /** Lookup columns and features whose values are kept neither by the prediction log nor by what watches quality. */
+  readonly logRedact: readonly string[];
   readonly description: string;
   readonly owner: string;
   readonly tags: Readonly<Record<string, string>>;
@@ -146,8 +148,15 @@ export function model<S extends AnyFeatureService, const O extends Schema>(
     readonly timeout?: Duration;
     /** The answer when the model cannot answer in time. */
     readonly fallback?: InferSchema<O>;
-    /** Keeps this share of the rows, 0 to 1, with what was read for them, so that it can be checked. Default 0. */
-    readonly predictionLog?: { readonly sampleRate: number };
+    readonly predictionLog?: {
+      /** Keeps this share of the rows, 0 to 1, with what was read for them, so that it can be checked. Default 0. */
+      readonly sampleRate?: number;
+      /**
+       * Lookup columns and features whose values are kept nowhere: not in the log, and not by what watches the quality of
+       * rows. A feature takes with it what it is computed from. Default: none.
+       */
+      readonly redact?: readonly ((keyof InferLookup<S> | keyof InferRow<S>) & string)[];
+    };
     readonly description?: string;
     readonly owner?: string;
     readonly tags?: Readonly<Record<string, string>>;
@@ -162,6 +171,15 @@ export function model<S extends AnyFeatureService, const O extends Schema>(
   const logSampleRate = options.predictionLog?.sampleRate ?? 0;
   if (!(logSampleRate >= 0 && logSampleRate <= 1)) {
     throw millraceError("DEFINITION_INVALID", `The sampleRate of model '${name}' must be a number from 0 to 1.`);
+  }
+  const logRedact = (options.predictionLog?.redact ?? []) as readonly string[];
+  const redactable = [...options.inputs[Meta].lookup, ...options.inputs[Meta].features].map((column) => column.name);
+  const unknown = logRedact.find((column) => !redactable.includes(column));
+  if (unknown !== undefined) {
+    throw millraceError(
+      "DEFINITION_INVALID",
+      `predictionLog.redact of model '${name}' names '${unknown}', which is neither a lookup column nor a feature of its service: known are ${[...new Set(redactable)].join(", ")}.`,
+    );
   }
   const { source, predict, version } = options;
   if ((source === undefined) === (predict === undefined) || (predict !== undefined && typeof predict !== "function")) {
@@ -181,6 +199,7 @@ export function model<S extends AnyFeatureService, const O extends Schema>(
       timeoutMs: options.timeout === undefined ? null : durationMs(options.timeout),
       fallback: (options.fallback as Readonly<Record<string, Value>> | undefined) ?? null,
       logSampleRate,
+      logRedact,
       description: options.description ?? "",
       owner: options.owner ?? "",
       tags: options.tags ?? {},

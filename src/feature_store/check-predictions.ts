@@ -9,7 +9,7 @@ import type { OfflineStore, PredictionFilter } from "./offline/offline-store.ts"
 import type { ServiceLookup } from "./service-runtime.ts";
 
 export interface PredictionReport {
-  /** Logged rows that were computed again. */
+  /** Logged rows that were computed again; values that were redacted are not. */
   readonly predictions: number;
   readonly values: number;
   readonly mismatches: number;
@@ -78,6 +78,7 @@ export async function checkPredictions({
       const reading = await readAsApplied(offline, lookup, key, logged.views[index]!, logged.asOf);
       const { view, features } = { ...lookup.runtime.layout };
       for (const { feature, slot } of lookup.reads) {
+        if (logged.redacted?.includes(slot) === true) continue;
         values++;
         const [value, status] = [reading.values[feature]!, reading.statuses[feature]!];
         if (isDeepStrictEqual(value, logged.inputs[slot]) && status === logged.statuses[slot]) continue;

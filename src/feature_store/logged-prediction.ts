@@ -19,6 +19,8 @@ export interface LoggedPrediction {
   readonly sampleRate?: number;
   /** The id that the answer had, a colon, and the row's number. */
   readonly id?: string;
+  /** Input slots whose values were left out; absent: none. */
+  readonly redacted?: readonly number[];
   /** Per lookup of the service; null if its value changed before its positions were known, so that it cannot be checked. */
   readonly views: readonly LoggedRead[] | null;
 }

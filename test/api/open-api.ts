@@ -63,6 +63,8 @@ export interface TestApiOptions {
   readonly security?: ApiSecurity;
   /** What share of the rows all models log. */
   readonly sampleRate?: number;
+  /** What of them no log keeps, of the models that have it. */
+  readonly redact?: readonly string[];
   readonly token?: string | null;
   readonly host?: Partial<Parameters<typeof createModelHost>[0]>;
 }
@@ -73,7 +75,11 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
   const collected = collectDeclarations({ ...declared, ...paymentModels(folder) });
   const declarations: Declarations = {
     ...collected,
-    models: collected.models.map((model) => ({ ...model, logSampleRate: options.sampleRate ?? 0 })),
+    models: collected.models.map((model) => ({
+      ...model,
+      logSampleRate: options.sampleRate ?? 0,
+      logRedact: options.redact ?? [],
+    })),
   };
   const online = memoryOnlineStore();
   const offline = memoryOfflineStore();

@@ -1,5 +1,7 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { PREDICTED_ROWS_CHANNEL, type PredictedRowsEvent } from "../../src/api/channels.ts";
 import { encodeLoggedPrediction, type LoggedPrediction } from "../../src/feature_store/logged-prediction.ts";
 import { writeModel } from "./models/write-model.ts";
 import { ADMIN, openTestApi, payment, type TestApi } from "./open-api.ts";
@@ -75,4 +77,47 @@ describe("the prediction log", () => {
     expect([answer.status, answer.body.code]).toEqual([status, code]);
     expect((await api.request(method, url, body)).status).toBe(401);
   });
+});
+
+it("redacted columns reach neither the cold store nor what watches quality, and the rest is still checked", async () => {
+  const redacting = await openTestApi({ sampleRate: 1, redact: ["amount", "spend"] });
+  const events: PredictedRowsEvent[] = [];
+  const note = (event: unknown): void => void events.push(event as PredictedRowsEvent);
+  subscribe(PREDICTED_ROWS_CHANNEL, note);
+  try {
+    await writeModel(join(redacting.folder, "risk", "1"), { answer: 0.5, features: RISK_COLUMNS });
+    await redacting.models.refresh();
+    await redacting.push([payment("1", 600, { amount: 123_456.5 })]);
+    await redacting.predict([riskRow({ amount: 987_654.25 })]);
+    await redacting.predictionLog.flush();
+    const [stored] = await redacting.backend.predictions({ limit: 1 });
+    expect(JSON.stringify(stored)).not.toMatch(/987654|123456/);
+    expect(JSON.parse(stored!.json)).toMatchObject({ lookup: ["c1", null], redacted: [1, 2], inputs: [1, null, null] });
+    const report = await redacting.request("POST", "/v1/check-predictions", {}, ADMIN);
+    expect(report.body).toMatchObject({ predictions: 1, values: 1, mismatches: 0 });
+    expect(events.map(({ columns }) => columns.map(({ name }) => name))).toEqual([["n"]]);
+    expect(events[0]!.feature(0, 0)).toBe(1);
+    const quality = await redacting.request("GET", "/v1/quality/risk_v1", undefined, ADMIN);
+    expect(quality.text).not.toMatch(/987654|123456|spend|amount/);
+    expect(redacting.logged.join("\n")).not.toMatch(/987654|123456/);
+  } finally {
+    unsubscribe(PREDICTED_ROWS_CHANNEL, note);
+    await redacting.close();
+  }
+});
+
+it("a row whose key is redacted cannot be tied to its entity, nor computed again", async () => {
+  const redacting = await openTestApi({ sampleRate: 1, redact: ["card_id"] });
+  try {
+    await writeModel(join(redacting.folder, "risk", "1"), { answer: 0.5, features: RISK_COLUMNS });
+    await redacting.models.refresh();
+    await redacting.predict([riskRow({ card_id: "4111-secret" })]);
+    await redacting.predictionLog.flush();
+    const [stored] = await redacting.backend.predictions({ limit: 1 });
+    expect(JSON.stringify(stored)).not.toContain("4111");
+    const report = await redacting.request("POST", "/v1/check-predictions", {}, ADMIN);
+    expect(report.body).toMatchObject({ predictions: 0, skipped: 1 });
+  } finally {
+    await redacting.close();
+  }
 });

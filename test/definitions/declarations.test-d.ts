@@ -292,6 +292,13 @@ CategoricalTransform.of(checkout.amount);
 derive({ a: checkout.amount }, t.float64(), ({ a }) => `${a}`);
 // @ts-expect-error the fallback is not of the output's type
 model("bad", { inputs: fraud, output: { score: t.float64() }, source: modelFolder("m"), fallback: { score: "0" } });
+model("bad", {
+  inputs: fraud,
+  output: { score: t.float64() },
+  source: modelFolder("m"),
+  // @ts-expect-error neither a lookup column nor a feature
+  predictionLog: { redact: ["x"] },
+});
 // @ts-expect-error no such key to rename
 accounts.as({ card_id: "from" });
 

@@ -1,5 +1,6 @@
 import type { ModelMeta } from "../../definitions/model.ts";
 import type { Value } from "../../definitions/value.ts";
+import { redactedFeatures } from "../../feature_store/prediction-redaction.ts";
 import type { PredictedRowsEvent } from "../channels.ts";
 import type { PredictionRow } from "./model-output.ts";
 import type { NumberMatrix } from "./model-runner.ts";
@@ -13,10 +14,11 @@ export function predictedRows(
   rows: readonly (readonly Value[])[],
   predictions: readonly PredictionRow[],
 ): PredictedRowsEvent {
+  const { facts, positions } = factsOf(model, served);
   return {
-    ...factsOf(model, served),
+    ...facts,
     rows: rows.length,
-    feature: (row, column) => rows[row]![column]!,
+    feature: (row, column) => rows[row]![positions[column]!]!,
     answer: answersOf(model, predictions),
   };
 }
@@ -28,11 +30,15 @@ export function predictedWhole(
   rows: WholeRows,
   answers: WholeAnswers,
 ): PredictedRowsEvent {
+  const { facts, positions } = factsOf(model, served);
+  const numbers = rows.kind === "rows" ? null : numbersOf(rows.matrix, served.columns.length);
   return {
-    ...factsOf(model, served),
+    ...facts,
     rows: rows.count,
     feature:
-      rows.kind === "rows" ? (row, column) => rows.rows[row]![column]! : numbersOf(rows.matrix, served.columns.length),
+      rows.kind === "rows"
+        ? (row, column) => rows.rows[row]![positions[column]!]!
+        : (row, column) => numbers!(row, positions[column]!),
     answer:
       answers.kind === "rows"
         ? answersOf(model, answers.rows)
@@ -40,18 +46,31 @@ export function predictedWhole(
   };
 }
 
-function factsOf(
-  model: ModelMeta,
-  { version, columns, profile }: ServedModel,
-): Pick<PredictedRowsEvent, "model" | "version" | "service" | "columns" | "outputs" | "profile"> {
-  return {
-    model: model.name,
-    version: version.version,
-    service: model.service.name,
-    columns,
-    outputs: model.output,
-    profile,
+interface Facts {
+  readonly facts: Pick<PredictedRowsEvent, "model" | "version" | "service" | "columns" | "outputs" | "profile">;
+  /** Where each column stands in the model's rows: redacted ones are not told of. */
+  readonly positions: readonly number[];
+}
+const known = new WeakMap<ServedModel, Facts>();
+
+function factsOf(model: ModelMeta, served: ServedModel): Facts {
+  const before = known.get(served);
+  if (before !== undefined) return before;
+  const redacted = redactedFeatures(model);
+  const isShown = served.columns.map(({ feature }) => !redacted.has(feature));
+  const facts: Facts = {
+    facts: {
+      model: model.name,
+      version: served.version.version,
+      service: model.service.name,
+      columns: isShown.every(Boolean) ? served.columns : served.columns.filter((_, index) => isShown[index]),
+      outputs: model.output,
+      profile: served.profile,
+    },
+    positions: [...isShown.keys()].filter((index) => isShown[index]),
   };
+  known.set(served, facts);
+  return facts;
 }
 
 function answersOf(model: ModelMeta, predictions: readonly PredictionRow[]): (row: number, output: number) => Value {

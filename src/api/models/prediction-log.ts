@@ -7,6 +7,7 @@ import { entityKeyText } from "../../feature_store/offline/entity-key-text.ts";
 import type { PredictionRecord } from "../../feature_store/offline/offline-store.ts";
 import type { OnlineStore } from "../../feature_store/online/online-store.ts";
 import type { ReadValue } from "../../feature_store/online-reader.ts";
+import { type PredictionRedaction, predictionRedaction } from "../../feature_store/prediction-redaction.ts";
 import type { ServiceRuntime } from "../../feature_store/service-runtime.ts";
 import type { PredictionRow } from "./model-output.ts";
 
@@ -79,6 +80,16 @@ export function createPredictionLog(options: PredictionLogOptions): PredictionLo
     }
   }
 
+  /** By model, then by the service as it is compiled. */
+  const redactions = new WeakMap<ModelMeta, WeakMap<ServiceRuntime, PredictionRedaction>>();
+  function redactionOf({ model, runtime }: Waiting): PredictionRedaction {
+    const ofModel = redactions.get(model) ?? new WeakMap<ServiceRuntime, PredictionRedaction>();
+    redactions.set(model, ofModel);
+    const found = ofModel.get(runtime) ?? predictionRedaction(model, runtime);
+    ofModel.set(runtime, found);
+    return found;
+  }
+
   async function toRecords(batch: readonly Waiting[]): Promise<PredictionRecord[]> {
     const reads = batch.flatMap((row) => row.reads.filter((read): read is ReadValue => read !== null));
     const marks = new Map<string, readonly ReadonlyMap<number, number>[]>();
@@ -86,7 +97,11 @@ export function createPredictionLog(options: PredictionLogOptions): PredictionLo
     const after = await online.read(reads);
     const changed = new Set(reads.filter((read, index) => !isSame(read.value, after[index] ?? null)));
     return batch.map((row): PredictionRecord => {
-      const views = row.reads.some((read) => read !== null && changed.has(read))
+      const { lookup: hidden, slots } = redactionOf(row);
+      const isKeyless = row.runtime.lookups.some(({ keyIndexes }) => keyIndexes.some((index) => hidden.has(index)));
+      // Without its keys a row cannot be computed again.
+      const isUnknown = isKeyless || row.reads.some((read) => read !== null && changed.has(read));
+      const views = isUnknown
         ? null
         : row.reads.map((read, index): LoggedRead => {
             const { layout, keyspace } = row.runtime.lookups[index]!.runtime;
@@ -102,11 +117,13 @@ export function createPredictionLog(options: PredictionLogOptions): PredictionLo
             return { keyspace, positions: [...positions].sort((a, b) => a[0] - b[0]) };
           });
       const keys = row.runtime.lookups.map(({ runtime: { layout }, keyIndexes }) =>
-        entityKeyText(
-          layout.view.entity.name,
-          layout.keyTypes,
-          keyIndexes.map((index) => row.lookup[index]!),
-        ),
+        keyIndexes.some((index) => hidden.has(index))
+          ? null
+          : entityKeyText(
+              layout.view.entity.name,
+              layout.keyTypes,
+              keyIndexes.map((index) => row.lookup[index]!),
+            ),
       );
       return {
         model: row.model.name,
@@ -117,8 +134,9 @@ export function createPredictionLog(options: PredictionLogOptions): PredictionLo
           service: row.runtime.service.name,
           serviceHash: row.runtime.hash,
           asOf: row.asOf,
-          lookup: row.lookup,
-          inputs: row.inputs,
+          lookup: row.lookup.map((value, index) => (hidden.has(index) ? null : value)),
+          inputs: row.inputs.map((value, slot) => (slots.has(slot) ? null : value)),
+          ...(slots.size === 0 ? {} : { redacted: [...slots].sort((a, b) => a - b) }),
           statuses: row.statuses,
           outputs: row.outputs,
           sampleRate: row.model.logSampleRate,

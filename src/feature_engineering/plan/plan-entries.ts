@@ -102,6 +102,7 @@ export function planModel(model: ModelMeta): PlanEntry {
     timeout_ms: model.timeoutMs,
     fallback: planValue(model.fallback),
     ...(model.logSampleRate === 0 ? {} : { log_sample_rate: model.logSampleRate }),
+    ...(model.logRedact.length === 0 ? {} : { log_redact: [...model.logRedact].sort() }),
     ...about(model),
   };
 }

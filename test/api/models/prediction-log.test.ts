@@ -12,7 +12,7 @@ import { memoryOnlineStore } from "../../../src/feature_store/online/memory-onli
 import { createPipeline } from "../../../src/pipeline.ts";
 import { declarations } from "../../feature_store/payments.ts";
 
-const model = { name: "m", logSampleRate: 1 } as ModelMeta;
+const model = { name: "m", logSampleRate: 1, logRedact: [] as readonly string[] } as ModelMeta;
 
 describe("the prediction log", () => {
   it("knows on the embedded stores what was applied, while the stream goes on", async () => {
