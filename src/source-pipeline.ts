@@ -107,6 +107,7 @@ export function createSourcePipeline(options: SourcePipelineOptions): SourcePipe
       futureBoundMs,
       resume: (partition, how) => engine.resumeAfter(partition, how),
       handler,
+      prepareBatch: engine.prepare,
       now,
       maxBatch: options.maxBatch,
     });

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { MessageDecoder } from "./decoders/message-decoder.ts";
 import { isDecodeFailure } from "./decoders/row-decoder.ts";
 import type { RawBatch } from "./message-source.ts";
@@ -21,6 +22,9 @@ export interface BatchDecoding {
   /** Wall clock, epoch ms. */
   readonly now: () => number;
 }
+
+/** Messages after which sockets get a turn: the commit of the batch before sends its rows from the same thread. */
+const TURN = 2_000;
 
 /** Why an event that claims to be from the future is not taken; null if it is within the bound. */
 export function futureFailure(eventTime: number, arrival: number, boundMs: number | null): DecodeFailure | null {
@@ -58,11 +62,17 @@ function decodeGuarded(decode: MessageDecoder, raw: RawMessage): DecodedPayload 
 }
 
 /** Decodes and validates a batch (with a message or a last offset); `note` is told of each message whether it is bad. */
-export function decodeBatch(raw: RawBatch, decoding: BatchDecoding, note: (bad: boolean) => void): MessageBatch {
+export async function decodeBatch(
+  raw: RawBatch,
+  decoding: BatchDecoding,
+  note: (bad: boolean) => void,
+): Promise<MessageBatch> {
   const { source, decode, eventTimeIndex, futureBoundMs, now } = decoding;
   const messages: StreamMessage[] = [];
   const deadLetters: DeadLetter[] = [];
-  for (const message of raw.messages) {
+  for (let index = 0; index < raw.messages.length; index++) {
+    if (index > 0 && index % TURN === 0) await nextTurn();
+    const message = raw.messages[index]!;
     const { partition, offset } = message;
     if (message.value === null && message.decoded === undefined) continue;
     const decoded = message.decoded ?? decodeGuarded(decode, message);

@@ -27,6 +27,8 @@ export interface StreamIngestionOptions extends Omit<BatchDecoding, "now"> {
    * batch after an operational error: whoever commits drops what lies at or below the committed offset.
    */
   readonly handler: (batch: MessageBatch) => Promise<void>;
+  /** Told of a batch as soon as it is decoded, while the one before is still handled: work that needs no waiting. */
+  readonly prepareBatch?: (batch: MessageBatch) => void;
   /** Called before a batch is decoded: brings what its decoding needs, such as schemas. Tried again as a fetch is. */
   readonly prepare?: (messages: RawBatch["messages"]) => Promise<void>;
   /** Messages per batch. Default 2,000. */
@@ -264,9 +266,9 @@ export function streamIngestion(options: StreamIngestionOptions): StreamIngestio
     return point;
   };
 
-  const decode = (raw: RawBatch): MessageBatch => {
+  const decode = async (raw: RawBatch): Promise<MessageBatch> => {
     let exceeded = false;
-    const batch = decodeBatch(raw, decoding, (bad) => {
+    const batch = await decodeBatch(raw, decoding, (bad) => {
       if (share.note(bad)) exceeded = true;
     });
     if (!exceeded) return batch;
@@ -300,8 +302,9 @@ export function streamIngestion(options: StreamIngestionOptions): StreamIngestio
         if (raw.messages.length === 0 && raw.lastOffset === undefined) continue;
         if (options.prepare !== undefined && !(await prepared(raw))) break;
         const started = performance.now();
-        const decoded = decode(raw);
+        const decoded = await decode(raw);
         const batch = epoch === undefined ? decoded : { ...decoded, epoch };
+        options.prepareBatch?.(batch);
         const decodedAt = performance.now();
         const spent = { fetchMs, decodeMs: decodedAt - started, decodedAt };
         tail = tail.then(() => deliver(batch, spent));

@@ -7,8 +7,8 @@ export interface EntityRows {
   find(id: EntityId): number;
   add(id: EntityId): number;
   idOf(row: number): EntityId;
-  /** Takes rows back if so many others were used since; between `capacity` and twice as many stay. */
-  evict(forget: (row: number) => void): void;
+  /** Takes rows back if so many others were used since and `forget` agrees; of them, up to twice `capacity` stay. */
+  evict(forget: (row: number) => boolean): void;
   readonly size: number;
 }
 
@@ -57,11 +57,10 @@ export function createEntityRows(capacity: number): EntityRows {
       isOver = false;
       for (let row = 0; row < ids.length; row++) {
         const id = ids[row];
-        if (id === undefined || used[row]! >= generation - 1) continue;
+        if (id === undefined || used[row]! >= generation - 1 || !forget(row)) continue;
         rows.delete(id);
         ids[row] = undefined;
         free.push(row);
-        forget(row);
       }
     },
     get size() {

@@ -61,6 +61,8 @@ export interface FoldEngine {
   recover(): Promise<void>;
   /** Where a partition resumes: after the last committed offset (−1 if none). Takes the partition over, unless `look`. */
   resumeAfter(partition: string, how?: "look"): Promise<TakenOver>;
+  /** Makes a batch's log entries while the batch before is committed, so that the log waits less between the two. */
+  prepare(batch: MessageBatch): void;
   /**
    * Commits a batch to the log, then folds what is new and writes the hot store. Resolves when it is committed and the
    * batch before it is folded: so decoding, committing and folding overlap. One call at a time. While further batches
@@ -78,8 +80,8 @@ export interface FoldEngine {
 }
 
 /**
- * Values changed and not written, at most, before another waiting batch is folded onto them, and for how long: the more,
- * the fewer writes of a value that many events change. Only while a backlog is worked off.
+ * Values changed and not written, at most, before they begin to be written beside the next batches, and for how long: the
+ * more, the fewer writes of a value that many events change. Only while a backlog is worked off.
  */
 const WRITE_VALUES = 400_000;
 const WRITE_SECONDS = 10;
@@ -98,6 +100,17 @@ const FLUSH_SECONDS = 0.25;
 
 const batches = channel(ENGINE_BATCH_CHANNEL);
 
+/** Values that are written in parts, those that were changed first before others. */
+interface WriteRound {
+  /** Per partition id, what was folded when it began. */
+  readonly upTo: ReadonlyMap<number, number>;
+  /** How many events that was, and when. */
+  readonly events: number;
+  readonly since: number;
+  /** Of each view, how many of the values changed by then are not written yet. */
+  readonly left: number[];
+}
+
 export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
   const { source, log, sink, seconds } = options;
   const folders = options.views.map(({ layout, keyspace }) =>
@@ -112,6 +125,8 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
   );
   const views = options.views.map(({ layout }) => layout.view.name);
   const toLogged = createMessageLogger(source);
+  /** Log entries that were made ahead, for the partition's id of then. */
+  const prepared = new WeakMap<MessageBatch, { readonly partitionId: number; readonly events: LoggedEvent[] }>();
   const owned = new Map<string, OwnedPartition>();
   /** Per partition id: the last offset whose values are in the hot store, and the last that is durably so. */
   const written = new Map<number, number>();
@@ -121,6 +136,9 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
   const unwritten = new Map<number, number>();
   let unwrittenEvents = 0;
   let unwrittenSince = 0;
+  /** While a backlog is folded on: what is being written of it, a part after each batch. */
+  let round: WriteRound | null = null;
+  let wroteAt = Number.NEGATIVE_INFINITY;
   /** Until a backlog's next batch. */
   let writing: NodeJS.Timeout | null = null;
   let contendedAt = Number.NEGATIVE_INFINITY;
@@ -170,6 +188,7 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
     for (const folder of folders) folder.reset();
     unwritten.clear();
     unwrittenEvents = 0;
+    round = null;
     written.clear();
     // Positions are pruned only up to marks of this session: should the store lose such a mark, it loses the pruned
     // value too, and the session with it. See docs/adr/0005.
@@ -211,13 +230,20 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
     return found;
   }
 
+  function entriesOf(batch: MessageBatch, partitionId: number): LoggedEvent[] {
+    const ahead = prepared.get(batch);
+    prepared.delete(batch);
+    if (ahead?.partitionId === partitionId) return ahead.events;
+    return batch.messages.map((message) => toLogged(message, partitionId));
+  }
+
   async function commit(batch: MessageBatch): Promise<LogCommitResult> {
     const partition = await own(batch.partition);
     // Under a later ownership, what was fetched before it may leave a gap.
     const fenced = batch.epoch !== undefined && batch.epoch !== partition.ownerEpoch;
     const committed = log.commit({
       partition: fenced ? { ...partition, ownerEpoch: batch.epoch! } : partition,
-      events: batch.messages.map((message) => toLogged(message, partition.partitionId)),
+      events: entriesOf(batch, partition.partitionId),
       deadLetters: batch.deadLetters,
       lastOffset: batch.lastOffset,
       ...(batch.pushes === undefined ? {} : { pushes: batch.pushes }),
@@ -257,8 +283,10 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
       const enough = isMany || seconds() - unwrittenSince >= WRITE_SECONDS;
       if (!isContended && unwrittenEvents > keptEvents) for (const folder of folders) folder.forgetEvents();
       waitNoLonger();
-      if (enough || (waiting === 0 && events.length < BACKLOG && behind < BACKLOG)) await writeFolded();
-      else if (waiting === 0) writeWithin(behind < BACKLOG ? WAIT_MS : WAIT_BEHIND_MS);
+      const isBacklog = waiting > 0 || events.length >= BACKLOG || behind >= BACKLOG;
+      if (!isBacklog || (enough && (isContended || sink.capabilities.sorted === true))) await writeFolded();
+      else if (enough || round !== null) await writePart(Math.max(events.length, unwrittenValues() - writeValues));
+      if (unwritten.size > 0 && waiting === 0) writeWithin(behind < BACKLOG ? WAIT_MS : WAIT_BEHIND_MS);
     } catch (error) {
       broken = true;
       throw error;
@@ -281,19 +309,61 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
 
   async function writeFolded(): Promise<void> {
     waitNoLonger();
-    const started = seconds();
-    const conflicts = conflictsSeen();
-    try {
+    await timedWrite(async () => {
       for (const folder of folders) writes += await folder.write(clock(), prunable);
-    } finally {
-      if (conflictsSeen() > conflicts) contendedAt = seconds();
-    }
+    });
     if (unwrittenEvents > 0) await sourceClock.write();
     for (const [partitionId, offset] of unwritten) written.set(partitionId, offset);
     unwritten.clear();
     unwrittenEvents = 0;
-    writeSeconds += seconds() - started;
+    round = null;
     if (seconds() - flushedAt >= FLUSH_SECONDS) startFlush();
+  }
+
+  /**
+   * Writes some of the values that were changed when the round began: all at once would keep the next commits waiting
+   * meanwhile, and the cold store idle.
+   */
+  async function writePart(most: number): Promise<void> {
+    round ??= {
+      upTo: new Map(unwritten),
+      events: unwrittenEvents,
+      since: seconds(),
+      left: folders.map((folder) => folder.unwritten),
+    };
+    const current = round;
+    await timedWrite(async () => {
+      let room = most;
+      for (const [index, folder] of folders.entries()) {
+        const part = Math.min(room, current.left[index]!);
+        if (part === 0) continue;
+        writes += await folder.write(clock(), prunable, part);
+        current.left[index]! -= part;
+        room -= part;
+      }
+    });
+    if (current.left.some((count) => count > 0)) return;
+    await sourceClock.write();
+    for (const [partitionId, offset] of current.upTo) {
+      written.set(partitionId, offset);
+      if (unwritten.get(partitionId) === offset) unwritten.delete(partitionId);
+    }
+    unwrittenEvents -= current.events;
+    unwrittenSince = current.since;
+    round = null;
+    if (seconds() - flushedAt >= FLUSH_SECONDS) startFlush();
+  }
+
+  async function timedWrite(run: () => Promise<void>): Promise<void> {
+    const started = seconds();
+    const conflicts = conflictsSeen();
+    try {
+      await run();
+    } finally {
+      if (conflictsSeen() > conflicts) contendedAt = seconds();
+    }
+    wroteAt = seconds();
+    writeSeconds += wroteAt - started;
   }
 
   /** Runs after what is folding now; a failure makes `broken` true and is repaired by whoever comes next. */
@@ -417,7 +487,8 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
   /** Repairs also what the hot store lost while nothing was written; writes what no further batch will come for. */
   async function tend(): Promise<void> {
     await folding.catch(() => {});
-    const isLeft = (waiting === 0 && writing === null) || seconds() - unwrittenSince >= WRITE_SECONDS;
+    const standsStill = seconds() - Math.max(unwrittenSince, wroteAt) >= WRITE_SECONDS;
+    const isLeft = (waiting === 0 && writing === null) || standsStill;
     if (!broken && unwritten.size > 0 && isLeft) await next(writeFolded).catch(() => {});
     if (broken) await repair();
     try {
@@ -442,6 +513,12 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
       owned.delete(partition);
       const { committed, cursor, ownerEpoch } = await own(partition);
       return { offset: committed, cursor, epoch: ownerEpoch };
+    },
+    prepare(batch) {
+      const partition = owned.get(batch.partition);
+      if (partition === undefined) return;
+      const { partitionId } = partition;
+      prepared.set(batch, { partitionId, events: batch.messages.map((message) => toLogged(message, partitionId)) });
     },
     handle,
     tend,

@@ -13,6 +13,8 @@ export interface HeldPositions {
   advance(partitionId: number, offset: number): void;
   /** What holds since now is what was written: a value that another writer changed starts from here. */
   written(): void;
+  /** Lets go of entries that say no more than what holds for every value. */
+  prune(): void;
   /**
    * Notes what a loaded value holds by its own positions, and by the marks of its shard. `since`: whether the value is
    * to hold everything folded (`folded`), or what was folded since the last write is to be folded again (`written`).
@@ -38,6 +40,8 @@ export function createHeldPositions(layout: ViewLayout): HeldPositions {
     },
     written() {
       for (const [partitionId, offset] of folded) base.set(partitionId, offset);
+    },
+    prune() {
       for (const [row, own] of ahead) {
         for (const [partitionId, offset] of own) {
           if (offset <= (folded.get(partitionId) ?? -1)) own.delete(partitionId);

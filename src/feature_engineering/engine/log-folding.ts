@@ -1,4 +1,5 @@
 import { channel } from "node:diagnostics_channel";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { ENGINE_RECOVERY_CHANNEL, type EngineRecoveryEvent } from "./channels.ts";
 import type { EventLog, LoggedEvent } from "./event-log.ts";
 import type { AppliedMark, FeatureSink, WriteSession } from "./feature-sink.ts";
@@ -6,8 +7,11 @@ import { metaNames, READY } from "./meta-names.ts";
 import type { SourceClock } from "./source-clock.ts";
 import type { ViewFolder } from "./view-folder.ts";
 
-/** Events folded at once during recovery and within a batch: bounds memory, and is below the cache's capacity. */
-export const SLICE = 8_192;
+/**
+ * Events folded at once during recovery and within a batch: bounds memory, is below the cache's capacity, and lets sockets
+ * have a turn in between, since a commit that is under way sends its rows from the same thread.
+ */
+export const SLICE = 4_096;
 
 export interface LogFoldingOptions {
   readonly source: string;
@@ -130,6 +134,7 @@ export async function foldSlices(
   clocks: Float64Array,
 ): Promise<void> {
   for (let from = 0; from < events.length; from += SLICE) {
+    if (from > 0) await nextTurn();
     await folder.fold(events.slice(from, from + SLICE), clocks.subarray(from, from + SLICE));
   }
 }

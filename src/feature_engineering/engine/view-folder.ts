@@ -34,10 +34,11 @@ export interface ViewFolder {
   /** Every stored value holds the partition's events up to the offset: said after `reset`, before the first `fold`. */
   holds(partitionId: number, offset: number): void;
   /**
-   * Writes every changed value. `durableApplied(partitionId)` is the offset up to which positions need not be kept.
+   * Writes the changed values, or so many of those that were changed first. `durableApplied(partitionId)` is the offset
+   * up to which positions need not be kept.
    * @throws `HOT_STORE_CONFLICT` if another writer changed a value, and the events to be folded again are forgotten.
    */
-  write(clock: number, durableApplied: (partitionId: number) => number): Promise<number>;
+  write(clock: number, durableApplied: (partitionId: number) => number, most?: number): Promise<number>;
   /** Values that are changed and not written. */
   readonly unwritten: number;
   /** Lets go of the events that were folded since the last write, which only a conflict would need again. */
@@ -161,10 +162,12 @@ export function createViewFolder(options: ViewFolderOptions): ViewFolder {
     return conflicts;
   }
 
-  function forget(row: number): void {
+  function forget(row: number): boolean {
+    if (states[row] === DIRTY) return false;
     table.release(row);
     held.forget(row);
     keys[row] = null;
+    return true;
   }
 
   return {
@@ -226,9 +229,10 @@ export function createViewFolder(options: ViewFolderOptions): ViewFolder {
       changed = [];
       pending = [];
     },
-    async write(clock, durableApplied) {
+    async write(clock, durableApplied, most = changed.length) {
       let written = 0;
-      for (let round = 0; changed.length > 0; round++) {
+      let next = changed.splice(0, most);
+      for (let round = 0; next.length > 0; round++) {
         if (round === MAX_CONFLICT_ROUNDS) {
           throw millraceError(
             "HOT_STORE_CONTENTION",
@@ -236,8 +240,7 @@ export function createViewFolder(options: ViewFolderOptions): ViewFolder {
             { kind: "operational" },
           );
         }
-        const batch = sink.capabilities.sorted && changed.length > 1 ? inKeyOrder(changed) : changed;
-        changed = [];
+        const batch = sink.capabilities.sorted && next.length > 1 ? inKeyOrder(next) : next;
         const conflicts: number[] = [];
         for (let from = 0; from < batch.length; from += writeBatch) {
           const part = batch.slice(from, from + writeBatch);
@@ -245,10 +248,16 @@ export function createViewFolder(options: ViewFolderOptions): ViewFolder {
           written += part.length - refused.length;
           for (const row of refused) conflicts.push(row);
         }
+        const later = changed.length;
         if (conflicts.length > 0) await resolveConflicts(conflicts, clock);
+        // Now and not behind the others: who wrote so many takes what was folded before them for written.
+        next = changed.splice(later);
       }
-      pending = [];
-      held.written();
+      if (changed.length === 0) {
+        pending = [];
+        held.written();
+      }
+      held.prune();
       entities.evict(forget);
       return written;
     },

@@ -11,7 +11,7 @@ import { type KafkaRecordsBatch, readKafkaRecords } from "./kafka-records.ts";
  * A partition is fetched again when it has less than its part of these ready: so many messages, or so many bytes, of all
  * partitions together. What is held is more by what the fetches under way bring.
  */
-const READY_MESSAGES = 160_000;
+const READY_MESSAGES = 96_000;
 const READY_BYTES = 64 * 2 ** 20;
 /** How often the group is told what is handled, milliseconds: for tools that show lag. */
 const TELL_MS = 1_000;

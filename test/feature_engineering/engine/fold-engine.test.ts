@@ -20,9 +20,12 @@ describe("the engine", () => {
         fc.array(fc.tuple(fc.integer({ min: 1, max: 8 }), mishap), { maxLength: 20 }),
         fc.nat(6_000),
         fc.constantFrom(0, 3, 32_000),
-        fc.constantFrom(1, 8, 400_000),
+        fc.constantFrom(1, 3, 8, 400_000),
         fc.array(fc.constantFrom(0, 0, 5_000), { minLength: 1, maxLength: 20 }),
-        async (events, plan, ahead, keptEvents, writeValues, backlog) => {
+        // Seconds that pass at each look at the clock: marks are written now and then, or after almost every batch.
+        fc.constantFrom(0, 0.02, 1),
+        async (events, plan, ahead, keptEvents, writeValues, backlog, tick) => {
+          let seconds = 0;
           const offline = memoryOfflineStore();
           const online = memoryOnlineStore();
           await offline.prepareSource({ source: "payments", columns: payments[Meta].columns, hasId: true });
@@ -35,7 +38,7 @@ describe("the engine", () => {
               sink,
               newInstance: () => "one",
               now: () => 0,
-              seconds: () => 0,
+              seconds: () => (seconds += tick),
               writeBatch: 2,
               keptEvents,
               writeValues,
@@ -87,6 +90,78 @@ describe("the engine", () => {
         },
       ),
       { numRuns: 400 },
+    );
+  }, 120_000);
+
+  it("marks nothing before it is written, while a backlog is written in parts beside other writers", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(sent, { minLength: 10, maxLength: 50 }),
+        fc.array(fc.tuple(fc.integer({ min: 1, max: 4 }), fc.constantFrom(false, false, false, true)), {
+          minLength: 1,
+        }),
+        fc.constantFrom(1, 2, 4),
+        fc.constantFrom(4, 32_000),
+        async (events, plan, writeValues, keptEvents) => {
+          const offline = memoryOfflineStore();
+          const online = memoryOnlineStore();
+          await offline.prepareSource({ source: "payments", columns: payments[Meta].columns, hasId: true });
+          let isAlive = true;
+          let seconds = 0;
+          const start = async (sink: FeatureSink): Promise<FoldEngine> => {
+            const engine = createFoldEngine({
+              source: payments[Meta],
+              views: views.map((view) => createViewRuntime(view)),
+              log: offline,
+              sink,
+              newInstance: () => "one",
+              now: () => 0,
+              // Marks are written as soon as they may be.
+              seconds: () => (seconds += 0.1),
+              keptEvents,
+              writeValues,
+            });
+            await engine.recover();
+            return engine;
+          };
+          const mortal: FeatureSink = {
+            ...online,
+            compareAndSet: async (writes) => (isAlive ? online.compareAndSet(writes) : new Promise(() => {})),
+            mark: async (marks, session) => (isAlive ? online.mark(marks, session) : new Promise(() => {})),
+          };
+          const engine = await start(mortal);
+          const messages = messagesOf(events);
+          let at = 0;
+          for (let step = 0; step < plan.length && at < messages.length; step++) {
+            const [size, isChanged] = plan[step]!;
+            if (isChanged) await bumpRevisions(online);
+            const slice = messages.slice(at, at + size);
+            at += size;
+            for (const partition of new Set(slice.map((m) => m.partition))) {
+              const own = slice.filter((m) => m.partition === partition);
+              const lastOffset = own.at(-1)!.offset;
+              const batch = {
+                source: "payments",
+                partition,
+                messages: own,
+                deadLetters: [],
+                lastOffset,
+                behind: 5_000,
+              };
+              if (size > 1) engine.prepare(batch);
+              await attempt(() => engine.handle(batch));
+            }
+            // Folding and marks go on beside the next batch.
+            for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+          }
+          isAlive = false;
+          const next = await start(online);
+          await next.settled();
+          const committed = messages.slice(0, at);
+          await compareWithOracle(committed, online, Math.max(...committed.map((m) => m.eventTime)) + 1);
+        },
+      ),
+      { numRuns: 250 },
     );
   }, 120_000);
 

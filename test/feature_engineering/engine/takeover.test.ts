@@ -2,7 +2,11 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { isMillraceError } from "../../../src/definitions/errors.ts";
 import { Meta } from "../../../src/definitions/meta.ts";
-import { createFoldEngine, type FoldEngine } from "../../../src/feature_engineering/engine/fold-engine.ts";
+import {
+  createFoldEngine,
+  type FoldEngine,
+  type FoldEngineOptions,
+} from "../../../src/feature_engineering/engine/fold-engine.ts";
 import { memoryOfflineStore } from "../../../src/feature_store/offline/memory-offline-store.ts";
 import type { OfflineStore } from "../../../src/feature_store/offline/offline-store.ts";
 import { memoryOnlineStore } from "../../../src/feature_store/online/memory-online-store.ts";
@@ -10,6 +14,8 @@ import type { OnlineStore } from "../../../src/feature_store/online/online-store
 import { createViewRuntime } from "../../../src/feature_store/view-runtime.ts";
 import type { MessageBatch, StreamMessage } from "../../../src/ingestion/stream-message.ts";
 import { attempt, compareWithOracle, messagesOf, payments, sent, views } from "./payments-world.ts";
+
+type Limits = Pick<FoldEngineOptions, "keptEvents" | "writeValues">;
 
 /** One process: its engine, and how it reads each partition that it believes to own. */
 interface Process {
@@ -20,7 +26,7 @@ interface Process {
   resume(): void;
 }
 
-async function startProcess(offline: OfflineStore, online: OnlineStore): Promise<Process> {
+async function startProcess(offline: OfflineStore, online: OnlineStore, limits: Limits): Promise<Process> {
   let stalls = 0;
   let seconds = 0;
   const waiting: (() => void)[] = [];
@@ -44,6 +50,7 @@ async function startProcess(offline: OfflineStore, online: OnlineStore): Promise
     // Each look at the clock is a second later, so that every batch starts a flush, and positions are pruned.
     seconds: () => seconds++,
     writeBatch: 2,
+    ...limits,
   });
   await engine.recover();
   return {
@@ -75,6 +82,8 @@ const step = fc.record({
   size: fc.integer({ min: 1, max: 5 }),
   /** What happens before the batch: the process takes the partition over, its writes stop, or go on. */
   what: fc.constantFrom("go on", "go on", "take over", "stall", "resume", "flush", "crash"),
+  /** Messages that wait behind the batch. */
+  behind: fc.constantFrom(0, 0, 5_000),
 });
 
 describe("two engines on one log and one hot store", () => {
@@ -83,13 +92,14 @@ describe("two engines on one log and one hot store", () => {
       fc.asyncProperty(
         fc.array(sent, { minLength: 5, maxLength: 60 }),
         fc.array(step, { minLength: 5, maxLength: 50 }),
-        async (events, steps) => {
+        fc.record({ keptEvents: fc.constantFrom(0, 3, 32_000), writeValues: fc.constantFrom(1, 3, 400_000) }),
+        async (events, steps, limits) => {
           const offline = memoryOfflineStore();
           const online = memoryOnlineStore();
           await offline.prepareSource({ source: "payments", columns: payments[Meta].columns, hasId: true });
           const messages = messagesOf(events);
           const topics = [0, 1, 2].map((p) => messages.filter((message) => message.partition === `p${p}`));
-          const processes = [await startProcess(offline, online), await startProcess(offline, online)];
+          const processes = [await startProcess(offline, online, limits), await startProcess(offline, online, limits)];
           const inserted: StreamMessage[] = [];
           const noted = new Map<string, number>();
           const note = async (): Promise<void> => {
@@ -101,7 +111,7 @@ describe("two engines on one log and one hot store", () => {
               noted.set(partition, committed);
             }
           };
-          const deliver = async (process: Process, index: number, size: number): Promise<void> => {
+          const deliver = async (process: Process, index: number, size: number, behind: number): Promise<void> => {
             const partition = `p${index}`;
             let reading = process.reading.get(partition);
             if (reading === undefined) {
@@ -119,7 +129,9 @@ describe("two engines on one log and one hot store", () => {
               deadLetters: [],
               lastOffset,
               epoch: reading.epoch,
+              behind,
             };
+            process.engine.prepare(batch);
             try {
               await process.engine.handle(batch);
               reading.next = lastOffset + 1;
@@ -129,20 +141,20 @@ describe("two engines on one log and one hot store", () => {
             }
           };
           const busy: Promise<unknown>[] = [Promise.resolve(), Promise.resolve()];
-          for (const { process: which, partition, size, what } of steps) {
+          for (const { process: which, partition, size, what, behind } of steps) {
             const process = processes[which]!;
             if (what === "stall") process.stall(2);
             if (what === "resume") process.resume();
             if (what === "crash") {
               // It stands still for ever, in the middle of whatever it did.
               process.stall(Number.POSITIVE_INFINITY);
-              processes[which] = await startProcess(offline, online);
+              processes[which] = await startProcess(offline, online, limits);
               busy[which] = Promise.resolve();
             }
             const now = processes[which]!;
             if (what === "take over") now.reading.delete(`p${partition}`);
             const work = busy[which]!.then(() =>
-              what === "flush" ? now.engine.flush() : deliver(now, partition, size),
+              what === "flush" ? now.engine.flush() : deliver(now, partition, size, behind),
             );
             busy[which] = work;
             await afterAWhile(work);
@@ -156,7 +168,7 @@ describe("two engines on one log and one hot store", () => {
             const process = processes[index % 2]!;
             process.reading.delete(`p${index}`);
             while ((noted.get(`p${index}`) ?? -1) < topics[index]!.length - 1) {
-              await deliver(process, index, 3);
+              await deliver(process, index, 3, 0);
               await note();
             }
           }
