@@ -1,14 +1,13 @@
 import { channel } from "node:diagnostics_channel";
-import type { ModelMeta } from "../../definitions/model.ts";
 import type { Admission } from "../admission.ts";
 import type { ApiContext } from "../api-context.ts";
 import { type ApiSecurity, securityHeaders } from "../auth/api-auth.ts";
 import { HTTP_REQUEST_CHANNEL, HTTP_START_CHANNEL, type HttpRequestEvent } from "../channels.ts";
-import { compilePredictionJson, type PredictionWriter } from "../prediction-json.ts";
+import type { Prediction } from "../models/model-host.ts";
+import { type PredictForm, predictForms } from "../predict-forms.ts";
 import { PROBLEM_TYPE, toProblem } from "../problem.ts";
 import { requestTimeout } from "../request-deadlines.ts";
 import type { DirectHandler } from "./direct-connections.ts";
-import { compilePlainRows, type PlainRows } from "./plain-rows.ts";
 
 export interface DirectPredictOptions {
   readonly api: ApiContext;
@@ -21,15 +20,8 @@ export interface DirectPredictOptions {
   readonly log: { error(facts: object, message: string): void };
 }
 
-interface ModelRoute {
-  readonly read: PlainRows | null;
-  readonly write: PredictionWriter;
-}
-
 /** As Fastify's route has it. */
 const ROUTE = "/v1/models/:name/predict";
-/** What may share a turn of the event loop. */
-const MOST_ROWS = 64;
 const starts = channel(HTTP_START_CHANNEL);
 const requests = channel(HTTP_REQUEST_CHANNEL);
 
@@ -39,8 +31,7 @@ const requests = channel(HTTP_REQUEST_CHANNEL);
  */
 export function directPredict(options: DirectPredictOptions): DirectHandler {
   const { api, admission, security, asksForCertificates, requestTimeoutMs, log } = options;
-  /** Of each declaration of a model: they may be replaced while the server runs. */
-  const routes = new WeakMap<ModelMeta, ModelRoute>();
+  const formOf = predictForms(api);
   const asksForKeys = security !== null && security.keysFile !== null;
   const lines = Object.entries(security === null ? {} : securityHeaders(security))
     .map(headerLine)
@@ -48,21 +39,12 @@ export function directPredict(options: DirectPredictOptions): DirectHandler {
   const json = `${lines}content-type: application/json; charset=utf-8\r\n`;
   let failures = 0;
 
-  function routeOf(name: string): ModelRoute | null {
-    let model: ModelMeta;
+  function knownForm(name: string): PredictForm | null {
     try {
-      ({ model } = api.models.get(name));
+      return formOf(api.models.get(name).model);
     } catch {
       return null;
     }
-    let route = routes.get(model);
-    if (route === undefined) {
-      const { row } = api.features.service(model.service.name);
-      const read = compilePlainRows(model.service.lookup, Math.min(api.limits.maxRows, MOST_ROWS));
-      route = { read, write: compilePredictionJson(model, row.columns) };
-      routes.set(model, route);
-    }
-    return route;
   }
 
   return (head, bytes, from, answer) => {
@@ -72,10 +54,10 @@ export function directPredict(options: DirectPredictOptions): DirectHandler {
       answer(admission.refuse("predict"));
       return true;
     }
-    const route = routeOf(head.model);
-    const rows = route?.read?.(bytes, from, bytes.length) ?? null;
+    const form = knownForm(head.model);
+    const rows = form?.read?.(bytes, from, bytes.length) ?? null;
     const timeoutMs = requestTimeout(head.timeout, requestTimeoutMs);
-    if (route === null || rows === null || timeoutMs === undefined) return false;
+    if (form === null || rows === null || timeoutMs === undefined) return false;
 
     function done(status: number, headers: string, body: string): void {
       answer({ status, headers, body });
@@ -86,7 +68,7 @@ export function directPredict(options: DirectPredictOptions): DirectHandler {
     const request = {
       rows,
       ...(timeoutMs === null ? {} : { deadline: arrived + timeoutMs }),
-      answered: (prediction: Parameters<PredictionWriter>[0]) => done(200, json, route.write(prediction, false)),
+      answered: (prediction: Prediction) => done(200, json, form.write(prediction, false)),
       failed(error: unknown) {
         const id = `direct-${++failures}`;
         const { status, body, retryAfter } = toProblem(error, id);

@@ -9,6 +9,7 @@ import {
   readBytesElements,
   readNumbers,
 } from "./datatypes.ts";
+import { type LiftedJson, liftNumbers } from "./lift-numbers.ts";
 
 /** A tensor as it came: its elements in row-major order. */
 export interface InputTensor {
@@ -54,10 +55,11 @@ export function readInferRequest(body: Buffer, headerLength: number | null): Inf
       `at most the body's ${body.length} bytes (after decompression), not ${headerLength}`,
     );
   }
-  const text = body.toString("utf8", 0, headerLength ?? body.length);
-  // Only integers of 64 bits have digits that a double cannot hold.
-  const isExact = text.includes("INT64");
-  const request = isExact ? parseBody(text) : parseFast(text);
+  const json = body.subarray(0, headerLength ?? body.length);
+  // Only integers of 64 bits have digits that a double cannot hold, and BYTES are no numbers.
+  const isExact = json.includes("INT64");
+  const lifted = isExact || json.includes("BYTES") ? null : liftNumbers(json);
+  const request = readLifted(lifted) ?? parseWhole(json.toString(), isExact);
   if (!isObject(request)) throw invalidRequest("The body", "a JSON object with inputs");
   const { id, parameters = {}, inputs, outputs } = request;
   if (id !== undefined && id !== null && typeof id !== "string") throw invalidRequest("id", "a text");
@@ -66,7 +68,7 @@ export function readInferRequest(body: Buffer, headerLength: number | null): Inf
   const binary = { bytes: headerLength === null ? null : body.subarray(headerLength), at: 0 };
   let usesCodecs = checkContentType(parameters, "parameters");
   const tensors = inputs.map((input: unknown, i) => {
-    const tensor = readInput(input, `inputs[${i}]`, binary);
+    const tensor = readInput(input, `inputs[${i}]`, binary, lifted?.lists ?? null);
     usesCodecs = tensor.usesCodecs || usesCodecs;
     return tensor.tensor;
   });
@@ -89,7 +91,18 @@ export function readInferRequest(body: Buffer, headerLength: number | null): Inf
   };
 }
 
-function parseFast(text: string): unknown {
+/** Null for what is no JSON: what is wrong is told of the text as it came. */
+function readLifted(lifted: LiftedJson | null): unknown {
+  if (lifted === null) return null;
+  try {
+    return JSON.parse(lifted.text);
+  } catch {
+    return null;
+  }
+}
+
+function parseWhole(text: string, isExact: boolean): unknown {
+  if (isExact) return parseBody(text);
   try {
     return JSON.parse(text);
   } catch {
@@ -106,9 +119,11 @@ function readInput(
   input: unknown,
   path: string,
   binary: BinaryPart,
+  lists: LiftedJson["lists"] | null,
 ): { readonly tensor: InputTensor; readonly usesCodecs: boolean } {
   if (!isObject(input)) throw invalidRequest(path, "an object of name, shape, datatype and data");
-  const { name, datatype, shape, parameters = {}, data } = input;
+  const { name, datatype, shape, parameters = {} } = input;
+  const data = typeof input.data === "string" ? (lists?.get(input.data) ?? input.data) : input.data;
   if (typeof name !== "string" || name === "") throw invalidRequest(`${path}.name`, "a text");
   const place = `${path} (${name.slice(0, 100)})`;
   const type = DATATYPES.find((known) => known === datatype);
@@ -127,6 +142,8 @@ function readInput(
   if (size !== undefined) {
     if (data !== undefined) throw invalidRequest(`${place}.data`, "left out where binary_data_size is given");
     read = readBinary(type, count, size, place, binary);
+  } else if (data instanceof Float64Array) {
+    read = readJson(type, count, data, place);
   } else if (Array.isArray(data)) {
     read = readJson(type, count, data, place);
   } else {
@@ -193,8 +210,14 @@ function readBinary(
 }
 
 /** The values of nested lists, or of one, in their order. */
-function readJson(type: Datatype, count: number, data: readonly unknown[], place: string): InputTensor["data"] {
-  const values = data.some(Array.isArray) ? (data.flat(Number.POSITIVE_INFINITY) as readonly unknown[]) : data;
+function readJson(
+  type: Datatype,
+  count: number,
+  data: readonly unknown[] | Float64Array,
+  place: string,
+): InputTensor["data"] {
+  const values: ArrayLike<unknown> =
+    Array.isArray(data) && data.some(Array.isArray) ? data.flat(Number.POSITIVE_INFINITY) : data;
   if (values.length !== count) {
     throw invalidRequest(`${place}.data`, `of the ${count} elements of its shape, not ${values.length}`);
   }
@@ -202,10 +225,14 @@ function readJson(type: Datatype, count: number, data: readonly unknown[], place
     for (let i = 0; i < count; i++) {
       if (typeof values[i] !== "string" && values[i] !== null) throw invalidRequest(`${place}.data[${i}]`, "a text");
     }
-    return values as readonly (string | null)[];
+    return values as unknown as readonly (string | null)[];
   }
   const { range, make } = NUMBER_TYPES[type];
   const numbers = make(count);
+  if (range === null && values instanceof Float64Array) {
+    (numbers as Float32Array | Float64Array).set(values);
+    return numbers;
+  }
   if (numbers instanceof BigInt64Array || numbers instanceof BigUint64Array) {
     for (let i = 0; i < count; i++) {
       const value = values[i];

@@ -1,6 +1,6 @@
-import type { FeatureServiceMeta } from "../../definitions/feature-service.ts";
-import type { ColumnTypeSpec, Value } from "../../definitions/value.ts";
-import { readTime } from "../../feature_store/lookup.ts";
+import type { FeatureServiceMeta } from "../definitions/feature-service.ts";
+import type { ColumnTypeSpec, Value } from "../definitions/value.ts";
+import { readTime } from "../feature_store/lookup.ts";
 import { createJsonScanner, type JsonScanner } from "./json-scanner.ts";
 
 /** The rows of a predict body, each as its lookup's values; null for a body of any other form or with an error. */

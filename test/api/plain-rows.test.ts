@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { createJsonScanner } from "../../../src/api/direct/json-scanner.ts";
-import { compilePlainRows } from "../../../src/api/direct/plain-rows.ts";
-import { parseBody, readObject, readRows } from "../../../src/api/request-body.ts";
-import type { FeatureServiceMeta } from "../../../src/definitions/feature-service.ts";
-import type { ColumnKind, Value } from "../../../src/definitions/value.ts";
-import { compileLookup } from "../../../src/feature_store/lookup.ts";
+import { createJsonScanner } from "../../src/api/json-scanner.ts";
+import { compilePlainRows } from "../../src/api/plain-rows.ts";
+import { parseBody, readObject, readRows } from "../../src/api/request-body.ts";
+import type { FeatureServiceMeta } from "../../src/definitions/feature-service.ts";
+import type { ColumnKind, Value } from "../../src/definitions/value.ts";
+import { compileLookup } from "../../src/feature_store/lookup.ts";
 
 const KINDS: readonly ColumnKind[] = ["float64", "int32", "int64", "bool", "string", "timestamp", "one_of"];
 const lookup: FeatureServiceMeta["lookup"] = [
