@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import type { MetricFamily } from "../src/monitoring/metric-family.ts";
-import { METRIC_SECTIONS } from "../src/monitoring/metric-sections.ts";
+import { BEAM_SECTION, METRIC_SECTIONS } from "../src/monitoring/metric-sections.ts";
 
 const FILE = path.join(import.meta.dirname, "..", "docs", "metrics.md");
 
@@ -16,7 +16,7 @@ P50, P95 and P99 of \`millrace_prediction_duration_seconds\` by \`histogram_quan
 
 /** The text of `docs/metrics.md`. */
 export function metricsTable(): string {
-  const sections = METRIC_SECTIONS.map(({ title, families }) =>
+  const sections = [...METRIC_SECTIONS, BEAM_SECTION].map(({ title, families }) =>
     [`## ${title}`, "", "| name | type | labels | meaning |", "|---|---|---|---|", ...families.map(row), ""].join("\n"),
   );
   return [ABOUT, ...sections].join("\n");

@@ -217,6 +217,7 @@ beam
   .option("--source <name>", "one of beam.sources")
   .option("--from <time>", "events from this moment on; default: from where the last backfill ended")
   .option("--replay", "without state: read the topic again from where the stream began")
+  .option("--metrics <address>", "answer scrapes of Prometheus at this port, or host:port")
   .action(async (own: string[], _options, command: Command) =>
     (await import("./commands/beam.ts")).beamRun(own, command.optsWithGlobals()),
   );
@@ -227,6 +228,7 @@ beam
   .option("--files <paths...>", "CSV or JSON lines, plain or gzip; patterns")
   .option("--from <time>", "events from this moment on")
   .option("--until <time>", "events before this moment: from it on, `beam run` streams")
+  .option("--metrics <address>", "answer scrapes of Prometheus at this port, or host:port")
   .action(async (own: string[], _options, command: Command) =>
     (await import("./commands/beam.ts")).beamBackfill(own, command.optsWithGlobals()),
   );

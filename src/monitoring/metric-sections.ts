@@ -1,3 +1,4 @@
+import * as beam from "./families/beam.ts";
 import * as engine from "./families/engine.ts";
 import * as featureStore from "./families/feature-store.ts";
 import * as ingestion from "./families/ingestion.ts";
@@ -11,7 +12,7 @@ export interface MetricSection {
   readonly families: readonly MetricFamily[];
 }
 
-/** Every family that Millrace shows, as `docs/metrics.md` lists them. */
+/** Every family that a running Millrace shows, as `docs/metrics.md` lists them. */
 export const METRIC_SECTIONS: readonly MetricSection[] = [
   { title: "Serving", families: byName(serving) },
   { title: "Feature store", families: byName(featureStore) },
@@ -20,6 +21,12 @@ export const METRIC_SECTIONS: readonly MetricSection[] = [
   { title: "Data and model quality", families: byName(quality) },
   { title: "Threads and process", families: byName(runtime) },
 ];
+
+/** What the launcher of a job of Apache Beam shows, in a process of its own. */
+export const BEAM_SECTION: MetricSection = {
+  title: "Apache Beam (`millrace beam run --metrics`)",
+  families: byName(beam),
+};
 
 function byName(families: Readonly<Record<string, MetricFamily>>): readonly MetricFamily[] {
   return Object.values(families).sort((a, b) => (a.name < b.name ? -1 : 1));

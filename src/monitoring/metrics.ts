@@ -1,3 +1,4 @@
+import { beamMetrics } from "./beam-metrics.ts";
 import { certificateMetrics } from "./certificate-metrics.ts";
 import { engineMetrics } from "./engine-metrics.ts";
 import { httpMetrics } from "./http-metrics.ts";
@@ -14,8 +15,11 @@ import { scoringMetrics } from "./scoring-metrics.ts";
 import { threadMetrics } from "./thread-metrics.ts";
 
 export interface MetricsOptions {
-  /** `main`: API, reads of the feature store, the process. `pipeline`: ingestion and engine. Both: the thread itself. */
-  readonly thread: "main" | "pipeline";
+  /**
+   * `main`: API, reads of the feature store, the process. `pipeline`: ingestion and engine. `beam`: the launcher of jobs of
+   * Apache Beam. All: the thread itself.
+   */
+  readonly thread: "main" | "pipeline" | "beam";
   /** What the thread is called in its metrics. Default: as `thread`. */
   readonly label?: string;
   /** Of the main thread: whether that of the pipeline answers. Default: it does. */
@@ -63,6 +67,8 @@ export function createMetrics(options: MetricsOptions): Metrics {
       certificateMetrics(set),
     );
     processMetrics(set, options.pipelineUp ?? (() => true));
+  } else if (thread === "beam") {
+    ends.push(beamMetrics(set));
   } else {
     ends.push(ingestionMetrics(set, now), engineMetrics(set), outcomeMetrics(set));
   }

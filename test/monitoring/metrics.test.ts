@@ -1,10 +1,11 @@
 import { channel } from "node:diagnostics_channel";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import * as api from "../../src/api/channels.ts";
+import { BEAM_PROGRESS_CHANNEL, type BeamProgressEvent } from "../../src/feature_engineering/beam/channels.ts";
 import * as engine from "../../src/feature_engineering/engine/channels.ts";
 import * as store from "../../src/feature_store/channels.ts";
 import * as ingestion from "../../src/ingestion/channels.ts";
-import { METRIC_SECTIONS } from "../../src/monitoring/metric-sections.ts";
+import { BEAM_SECTION, METRIC_SECTIONS } from "../../src/monitoring/metric-sections.ts";
 import { createMetrics, type Metrics } from "../../src/monitoring/metrics.ts";
 import { type ParsedExposition, parseExposition } from "./parse-exposition.ts";
 
@@ -506,4 +507,38 @@ describe("a scrape", () => {
     expect(seen.value("millrace_thread_heap_limit_bytes", { thread: "main" })).toBeGreaterThan(used);
     expect(seen.value("millrace_thread_event_loop_active_seconds_total", { thread: "main" })).toBeGreaterThan(0);
   });
+});
+
+it("shows what a job of Apache Beam tells its launcher, and no count goes back", async () => {
+  using launcher = createMetrics({ thread: "beam", now: () => NOW });
+  const tell = (event: Partial<BeamProgressEvent>): void =>
+    channel(BEAM_PROGRESS_CHANNEL).publish({
+      ...{
+        source: "payments",
+        running: true,
+        counters: {},
+        newestEventTime: null,
+        watermark: null,
+        checkpointAt: null,
+      },
+      ...event,
+    } satisfies BeamProgressEvent);
+  tell({
+    counters: { events: 7, dead_letters: 2, writes: 3 },
+    newestEventTime: NOW - 1_000,
+    checkpointAt: NOW - 5_000,
+  });
+  tell({ counters: {}, watermark: NOW - 2_000 });
+  const seen = await scrape(launcher);
+  const of = (name: string) => seen.value(`millrace_beam_${name}`, { source: "payments" });
+  expect([of("running"), of("events_total"), of("dead_letters_total"), of("hot_store_writes_total")]).toEqual([
+    1, 7, 2, 3,
+  ]);
+  const times = ["newest_event", "watermark", "last_checkpoint"].map((name) => of(`${name}_timestamp_seconds`));
+  expect(times).toEqual([NOW / 1_000 - 1, NOW / 1_000 - 2, NOW / 1_000 - 5]);
+  expect([...seen.families.keys()].filter((name) => name.startsWith("millrace_beam_")).sort()).toEqual(
+    BEAM_SECTION.families.map(({ name }) => name),
+  );
+  tell({ running: false });
+  expect((await scrape(launcher)).value("millrace_beam_running", { source: "payments" })).toBe(0);
 });

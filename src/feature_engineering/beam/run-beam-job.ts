@@ -19,10 +19,14 @@ export interface RunOptions {
 }
 
 export interface BeamProgress {
-  /** `running`, `done`, or what else Beam calls it, such as `cancelled`. */
+  /** `running`, `restarting` (after a failure), `done`, or what else Beam calls it, such as `cancelled`. */
   readonly state: string;
   /** By source: `events`, `dead_letters`, `duplicates`, `tiles`, `writes` and so on. */
   readonly counters: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  /** By source: `newest_event_ms`, `watermark_ms`, as far as they are known; epoch milliseconds. */
+  readonly levels?: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  /** Why it is restarting, as far as the runner's log says. */
+  readonly cause?: string;
   /** Where the job can go on, if it was stopped with a savepoint. */
   readonly savepoint?: string;
 }
@@ -63,18 +67,21 @@ export async function runBeamJob(host: BeamHost, job: BeamJob, options: RunOptio
       ...["-cp", host.classPath, "io.millrace.beam.Main", `--job=${file}`],
       ...options.options,
     ],
-    { stdio: ["pipe", "pipe", "pipe"] },
+    // Ctrl-C reaches every process of a terminal's group: the job is to end with a savepoint, as the launcher says.
+    { stdio: ["pipe", "pipe", "pipe"], detached: true },
   );
   let last: BeamProgress | null = null;
   let words = "";
+  let causes: readonly string[] = [];
   createInterface({ input: child.stdout }).on("line", (line) => {
     const told = progressOf(line);
     if (told === null) return;
-    last = told;
-    options.onProgress?.(told);
+    last = told.state === "restarting" ? { ...told, cause: causeOf(words, causes) } : told;
+    options.onProgress?.(last);
   });
   createInterface({ input: child.stderr }).on("line", (line) => {
     words = `${words}${line}\n`.slice(-LAST_WORDS);
+    if (line.startsWith("Caused by:")) causes = [line, ...causes].slice(0, 3);
     options.onLog?.(line);
   });
   const ended = new Promise<BeamProgress>((resolve, reject) => {
@@ -83,9 +90,13 @@ export async function runBeamJob(host: BeamHost, job: BeamJob, options: RunOptio
       if (code === 0 && last !== null) resolve(last);
       else {
         reject(
-          millraceError("BEAM_JOB_FAILED", `The Beam job ended with ${signal ?? `code ${code}`}: ${causeOf(words)}`, {
-            kind: "operational",
-          }),
+          millraceError(
+            "BEAM_JOB_FAILED",
+            `The Beam job ended with ${signal ?? `code ${code}`}: ${causeOf(words, causes)}`,
+            {
+              kind: "operational",
+            },
+          ),
         );
       }
     });
@@ -109,9 +120,6 @@ function progressOf(line: string): BeamProgress | null {
 }
 
 /** The innermost causes first: a runner wraps what went wrong many times. */
-function causeOf(words: string): string {
-  const causes = words.split("\n").filter((line) => line.startsWith("Caused by:"));
-  return (
-    (causes.length === 0 ? words.trim().slice(-1_500) : causes.slice(-3).reverse().join("; ")) || "it said nothing"
-  );
+function causeOf(words: string, causes: readonly string[]): string {
+  return causes.join("; ") || words.trim().slice(-1_500) || "it said nothing";
 }

@@ -53,7 +53,13 @@ public final class Main {
     Pipeline pipeline = Pipeline.create(options);
     build(pipeline, job);
     Progress.listen();
-    Progress.follow(pipeline.run());
+    try {
+      Progress.follow(pipeline.run());
+    } catch (Exception | Error error) {
+      // Threads of a runner would keep the process.
+      error.printStackTrace();
+      Runtime.getRuntime().halt(1);
+    }
   }
 
   /** The host changes no element that it was given or gave away, so Flink need not copy them between its operators. */
@@ -178,6 +184,7 @@ public final class Main {
     return Window.<KV<byte[], byte[]>>into(FixedWindows.of(Duration.millis(hop)))
         .triggering(AfterWatermark.pastEndOfWindow().withEarlyFirings(soon).withLateFirings(soon))
         .withAllowedLateness(Duration.millis(retention))
+        .withOnTimeBehavior(Window.OnTimeBehavior.FIRE_IF_NON_EMPTY)
         .accumulatingFiredPanes();
   }
 

@@ -10,11 +10,13 @@ import java.nio.charset.StandardCharsets;
 import java.util.Locale;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import org.apache.beam.sdk.PipelineResult;
 import org.apache.beam.sdk.metrics.MetricResult;
 import org.apache.beam.sdk.metrics.MetricsFilter;
+import org.apache.flink.api.common.JobStatus;
 import org.apache.flink.core.execution.JobClient;
 import org.apache.flink.core.execution.SavepointFormatType;
 
@@ -25,6 +27,7 @@ import org.apache.flink.core.execution.SavepointFormatType;
 final class Progress {
   private static final ObjectMapper JSON = new ObjectMapper();
   private static final long EVERY_MS = 500;
+  private static final int SAVEPOINT_ATTEMPTS = 40;
 
   private static final BlockingQueue<String> asked = new LinkedBlockingQueue<>();
 
@@ -45,7 +48,7 @@ final class Progress {
     PipelineResult.State state = stateOf(job, result);
     boolean cancelled = false;
     while (!state.isTerminal()) {
-      tell(job, "running", null);
+      tell(job, isRestarting(client) ? "restarting" : "running", null);
       String line = asked.poll(EVERY_MS, TimeUnit.MILLISECONDS);
       if (line != null && line.startsWith("stop ")) savepoint = savepoint(client, line.substring(5));
       // What came between the savepoint and the end comes again, and changes nothing.
@@ -74,6 +77,18 @@ final class Progress {
     Runtime.getRuntime().halt(1);
   }
 
+  /** A runner that was asked to begins again after a failure, as often as it takes. */
+  private static boolean isRestarting(JobClient client) {
+    if (client == null) return false;
+    try {
+      JobStatus status = client.getJobStatus().get(EVERY_MS, TimeUnit.MILLISECONDS);
+      return status == JobStatus.RESTARTING || status == JobStatus.FAILING;
+    } catch (Exception error) {
+      // It has ended, or does not answer now.
+      return false;
+    }
+  }
+
   private static PipelineResult.State stateOf(PipelineResult job, CompletableFuture<?> result) {
     if (result == null) return job.getState();
     if (!result.isDone()) return PipelineResult.State.RUNNING;
@@ -82,7 +97,15 @@ final class Progress {
 
   private static String savepoint(JobClient client, String folder) throws Exception {
     if (client == null) throw new IllegalStateException("This runner takes no savepoints: use its own tools.");
-    return client.triggerSavepoint(folder, SavepointFormatType.CANONICAL).get();
+    for (int attempt = 1; ; attempt++) {
+      try {
+        return client.triggerSavepoint(folder, SavepointFormatType.CANONICAL).get();
+      } catch (ExecutionException error) {
+        // Some tasks may be about to start, or a checkpoint under way.
+        if (attempt == SAVEPOINT_ATTEMPTS) throw error;
+        Thread.sleep(EVERY_MS);
+      }
+    }
   }
 
   private static void explain(CompletableFuture<?> result) {
@@ -126,6 +149,13 @@ final class Progress {
                 own.forEach((name, count) -> told.put(name, count.sum()));
               });
     }
+    ObjectNode levels = line.putObject("levels");
+    Tally.levels()
+        .forEach(
+            (source, own) -> {
+              ObjectNode told = levels.putObject(source);
+              own.forEach((name, level) -> told.put(name, level.longValue()));
+            });
     System.out.println(line);
   }
 }

@@ -9,6 +9,8 @@ import org.apache.beam.sdk.values.KV;
 final class StampFn extends DoFn<KV<byte[], byte[]>, KV<byte[], byte[]>> {
   @ProcessElement
   public void process(@Element KV<byte[], byte[]> tile, BoundedWindow window, OutputReceiver<KV<byte[], byte[]>> out) {
+    // A window that ends fires even where its state is gone.
+    if (tile.getValue().length == 0) return;
     FrameWriter stamped = new FrameWriter();
     stamped.zigzag(window instanceof IntervalWindow interval ? interval.start().getMillis() : 0);
     stamped.bytes(tile.getValue());

@@ -109,6 +109,7 @@ final class StoreFn extends DoFn<KV<byte[], byte[]>, Void> {
     }
     List<ByteBuffer> refused = store.write(changed);
     writes.inc(changed.size() - refused.size());
+    if (latest > Long.MIN_VALUE) Tally.raise(source, "newest_event_ms", latest);
     if (streamClock && refused.isEmpty()) store.raiseClock(source, latest + 1);
     return refused;
   }

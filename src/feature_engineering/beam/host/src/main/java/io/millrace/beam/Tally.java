@@ -10,6 +10,7 @@ import org.apache.beam.sdk.metrics.Metrics;
 /** A counter of Beam's, and of this JVM: an embedded runner tells its metrics only at the end. */
 final class Tally implements Serializable {
   private static final Map<String, Map<String, LongAdder>> HERE = new ConcurrentHashMap<>();
+  private static final Map<String, Map<String, Long>> LEVELS = new ConcurrentHashMap<>();
   private final String source;
   private final String name;
   private final Counter counter;
@@ -33,5 +34,14 @@ final class Tally implements Serializable {
 
   static Map<String, Map<String, LongAdder>> here() {
     return HERE;
+  }
+
+  /** Raises a level of this JVM, such as the newest event time. */
+  static void raise(String source, String name, long value) {
+    LEVELS.computeIfAbsent(source, any -> new ConcurrentHashMap<>()).merge(name, value, Math::max);
+  }
+
+  static Map<String, Map<String, Long>> levels() {
+    return LEVELS;
   }
 }

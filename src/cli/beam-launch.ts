@@ -1,0 +1,181 @@
+import { channel } from "node:diagnostics_channel";
+import { globSync, statSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { type BeamGeneration, writeGeneration } from "../beam-generations.ts";
+import { type BeamJobSource, beamJob, prepareHistory } from "../beam-jobs.ts";
+import type { ResolvedConfig } from "../config.ts";
+import { millraceError } from "../definitions/errors.ts";
+import type { SourceMeta } from "../definitions/source.ts";
+import { beamHost } from "../feature_engineering/beam/beam-host.ts";
+import { BEAM_PROGRESS_CHANNEL, type BeamProgressEvent } from "../feature_engineering/beam/channels.ts";
+import { type BeamProgress, runBeamJob } from "../feature_engineering/beam/run-beam-job.ts";
+import type { Declarations } from "../feature_engineering/plan/collect-declarations.ts";
+import type { OfflineStore } from "../feature_store/offline/offline-store.ts";
+import { loadDeclarations } from "../load-declarations.ts";
+import { createMetrics } from "../monitoring/metrics.ts";
+import { openOfflineStore, openOnlineStore } from "../stores.ts";
+import { claimForBeam } from "../view-writers.ts";
+import { configOf, type GlobalOptions, print } from "./global-options.ts";
+import { serveMetrics } from "./serve-metrics.ts";
+
+export interface LaunchOptions extends GlobalOptions {
+  readonly source?: string;
+  /** Where to answer scrapes: a port, or host:port. */
+  readonly metrics?: string;
+}
+
+/** A source of Beam's with the stores that its jobs write. */
+export interface BeamProject {
+  readonly config: ResolvedConfig;
+  readonly declarations: Declarations;
+  readonly source: SourceMeta;
+  readonly store: OfflineStore;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Opens the project's stores. @throws `OPTION_INVALID`, `SOURCE_UNKNOWN` */
+export async function openBeamProject(options: LaunchOptions): Promise<BeamProject> {
+  const config = await configOf(options);
+  const declarations = await loadDeclarations(config.declarations);
+  const [only, more] = config.beam.sources;
+  const name = options.source ?? (more === undefined ? only : undefined);
+  if (name === undefined || !config.beam.sources.includes(name)) {
+    throw millraceError(
+      "OPTION_INVALID",
+      `--source must be one of beam.sources in the configuration: ${config.beam.sources.join(", ") || "there is none"}.`,
+    );
+  }
+  const source = declarations.sources.find((one) => one.name === name);
+  if (source === undefined) throw millraceError("SOURCE_UNKNOWN", `There is no source '${name}'.`);
+  const store = await openOfflineStore(config);
+  return { config, declarations, source, store, [Symbol.asyncDispose]: () => store.close() };
+}
+
+/** Runs a job to its end, or until SIGINT or SIGTERM; a second one ends the launcher, and with it an embedded job. */
+export async function launchBeam(
+  { config, declarations, source, store }: BeamProject,
+  options: LaunchOptions,
+  generation: BeamGeneration,
+  jobSource: BeamJobSource,
+  beamOptions: readonly string[],
+): Promise<void> {
+  const { engine = "v8", heapMegabytes } = config.beam;
+  const say = (text: string): void => void process.stderr.write(`${text}\n`);
+  const host = await beamHost({ onBuild: say, parts: engine === "graal" ? ["graal"] : [] });
+  const sources = [jobSource];
+  const job = beamJob({
+    declarations,
+    ...{ online: config.online, offline: config.offline, sources, engine },
+    generation: generation.generation,
+    script: host.script,
+    ...(config.connections.schemaRegistry === undefined ? {} : { schemaRegistry: config.connections.schemaRegistry }),
+  });
+  const views = declarations.views.filter((view) => view.source.name === source.name);
+  await using online = await openOnlineStore(config);
+  await claimForBeam(online, views);
+  await prepareHistory({ declarations, sources }, store);
+  const folder = stateOf(config, source);
+  if (folder.startsWith("file:")) await mkdir(new URL(folder), { recursive: true });
+  await using stack = new AsyncDisposableStack();
+  const metrics = stack.use(createMetrics({ thread: "beam", label: "beam" }));
+  if (options.metrics !== undefined) {
+    const server = await serveMetrics(options.metrics, metrics);
+    stack.defer(() => server.close());
+    say(`Metrics at ${server.url}`);
+  }
+  await writeGeneration(store, source.name, { ...generation, state: "running" });
+  const show = showProgress(source.name);
+  let before = "";
+  const running = await runBeamJob(host, job, {
+    options: beamOptions,
+    ...(heapMegabytes === undefined ? {} : { heapMegabytes }),
+    onProgress: (progress) => {
+      show(progress);
+      if (progress.state === "restarting" && before !== "restarting") {
+        say(`${source.name}: the job failed and begins again from its last checkpoint: ${progress.cause}`);
+      }
+      before = progress.state;
+      publish(source.name, progress, folder);
+    },
+  });
+  const stop = (): void => {
+    say(`Stopping ${source.name}${generation.kind === "stream" ? " with a savepoint" : ""}.`);
+    running.stop(generation.kind === "stream" ? folder : null);
+  };
+  process.once("SIGINT", stop);
+  process.once("SIGTERM", stop);
+  try {
+    const end = await running.ended;
+    const state = end.state === "done" ? "done" : "stopped";
+    await writeGeneration(store, source.name, {
+      ...generation,
+      state,
+      savepoint: end.savepoint ?? generation.savepoint,
+    });
+    print(options, { source: source.name, generation: generation.generation, ...end }, () => summary(source.name, end));
+  } finally {
+    process.off("SIGINT", stop);
+    process.off("SIGTERM", stop);
+  }
+}
+
+const progressed = channel(BEAM_PROGRESS_CHANNEL);
+
+function publish(source: string, { state, counters, levels }: BeamProgress, folder: string): void {
+  progressed.publish({
+    source,
+    running: state === "running",
+    counters: counters[source] ?? {},
+    newestEventTime: levels?.[source]?.newest_event_ms ?? null,
+    watermark: levels?.[source]?.watermark_ms ?? null,
+    checkpointAt: checkpointsIn(folder)[0]?.time ?? null,
+  } satisfies BeamProgressEvent);
+}
+
+const EVERY_MS = 10_000;
+
+/** On a terminal the newest figures; else a line when something has changed, now and then. */
+function showProgress(source: string): (progress: BeamProgress) => void {
+  if (process.stderr.isTTY === true) {
+    return (progress) => void process.stderr.write(`\r${summary(source, progress)}   `);
+  }
+  let shown = "";
+  let next = 0;
+  return (progress) => {
+    const text = summary(source, progress);
+    if (text === shown || performance.now() < next) return;
+    shown = text;
+    next = performance.now() + EVERY_MS;
+    process.stderr.write(`${text}\n`);
+  };
+}
+
+function summary(source: string, { state, counters, savepoint }: BeamProgress): string {
+  const own = counters[source] ?? {};
+  const figures = ["events", "dead_letters", "duplicates", "tiles", "writes"].map(
+    (name) => `${own[name] ?? 0} ${name.replace("_", " ")}`,
+  );
+  return `${source}: ${state}, ${figures.join(", ")}${savepoint === undefined ? "" : `; goes on from ${savepoint}`}`;
+}
+
+/** The URL of the folder with a source's checkpoints. */
+export function stateOf(config: ResolvedConfig, source: SourceMeta): string {
+  const state = config.beam.state ?? join(config.data, "beam");
+  if (/^[a-z][a-z0-9+.-]*:\/\//.test(state)) return `${state.replace(/\/$/, "")}/${source.name}`;
+  return pathToFileURL(resolve(state, source.name)).href;
+}
+
+/** Savepoints and whole checkpoints, the newest first; none where the folder cannot be looked into. */
+export function checkpointsIn(folder: string): readonly { readonly url: string; readonly time: number }[] {
+  if (!folder.startsWith("file:")) return [];
+  const path = new URL(folder).pathname;
+  return globSync("{savepoint-*,*/chk-*}/_metadata", { cwd: path })
+    .flatMap((file) => {
+      // One that is removed meanwhile is none.
+      const found = statSync(join(path, file), { throwIfNoEntry: false });
+      return found === undefined ? [] : [{ url: pathToFileURL(dirname(join(path, file))).href, time: found.mtimeMs }];
+    })
+    .sort((a, b) => b.time - a.time);
+}
