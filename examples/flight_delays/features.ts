@@ -12,6 +12,7 @@ import {
   model,
   modelFolder,
   NumericTransform,
+  outcome,
   requestSource,
   streamSource,
   t,
@@ -291,4 +292,28 @@ export const flightDelay = model("flight_delay", {
   inputs: flightDelayFeatures,
   output: { probability: t.float64() },
   source: modelFolder(fileURLToPath(new URL("model", import.meta.url))),
+  predictionLog: { sampleRate: 1 },
+});
+
+// 7. What became of it: the arrival says. Flights that were cancelled or diverted have none.
+const predictedAt = derive(
+  { departure: arrivals.scheduled_departure },
+  t.timestamp(),
+  ({ departure }) => new Date(departure.getTime() - 30 * 60_000),
+);
+export const lateArrivals = outcome("arrived_late", {
+  description: "Whether the flight arrived more than 15 minutes late.",
+  model: flightDelay,
+  source: arrivals,
+  keys: {
+    carrier: arrivals.carrier,
+    route: arrivals.route,
+    tail_number: arrivals.tail_number,
+    prediction_time: predictedAt,
+  },
+  label: arrivals.late,
+  predicted: "probability",
+  within: "2d",
+  windows: ["1d", "7d", "30d"],
+  bounds: { auc: 0.6 },
 });

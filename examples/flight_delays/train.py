@@ -1,6 +1,7 @@
 """Trains the flight delay model on a training set made by Millrace.
 
-    python examples/flight_delays/train.py training-set.parquet millrace.json
+    npx node examples/flight_delays/training-set.ts out
+    python examples/flight_delays/train.py out/training-set.parquet out/millrace.json
 
 Reads the training set (feature columns, keys, `event_timestamp`, a label of true and false) and the `millrace.json`
 that came with it, trains XGBoost, prints the areas under the ROC curve, and writes a folder in MLflow's model format

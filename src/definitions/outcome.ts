@@ -196,6 +196,11 @@ export function outcome<
       const known = model.service.lookup.map((one) => one.name).join(", ");
       throw wrong(`has the key '${key}', which the lookup of model '${model.name}' lacks: it has ${known}`);
     }
+    if (model.logRedact.includes(key)) {
+      throw wrong(
+        `has the key '${key}', which the prediction log of model '${model.name}' leaves out: use predictionId, or another key`,
+      );
+    }
     const isText = (kind: string): boolean => kind === "string" || kind === "one_of";
     const { kind } = column.type;
     if (value.type.kind !== kind && !(isText(kind) && isText(value.type.kind))) {

@@ -1,3 +1,5 @@
+import { setTimeout as pause } from "node:timers/promises";
+import type { OutcomeReport } from "../../../src/feature_store/outcomes/outcome-report.ts";
 import type { Platform } from "../../../src/platform.ts";
 import { auc, type Scored } from "./auc.ts";
 import type { Flight } from "./flights.ts";
@@ -9,6 +11,12 @@ export interface Screen {
   predict(flights: readonly Flight[]): Promise<void>;
   finish(): Promise<void>;
   close(): void;
+}
+
+/** Predictions that an outcome's longest window, which is over all of the replay, knows of. */
+function loggedOf({ waiting, windows }: OutcomeReport): number {
+  const { quality, unmatched } = windows.at(-1)!;
+  return waiting + quality.rows + unmatched;
 }
 
 interface Waiting {
@@ -61,6 +69,28 @@ export function createScreen(platform: Platform, started: number): Screen {
     process.stdout.write(live ? `\r\u001b[2K${line}` : `${line}\n`);
   }
 
+  /** What Millrace itself says of the model, by the arrivals that it joined with its predictions. */
+  async function showQuality(): Promise<void> {
+    // The last ones are on their way to the log.
+    const until = performance.now() + 5_000;
+    let reports = await platform.worker.outcomes(null);
+    while (performance.now() < until && reports.some((report) => loggedOf(report) < predictions)) {
+      await pause(100);
+      reports = await platform.worker.outcomes(null);
+    }
+    for (const { outcome, waiting, windows } of reports) {
+      process.stdout.write(`\nOutcomes (${outcome}), as \`npm run millrace -- quality flight_delay_v1\` shows them:\n`);
+      for (const { name, quality, unmatched } of windows) {
+        const of = (metric: "auc" | "log_loss" | "brier" | "expected_calibration_error"): string =>
+          quality.metrics[metric]?.value.toFixed(4) ?? "…";
+        process.stdout.write(
+          `  ${name.padEnd(6)} ${quality.rows.toLocaleString("en")} matched, ${unmatched.toLocaleString("en")} unmatched  AUC ${of("auc")}  log loss ${of("log_loss")}  Brier ${of("brier")}  calibration error ${of("expected_calibration_error")}\n`,
+        );
+      }
+      process.stdout.write(`  ${waiting.toLocaleString("en")} predictions wait for theirs\n`);
+    }
+  }
+
   return {
     say: (text) => {
       process.stdout.write(`${text}\n`);
@@ -98,6 +128,7 @@ export function createScreen(platform: Platform, started: number): Screen {
       now = Date.UTC(2013, 3, 1);
       await show();
       if (live) process.stdout.write("\n");
+      await showQuality();
     },
     close: () => {
       if (live) process.stdout.write("\n");

@@ -52,8 +52,9 @@ interface Waiting {
   readonly reads: readonly (ReadValue | null)[];
 }
 
-/** Rows per write. */
+/** Rows per write, and how long fewer wait for more, milliseconds: a transaction costs more than its rows. */
 const BATCH = 200;
+const LINGER_MS = 200;
 
 /**
  * Makes a prediction log. What a value holds is what its positions say, and for pruned ones the marks of its shard; the
@@ -64,6 +65,10 @@ export function createPredictionLog(options: PredictionLogOptions): PredictionLo
   let waiting: Waiting[] = [];
   let dropped = 0;
   let draining: Promise<void> | null = null;
+  /** Complete, and not written yet. */
+  let pending: PredictionRecord[] = [];
+  let writing: Promise<void> = Promise.resolve();
+  let timer: NodeJS.Timeout | null = null;
 
   async function drain(): Promise<void> {
     // Behind the request that woke it.
@@ -72,12 +77,29 @@ export function createPredictionLog(options: PredictionLogOptions): PredictionLo
       const batch = waiting.slice(0, BATCH);
       waiting = waiting.slice(BATCH);
       try {
-        await write(await toRecords(batch));
+        pending.push(...(await toRecords(batch)));
       } catch (error) {
-        dropped += batch.length;
-        onFailure(error);
+        lost(batch.length, error);
       }
+      if (pending.length >= BATCH) await writeOut();
+      else timer ??= setTimeout(() => void writeOut(), LINGER_MS);
     }
+  }
+
+  function writeOut(): Promise<void> {
+    if (timer !== null) clearTimeout(timer);
+    timer = null;
+    const records = pending;
+    pending = [];
+    if (records.length > 0) {
+      writing = writing.then(() => write(records)).catch((error: unknown) => lost(records.length, error));
+    }
+    return writing;
+  }
+
+  function lost(rows: number, error: unknown): void {
+    dropped += rows;
+    onFailure(error);
   }
 
   /** By model, then by the service as it is compiled. */
@@ -156,6 +178,7 @@ export function createPredictionLog(options: PredictionLogOptions): PredictionLo
 
   async function flush(): Promise<void> {
     while (draining !== null) await draining;
+    await writeOut();
   }
 
   return {
@@ -169,7 +192,7 @@ export function createPredictionLog(options: PredictionLogOptions): PredictionLo
         let all: readonly (ReadValue | null)[] | null = null;
         for (let row = 0; row < lookups.length; row++) {
           if (random() >= model.logSampleRate) continue;
-          if (waiting.length >= capacity) {
+          if (waiting.length + pending.length >= capacity) {
             dropped++;
             continue;
           }

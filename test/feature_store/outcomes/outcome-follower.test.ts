@@ -319,6 +319,17 @@ describe("an outcome", () => {
       },
     ],
     ["a key that the lookup lacks", { keys: { user_id: verdicts.card_id } }],
+    [
+      "a key that is not logged",
+      {
+        model: model("quiet", {
+          inputs: service,
+          output: { probability: t.float64() },
+          source: modelFolder("/nowhere"),
+          predictionLog: { sampleRate: 1, redact: ["card_id"] },
+        }),
+      },
+    ],
     ["a key of another type", { keys: { card_id: verdicts.minute } }],
     ["no key", { keys: {} }],
     ["keys and an id", { predictionId: verdicts.prediction }],
