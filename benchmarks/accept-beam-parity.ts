@@ -7,7 +7,6 @@ import { type ProducedRow, produceRows } from "../integration/beam/produce-rows.
 import { kafkaCluster } from "../integration/services/kafka-cluster.ts";
 import { startPostgres } from "../integration/services/postgres-server.ts";
 import { startRedis } from "../integration/services/redis-server.ts";
-import { type BeamJobSource, beamFile, beamJob, beamKafka, beamStream, prepareHistory } from "../src/beam-jobs.ts";
 import { beamHost } from "../src/feature_engineering/beam/beam-host.ts";
 import { EMBEDDED_FLINK, flinkStreamOptions } from "../src/feature_engineering/beam/flink-options.ts";
 import { type BeamProgress, type RunningBeamJob, runBeamJob } from "../src/feature_engineering/beam/run-beam-job.ts";
@@ -18,7 +17,15 @@ import type { OfflineStore } from "../src/feature_store/offline/offline-store.ts
 import { postgresOfflineStore } from "../src/feature_store/offline/postgres-offline-store.ts";
 import { memoryOnlineStore } from "../src/feature_store/online/memory-online-store.ts";
 import { redisOnlineStore } from "../src/feature_store/online/redis-online-store.ts";
-import { createPipeline } from "../src/pipeline.ts";
+import {
+  type BeamJobSource,
+  beamFile,
+  beamJob,
+  beamKafka,
+  beamStream,
+  prepareHistory,
+} from "../src/pipeline/beam-jobs.ts";
+import { createPipeline } from "../src/pipeline/pipeline.ts";
 import { type Comparison, compareValues, createComparison } from "../test/feature_engineering/beam/compare-values.ts";
 
 const FLINK = [...EMBEDDED_FLINK, "--parallelism=2"];

@@ -1,4 +1,4 @@
-import type { StoresConfig } from "../src/stores.ts";
+import type { StoresConfig } from "../src/pipeline/stores.ts";
 import { type Crash, runWithCrashes } from "../test/crash/run-with-crashes.ts";
 
 const POINTS = ["before-commit", "after-commit", "between-writes", "before-applied", "after-applied"];

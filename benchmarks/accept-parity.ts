@@ -21,7 +21,7 @@ import { duckdbOfflineStore } from "../src/feature_store/offline/duckdb-offline-
 import type { OfflineStore } from "../src/feature_store/offline/offline-store.ts";
 import { lmdbOnlineStore } from "../src/feature_store/online/lmdb-online-store.ts";
 import type { ServiceRuntime } from "../src/feature_store/service-runtime.ts";
-import { createPipeline } from "../src/pipeline.ts";
+import { createPipeline } from "../src/pipeline/pipeline.ts";
 
 const MODEL = new URL("../examples/flight_delays/model/1", import.meta.url).pathname;
 

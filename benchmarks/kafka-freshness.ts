@@ -14,7 +14,7 @@ import { decodeEntityState } from "../src/feature_engineering/windows/entity-sta
 import { createViewReading, readFeatures } from "../src/feature_engineering/windows/read-features.ts";
 import { createViewRuntime } from "../src/feature_store/view-runtime.ts";
 import { count, entity, featureView, kafka, latest, streamSource, sum, t } from "../src/index.ts";
-import { createPipeline } from "../src/pipeline.ts";
+import { createPipeline } from "../src/pipeline/pipeline.ts";
 
 const PER_SECOND = 5_000;
 /** How often events are sent, milliseconds. */

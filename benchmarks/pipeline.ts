@@ -17,7 +17,7 @@ import { memoryOnlineStore } from "../src/feature_store/online/memory-online-sto
 import type { OnlineStore } from "../src/feature_store/online/online-store.ts";
 import { redisOnlineStore } from "../src/feature_store/online/redis-online-store.ts";
 import { fileReplay, streamSource } from "../src/index.ts";
-import { createPipeline } from "../src/pipeline.ts";
+import { createPipeline } from "../src/pipeline/pipeline.ts";
 import { cardView, deviceView, merchantView, paymentLine, paymentStream, schema } from "./payments.ts";
 
 const EVENTS = 500_000;

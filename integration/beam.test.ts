@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { Meta } from "../src/definitions/meta.ts";
 import { createFeatureStore } from "../src/feature_store/feature-store.ts";
 import type { StreamMessage } from "../src/ingestion/stream-message.ts";
-import { createPipeline } from "../src/pipeline.ts";
+import { createPipeline } from "../src/pipeline/pipeline.ts";
 import {
   compareWithOracle,
   messagesOf,

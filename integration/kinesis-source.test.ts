@@ -14,7 +14,7 @@ import { memoryLeases } from "../src/feature_store/offline/partition-leases.ts";
 import type { MessageSource, ResumePosition } from "../src/ingestion/message-source.ts";
 import type { KinesisSourceOptions } from "../src/ingestion/sources/kinesis-options.ts";
 import { kinesisSource } from "../src/ingestion/sources/kinesis-source.ts";
-import { sharedLeases } from "../src/shared-leases.ts";
+import { sharedLeases } from "../src/pipeline/shared-leases.ts";
 import { type KinesisServer, kinesisServer } from "./services/kinesis-server.ts";
 
 const CREDENTIALS = { accessKeyId: "tests", secretAccessKey: "tests" };

@@ -5,7 +5,7 @@ import { memoryIdempotencyLog } from "../src/ingestion/idempotency-log.ts";
 import type { MessageSource, RawBatch } from "../src/ingestion/message-source.ts";
 import type { PubsubSourceOptions } from "../src/ingestion/sources/pubsub-options.ts";
 import { pubsubSource } from "../src/ingestion/sources/pubsub-source.ts";
-import { leasedPartition } from "../src/shared-leases.ts";
+import { leasedPartition } from "../src/pipeline/shared-leases.ts";
 import { type PubsubServer, pubsubServer } from "./services/pubsub-server.ts";
 
 let server: PubsubServer;

@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { writeModel } from "../test/api/models/write-model.ts";
-import { testAuthority } from "../test/test-certificates.ts";
+import { testAuthority } from "../test/processes/test-certificates.ts";
 import { childProcesses } from "./services/child-processes.ts";
 import { type MillraceProcess, millraceProcess } from "./services/millrace-process.ts";
 import { type MountedCertificate, mountedCertificate } from "./services/mounted-certificate.ts";

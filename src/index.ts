@@ -1,4 +1,4 @@
-export { defineConfig, type MillraceConfig } from "./config.ts";
+export { defineConfig, type MillraceConfig } from "./config/config.ts";
+export type { RetentionConfig } from "./config/retention.ts";
+export { type OfflineConfig, type OnlineConfig, postgres, redis } from "./config/store-config.ts";
 export * from "./definitions/index.ts";
-export type { RetentionConfig } from "./retention.ts";
-export { type OfflineConfig, type OnlineConfig, postgres, redis } from "./store-config.ts";

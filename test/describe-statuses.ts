@@ -18,7 +18,7 @@ import { collectDeclarations } from "../src/feature_engineering/plan/collect-dec
 import { createFeatureStore, type FeatureStore } from "../src/feature_store/feature-store.ts";
 import type { OfflineStore } from "../src/feature_store/offline/offline-store.ts";
 import type { OnlineStore } from "../src/feature_store/online/online-store.ts";
-import { createPipeline, type Pipeline } from "../src/pipeline.ts";
+import { createPipeline, type Pipeline } from "../src/pipeline/pipeline.ts";
 
 export interface StatusStores extends AsyncDisposable {
   readonly online: OnlineStore;

@@ -6,7 +6,7 @@ import { memoryOfflineStore } from "../../src/feature_store/offline/memory-offli
 import { postgresOfflineStore } from "../../src/feature_store/offline/postgres-offline-store.ts";
 import { redisOnlineStore } from "../../src/feature_store/online/redis-online-store.ts";
 import { fileReplay, streamSource } from "../../src/index.ts";
-import { createPipeline } from "../../src/pipeline.ts";
+import { createPipeline } from "../../src/pipeline/pipeline.ts";
 import { schema, views } from "../payments.ts";
 import type { WatchedUsage } from "./watch-process.ts";
 

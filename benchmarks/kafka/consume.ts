@@ -9,7 +9,7 @@ import { ENGINE_BATCH_CHANNEL, type EngineBatchEvent } from "../../src/feature_e
 import { collectDeclarations } from "../../src/feature_engineering/plan/collect-declarations.ts";
 import type { OnlineStore } from "../../src/feature_store/online/online-store.ts";
 import { kafka, streamSource } from "../../src/index.ts";
-import { createPipeline } from "../../src/pipeline.ts";
+import { createPipeline } from "../../src/pipeline/pipeline.ts";
 import { schema, views } from "../payments.ts";
 
 export interface Consumption {

@@ -11,7 +11,7 @@ const { duckdbOfflineStore } = await import("../../src/feature_store/offline/duc
 const { lmdbOnlineStore } = await import("../../src/feature_store/online/lmdb-online-store.ts");
 const { fileReplay, streamSource } = await import("../../src/index.ts");
 const { createMetrics } = await import("../../src/monitoring/metrics.ts");
-const { createPipeline } = await import("../../src/pipeline.ts");
+const { createPipeline } = await import("../../src/pipeline/pipeline.ts");
 const { schema, views } = await import("../payments.ts");
 
 const folder = process.argv[2]!;

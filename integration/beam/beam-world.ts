@@ -2,7 +2,6 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { type BeamJobSource, beamFile, beamJob, beamKafka, beamStream, prepareHistory } from "../../src/beam-jobs.ts";
 import type { SourceMeta } from "../../src/definitions/source.ts";
 import { type BeamHost, beamHost } from "../../src/feature_engineering/beam/beam-host.ts";
 import { EMBEDDED_FLINK, flinkStreamOptions } from "../../src/feature_engineering/beam/flink-options.ts";
@@ -12,6 +11,14 @@ import type { OfflineStore } from "../../src/feature_store/offline/offline-store
 import { postgresOfflineStore } from "../../src/feature_store/offline/postgres-offline-store.ts";
 import type { OnlineStore } from "../../src/feature_store/online/online-store.ts";
 import { redisOnlineStore } from "../../src/feature_store/online/redis-online-store.ts";
+import {
+  type BeamJobSource,
+  beamFile,
+  beamJob,
+  beamKafka,
+  beamStream,
+  prepareHistory,
+} from "../../src/pipeline/beam-jobs.ts";
 import { startPostgres } from "../services/postgres-server.ts";
 import { startRedis } from "../services/redis-server.ts";
 

@@ -3,7 +3,7 @@
  * tests kill. Argument: a {@link ConsumerPlan} as JSON. Writes its status to stdout, a line of JSON at a time.
  */
 
-import { createPipeline } from "../../src/pipeline.ts";
+import { createPipeline } from "../../src/pipeline/pipeline.ts";
 import { dyingStores } from "../../test/crash/dying-stores.ts";
 import type { ConsumerPlan } from "./consumer-plan.ts";
 import { declareOrders } from "./declarations.ts";

@@ -1,4 +1,4 @@
-import type { ConnectionsConfig } from "../../src/connections.ts";
+import type { ConnectionsConfig } from "../../src/config/connections.ts";
 import type { OrderStream } from "./declarations.ts";
 import type { FaultStores } from "./fault-stores.ts";
 

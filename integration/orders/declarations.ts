@@ -1,5 +1,5 @@
 /** One source whose windows cover every event: one lost or counted twice shows at the end. */
-import type { ConnectionsConfig } from "../../src/connections.ts";
+import type { ConnectionsConfig } from "../../src/config/connections.ts";
 import { collectDeclarations, type Declarations } from "../../src/feature_engineering/plan/collect-declarations.ts";
 import {
   count,

@@ -3,9 +3,8 @@ import { globSync, statSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { type BeamGeneration, writeGeneration } from "../beam-generations.ts";
-import { type BeamJobSource, beamJob, prepareHistory } from "../beam-jobs.ts";
-import type { ResolvedConfig } from "../config.ts";
+import type { ResolvedConfig } from "../config/config.ts";
+import { loadDeclarations } from "../config/load-declarations.ts";
 import { millraceError } from "../definitions/errors.ts";
 import type { SourceMeta } from "../definitions/source.ts";
 import { beamHost } from "../feature_engineering/beam/beam-host.ts";
@@ -13,10 +12,11 @@ import { BEAM_PROGRESS_CHANNEL, type BeamProgressEvent } from "../feature_engine
 import { type BeamProgress, runBeamJob } from "../feature_engineering/beam/run-beam-job.ts";
 import type { Declarations } from "../feature_engineering/plan/collect-declarations.ts";
 import type { OfflineStore } from "../feature_store/offline/offline-store.ts";
-import { loadDeclarations } from "../load-declarations.ts";
 import { createMetrics } from "../monitoring/metrics.ts";
-import { openOfflineStore, openOnlineStore } from "../stores.ts";
-import { claimForBeam } from "../view-writers.ts";
+import { type BeamGeneration, writeGeneration } from "../pipeline/beam-generations.ts";
+import { type BeamJobSource, beamJob, prepareHistory } from "../pipeline/beam-jobs.ts";
+import { openOfflineStore, openOnlineStore } from "../pipeline/stores.ts";
+import { claimForBeam } from "../pipeline/view-writers.ts";
 import { configOf, type GlobalOptions, print } from "./global-options.ts";
 import { serveMetrics } from "./serve-metrics.ts";
 

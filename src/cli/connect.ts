@@ -1,8 +1,8 @@
-import type { ResolvedConfig } from "../config.ts";
+import type { ResolvedConfig } from "../config/config.ts";
+import { areShared } from "../config/store-config.ts";
 import { millraceError } from "../definitions/errors.ts";
 import { openPlatform } from "../platform.ts";
-import { readOwner } from "../process-file.ts";
-import { areShared } from "../store-config.ts";
+import { readOwner } from "../processes/process-file.ts";
 import { type ClientTls, clientTls } from "./client-tls.ts";
 import { loggerOf } from "./global-options.ts";
 import { httpRequest } from "./http-request.ts";

@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import { loadConfig, type ResolvedConfig } from "../config.ts";
+import { loadConfig, type ResolvedConfig } from "../config/config.ts";
 import { openLog } from "../monitoring/logging/open-log.ts";
 import { secretsOf } from "../monitoring/logging/secrets-of.ts";
 

@@ -17,9 +17,9 @@ import { memoryOfflineStore } from "../../src/feature_store/offline/memory-offli
 import { memoryOnlineStore } from "../../src/feature_store/online/memory-online-store.ts";
 import { trainingJobs } from "../../src/feature_store/training-jobs.ts";
 import { createTrainingSet } from "../../src/feature_store/training-set.ts";
-import { createLifecycle } from "../../src/lifecycle.ts";
 import { createMetrics } from "../../src/monitoring/metrics.ts";
-import { createPipeline, type Pipeline } from "../../src/pipeline.ts";
+import { createLifecycle } from "../../src/pipeline/lifecycle.ts";
+import { createPipeline, type Pipeline } from "../../src/pipeline/pipeline.ts";
 import * as declared from "./payments.ts";
 import { NOW, paymentModels } from "./payments.ts";
 

@@ -3,10 +3,10 @@
  * stores' configuration as JSON, point, how often the point is passed before it kills, `recover` or `no-recovery`.
  */
 
+import { areShared } from "../../src/config/store-config.ts";
 import { collectDeclarations } from "../../src/feature_engineering/plan/collect-declarations.ts";
-import { createPipeline } from "../../src/pipeline.ts";
-import { areShared } from "../../src/store-config.ts";
-import { openOfflineStore, openOnlineStore, type StoresConfig } from "../../src/stores.ts";
+import { createPipeline } from "../../src/pipeline/pipeline.ts";
+import { openOfflineStore, openOnlineStore, type StoresConfig } from "../../src/pipeline/stores.ts";
 import * as declared from "./declarations.ts";
 import { dyingStores } from "./dying-stores.ts";
 

@@ -6,8 +6,8 @@
 import { createFeatureStore } from "../../src/feature_store/feature-store.ts";
 import { duckdbOfflineStore } from "../../src/feature_store/offline/duckdb-offline-store.ts";
 import { lmdbOnlineStore } from "../../src/feature_store/online/lmdb-online-store.ts";
-import { createLifecycle } from "../../src/lifecycle.ts";
-import { createPipeline } from "../../src/pipeline.ts";
+import { createLifecycle } from "../../src/pipeline/lifecycle.ts";
+import { createPipeline } from "../../src/pipeline/pipeline.ts";
 import { declarations } from "../feature_store/payments.ts";
 
 const [folder, countdown] = process.argv.slice(2) as [string, string];

@@ -8,8 +8,8 @@ import { duckdbOfflineStore } from "../../src/feature_store/offline/duckdb-offli
 import type { OfflineStore } from "../../src/feature_store/offline/offline-store.ts";
 import { lmdbOnlineStore } from "../../src/feature_store/online/lmdb-online-store.ts";
 import type { OnlineStore } from "../../src/feature_store/online/online-store.ts";
-import { createLifecycle, type Lifecycle } from "../../src/lifecycle.ts";
-import { createPipeline, type Pipeline } from "../../src/pipeline.ts";
+import { createLifecycle, type Lifecycle } from "../../src/pipeline/lifecycle.ts";
+import { createPipeline, type Pipeline } from "../../src/pipeline/pipeline.ts";
 import { declarations, type Payment } from "../feature_store/payments.ts";
 
 const CHILD = new URL("erase-child.ts", import.meta.url).pathname;

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openOnlineStore, type StoresConfig } from "../../src/stores.ts";
+import { openOnlineStore, type StoresConfig } from "../../src/pipeline/stores.ts";
 import { checkValues, type ValueCheck } from "./check-values.ts";
 
 /** Where a child kills itself, or after how many milliseconds from its start of replaying it is killed. */

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { createFeatureStore } from "../../src/feature_store/feature-store.ts";
 import { memoryOfflineStore } from "../../src/feature_store/offline/memory-offline-store.ts";
 import { memoryOnlineStore } from "../../src/feature_store/online/memory-online-store.ts";
-import { createPipeline } from "../../src/pipeline.ts";
+import { createPipeline } from "../../src/pipeline/pipeline.ts";
 import { declarations, paymentList } from "./payments.ts";
 
 describe("scoring an event while it is being ingested", () => {

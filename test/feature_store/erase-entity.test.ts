@@ -23,7 +23,7 @@ import type { OfflineStore } from "../../src/feature_store/offline/offline-store
 import { memoryOnlineStore } from "../../src/feature_store/online/memory-online-store.ts";
 import type { OnlineStore } from "../../src/feature_store/online/online-store.ts";
 import { applyPlan } from "../../src/feature_store/registry/registry.ts";
-import { createPipeline } from "../../src/pipeline.ts";
+import { createPipeline } from "../../src/pipeline/pipeline.ts";
 import { declarations, type Payment, paymentList } from "./payments.ts";
 
 const lookups = ["a", "b", "c"].flatMap((from) => ["a", "b", "c"].map((to) => ({ from, to, asked: 1 })));

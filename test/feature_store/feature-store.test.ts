@@ -15,7 +15,7 @@ import { rebuild } from "../../src/feature_store/rebuild.ts";
 import { createSweeper } from "../../src/feature_store/sweep.ts";
 import { compileMessageDecoder } from "../../src/ingestion/decoders/message-decoder.ts";
 import { isDecodeFailure } from "../../src/ingestion/decoders/row-decoder.ts";
-import { createPipeline } from "../../src/pipeline.ts";
+import { createPipeline } from "../../src/pipeline/pipeline.ts";
 import { declarations, milestones, type Payment, paymentList, payments, received, sent } from "./payments.ts";
 
 interface World {

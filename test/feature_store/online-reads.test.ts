@@ -19,7 +19,7 @@ import { memoryOnlineStore } from "../../src/feature_store/online/memory-online-
 import type { Fetched, OnlineStore } from "../../src/feature_store/online/online-store.ts";
 import type { OnlineReadOptions } from "../../src/feature_store/online-reader.ts";
 import { storeError } from "../../src/feature_store/store-error.ts";
-import { createPipeline } from "../../src/pipeline.ts";
+import { createPipeline } from "../../src/pipeline/pipeline.ts";
 
 const NOW = Date.UTC(2026, 0, 1);
 const payments = streamSource("payments", {

@@ -10,7 +10,7 @@ import type { OnlineStore } from "../../src/feature_store/online/online-store.ts
 import { type RebuildResult, rebuild } from "../../src/feature_store/rebuild.ts";
 import { compileMessageDecoder } from "../../src/ingestion/decoders/message-decoder.ts";
 import { isDecodeFailure } from "../../src/ingestion/decoders/row-decoder.ts";
-import { createPipeline, type Pipeline } from "../../src/pipeline.ts";
+import { createPipeline, type Pipeline } from "../../src/pipeline/pipeline.ts";
 import { declarations, type Payment, paymentList, payments } from "./payments.ts";
 
 const lookups = ["a", "b", "c"].flatMap((from) => ["a", "c"].map((to) => ({ from, to, asked: 1 })));

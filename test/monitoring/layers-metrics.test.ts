@@ -4,7 +4,7 @@ import { memoryOfflineStore } from "../../src/feature_store/offline/memory-offli
 import { memoryOnlineStore } from "../../src/feature_store/online/memory-online-store.ts";
 import { mergeExpositions } from "../../src/monitoring/merge-expositions.ts";
 import { createMetrics } from "../../src/monitoring/metrics.ts";
-import { createPipeline } from "../../src/pipeline.ts";
+import { createPipeline } from "../../src/pipeline/pipeline.ts";
 import { declarations, type Payment } from "../feature_store/payments.ts";
 import { type ParsedExposition, parseExposition } from "./parse-exposition.ts";
 

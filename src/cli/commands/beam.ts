@@ -1,12 +1,12 @@
 import { existsSync, globSync } from "node:fs";
-import { type BeamGeneration, generationFor, readGenerations } from "../../beam-generations.ts";
-import { beamFile, beamKafka, beamStream } from "../../beam-jobs.ts";
+import { loadDeclarations } from "../../config/load-declarations.ts";
 import { millraceError } from "../../definitions/errors.ts";
 import { describePipeline } from "../../feature_engineering/beam/describe-pipeline.ts";
 import { EMBEDDED_FLINK, flinkStreamOptions } from "../../feature_engineering/beam/flink-options.ts";
 import { compilePlan } from "../../feature_engineering/plan/plan.ts";
 import { readTime } from "../../feature_store/lookup.ts";
-import { loadDeclarations } from "../../load-declarations.ts";
+import { type BeamGeneration, generationFor, readGenerations } from "../../pipeline/beam-generations.ts";
+import { beamFile, beamKafka, beamStream } from "../../pipeline/beam-jobs.ts";
 import { checkpointsIn, type LaunchOptions, launchBeam, openBeamProject, stateOf } from "../beam-launch.ts";
 import { configOf, print } from "../global-options.ts";
 

@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from "node:util";
-import type { ResolvedConfig } from "../../config.ts";
+import type { ResolvedConfig } from "../../config/config.ts";
+import { loadDeclarations } from "../../config/load-declarations.ts";
+import { importedFiles, nextRevision } from "../../config/module-loader.ts";
 import { isMillraceError } from "../../definitions/errors.ts";
 import { renderDiff } from "../../feature_engineering/plan/render-diff.ts";
-import { loadDeclarations } from "../../load-declarations.ts";
-import { importedFiles, nextRevision } from "../../module-loader.ts";
 import { openPlatform, type Platform } from "../../platform.ts";
 import { configOf, type GlobalOptions, loggerOf } from "../global-options.ts";
 import { stopOnSignal } from "../stop-on-signal.ts";

@@ -1,14 +1,14 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import type { ResolvedConfig } from "../../config.ts";
+import type { ResolvedConfig } from "../../config/config.ts";
+import { loadDeclarations } from "../../config/load-declarations.ts";
+import { areShared } from "../../config/store-config.ts";
 import { diffPlans, type PlanDiff } from "../../feature_engineering/plan/diff-plans.ts";
 import { compilePlan, type Plan, parsePlan, planHash } from "../../feature_engineering/plan/plan.ts";
 import { renderDiff } from "../../feature_engineering/plan/render-diff.ts";
 import { applyPlan, currentPlan } from "../../feature_store/registry/registry.ts";
-import { loadDeclarations } from "../../load-declarations.ts";
-import { readOwner } from "../../process-file.ts";
-import { areShared } from "../../store-config.ts";
-import { openOfflineStore } from "../../stores.ts";
+import { openOfflineStore } from "../../pipeline/stores.ts";
+import { readOwner } from "../../processes/process-file.ts";
 import { connect } from "../connect.ts";
 import { configOf, type GlobalOptions, print } from "../global-options.ts";
 

@@ -1,10 +1,10 @@
-import type { ResolvedConfig } from "../../config.ts";
+import type { ResolvedConfig } from "../../config/config.ts";
+import { resolveServing } from "../../config/serving-config.ts";
+import { areShared } from "../../config/store-config.ts";
 import { millraceError } from "../../definitions/errors.ts";
 import { debugOnSignal } from "../../monitoring/logging/open-log.ts";
 import { openPlatform, type Platform } from "../../platform.ts";
-import { openProcessGroup } from "../../process-group.ts";
-import { resolveServing } from "../../serving-config.ts";
-import { areShared } from "../../store-config.ts";
+import { openProcessGroup } from "../../processes/process-group.ts";
 import { configOf, type GlobalOptions, loggerOf } from "../global-options.ts";
 import { stopOnSignal } from "../stop-on-signal.ts";
 

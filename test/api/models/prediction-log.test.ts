@@ -9,7 +9,7 @@ import { createFeatureStore } from "../../../src/feature_store/feature-store.ts"
 import { duckdbOfflineStore } from "../../../src/feature_store/offline/duckdb-offline-store.ts";
 import { lmdbOnlineStore } from "../../../src/feature_store/online/lmdb-online-store.ts";
 import { memoryOnlineStore } from "../../../src/feature_store/online/memory-online-store.ts";
-import { createPipeline } from "../../../src/pipeline.ts";
+import { createPipeline } from "../../../src/pipeline/pipeline.ts";
 import { declarations } from "../../feature_store/payments.ts";
 
 const model = { name: "m", logSampleRate: 1, logRedact: [] as readonly string[] } as ModelMeta;

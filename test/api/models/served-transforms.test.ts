@@ -29,7 +29,7 @@ import { createFeatureStore, type FeatureStore } from "../../../src/feature_stor
 import { memoryOfflineStore } from "../../../src/feature_store/offline/memory-offline-store.ts";
 import { memoryOnlineStore } from "../../../src/feature_store/online/memory-online-store.ts";
 import { createTrainingSet, type TrainingSet } from "../../../src/feature_store/training-set.ts";
-import { createPipeline } from "../../../src/pipeline.ts";
+import { createPipeline } from "../../../src/pipeline/pipeline.ts";
 import { writeModel } from "./write-model.ts";
 
 const orders = streamSource("orders", {

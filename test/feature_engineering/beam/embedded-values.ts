@@ -2,7 +2,7 @@ import type { Declarations } from "../../../src/feature_engineering/plan/collect
 import { memoryOfflineStore } from "../../../src/feature_store/offline/memory-offline-store.ts";
 import { memoryOnlineStore } from "../../../src/feature_store/online/memory-online-store.ts";
 import type { OnlineStore } from "../../../src/feature_store/online/online-store.ts";
-import { createPipeline } from "../../../src/pipeline.ts";
+import { createPipeline } from "../../../src/pipeline/pipeline.ts";
 import type { RandomMessage, RandomStream } from "./random-stream.ts";
 
 export interface EmbeddedValues {

@@ -11,7 +11,7 @@ import { readViewHistory } from "../../../src/feature_store/historical-reader.ts
 import { memoryOfflineStore } from "../../../src/feature_store/offline/memory-offline-store.ts";
 import { memoryOnlineStore } from "../../../src/feature_store/online/memory-online-store.ts";
 import { createViewRuntime } from "../../../src/feature_store/view-runtime.ts";
-import { createPipeline } from "../../../src/pipeline.ts";
+import { createPipeline } from "../../../src/pipeline/pipeline.ts";
 
 const schema = {
   shop: t.string(),

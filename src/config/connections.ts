@@ -1,0 +1,134 @@
+import type { MlflowOptions } from "../api/models/mlflow-registry.ts";
+import type { ScoringOptions } from "../api/models/scoring-client.ts";
+import { millraceError } from "../definitions/errors.ts";
+import type { SchemaRegistryOptions } from "../ingestion/decoders/schema-registry.ts";
+import type { KafkaConnectionOptions, KafkaSasl } from "../ingestion/sources/kafka-options.ts";
+import type { KinesisSourceOptions } from "../ingestion/sources/kinesis-options.ts";
+import type { PubsubSourceOptions } from "../ingestion/sources/pubsub-options.ts";
+import { MODEL_VARIABLES, resolveMlflow, resolveScoring } from "./model-connections.ts";
+
+/** How one Kafka cluster is reached, and as which group. */
+export interface KafkaClusterConfig extends KafkaConnectionOptions {
+  /** The consumer group of sources that name none. Default `millrace`. */
+  readonly groupId?: string;
+  /** `consumer` is KIP-848, of brokers from 4.0 on. Default `classic`. */
+  readonly groupProtocol?: "classic" | "consumer";
+  /**
+   * How long the brokers wait for a process that fell silent before others get its partitions, milliseconds; of
+   * `classic` groups. Default 10,000.
+   */
+  readonly sessionTimeoutMs?: number;
+}
+
+/** How brokers and MLflow are reached: apart from the declarations, which the registry keeps and which hold no secret. */
+export interface ConnectionsConfig {
+  /** By the name that sources give (`kafka({ cluster })`); `default` where they give none. */
+  readonly kafka?: Readonly<Record<string, KafkaClusterConfig>>;
+  readonly kinesis?: Pick<KinesisSourceOptions, "region" | "endpoint" | "credentials">;
+  readonly pubsub?: Pick<PubsubSourceOptions, "projectId" | "emulator" | "maxOutstanding" | "maxOutstandingBytes">;
+  readonly schemaRegistry?: SchemaRegistryOptions;
+  /** By the name that models give (`mlflowModel({ server })`); `default` where they give none. */
+  readonly mlflow?: Readonly<Record<string, MlflowOptions>>;
+  /** By the name that models give (`scoring`); `default` where they give none. */
+  readonly scoring?: Readonly<Record<string, ScoringOptions>>;
+}
+
+/** The variables that {@link resolveConnections} reads. */
+export const CONNECTION_VARIABLES: readonly string[] = [
+  "MILLRACE_KAFKA_BROKERS",
+  "MILLRACE_KAFKA_GROUP",
+  "MILLRACE_KAFKA_TLS",
+  "MILLRACE_KAFKA_SASL_MECHANISM",
+  "MILLRACE_KAFKA_USERNAME",
+  "MILLRACE_KAFKA_PASSWORD",
+  "MILLRACE_KINESIS_REGION",
+  "MILLRACE_KINESIS_ENDPOINT",
+  "MILLRACE_PUBSUB_PROJECT",
+  "MILLRACE_SCHEMA_REGISTRY_URL",
+  "MILLRACE_SCHEMA_REGISTRY_USERNAME",
+  "MILLRACE_SCHEMA_REGISTRY_PASSWORD",
+  ...MODEL_VARIABLES,
+];
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Checks the connections and puts the variables in: those of Kafka are of the cluster `default`.
+ * @throws `CONFIG_INVALID`, which names the value or the variable and never shows a secret
+ */
+export function resolveConnections(config: ConnectionsConfig | undefined, env: Environment): ConnectionsConfig {
+  const known = ["kafka", "kinesis", "pubsub", "schemaRegistry", "mlflow", "scoring"];
+  for (const name of Object.keys(config ?? {})) {
+    if (!known.includes(name)) throw invalid(`connections has no '${name}': known here are ${known.join(", ")}`);
+  }
+  const kafka = { ...config?.kafka };
+  const fromEnv = kafkaVariables(env);
+  if (fromEnv !== null || kafka.default !== undefined) {
+    kafka.default = { ...kafka.default, ...fromEnv } as KafkaClusterConfig;
+  }
+  for (const [name, cluster] of Object.entries(kafka)) checkCluster(name, cluster);
+  const registryUrl = env.MILLRACE_SCHEMA_REGISTRY_URL ?? config?.schemaRegistry?.url;
+  if (registryUrl !== undefined && !/^https?:\/\/[^/@]+/.test(registryUrl)) {
+    throw invalid("schemaRegistry.url (MILLRACE_SCHEMA_REGISTRY_URL) must be an http or https URL without a user");
+  }
+  return {
+    kafka,
+    kinesis: {
+      ...config?.kinesis,
+      ...given("region", env.MILLRACE_KINESIS_REGION),
+      ...given("endpoint", env.MILLRACE_KINESIS_ENDPOINT),
+    },
+    mlflow: resolveMlflow(config?.mlflow, env),
+    scoring: resolveScoring(config?.scoring, env),
+    pubsub: { ...config?.pubsub, ...given("projectId", env.MILLRACE_PUBSUB_PROJECT) },
+    ...(registryUrl === undefined
+      ? {}
+      : {
+          schemaRegistry: {
+            ...config?.schemaRegistry,
+            url: registryUrl,
+            ...given("username", env.MILLRACE_SCHEMA_REGISTRY_USERNAME),
+            ...given("password", env.MILLRACE_SCHEMA_REGISTRY_PASSWORD),
+          },
+        }),
+  };
+}
+
+function kafkaVariables(env: Environment): Partial<KafkaClusterConfig> | null {
+  const brokers = env.MILLRACE_KAFKA_BROKERS?.split(",").map((broker) => broker.trim());
+  const { MILLRACE_KAFKA_USERNAME: username, MILLRACE_KAFKA_PASSWORD: password } = env;
+  const mechanism = env.MILLRACE_KAFKA_SASL_MECHANISM ?? "PLAIN";
+  const tls = env.MILLRACE_KAFKA_TLS;
+  if (tls !== undefined && tls !== "true" && tls !== "false") throw invalid("MILLRACE_KAFKA_TLS must be true or false");
+  if (!["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"].includes(mechanism)) {
+    throw invalid("MILLRACE_KAFKA_SASL_MECHANISM must be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512");
+  }
+  if ((username === undefined) !== (password === undefined)) {
+    throw invalid("MILLRACE_KAFKA_USERNAME and MILLRACE_KAFKA_PASSWORD go together");
+  }
+  const found: Partial<KafkaClusterConfig> = {
+    ...given("brokers", brokers),
+    ...given("groupId", env.MILLRACE_KAFKA_GROUP),
+    ...given("tls", tls === undefined ? undefined : tls === "true"),
+    ...given("sasl", username === undefined ? undefined : ({ mechanism, username, password } as KafkaSasl)),
+  };
+  return Object.keys(found).length === 0 ? null : found;
+}
+
+function checkCluster(name: string, { brokers }: KafkaClusterConfig): void {
+  const bad =
+    !Array.isArray(brokers) ||
+    brokers.length === 0 ||
+    brokers.some((broker) => !/^[^:\s/]+:\d+$|^\[.+\]:\d+$/.test(broker));
+  if (bad) {
+    throw invalid(`connections.kafka.${name}.brokers (MILLRACE_KAFKA_BROKERS) must list brokers as host:port`);
+  }
+}
+
+function given<K extends string, V>(name: K, value: V | undefined): { readonly [P in K]?: V } {
+  return value === undefined ? {} : ({ [name]: value } as { readonly [P in K]: V });
+}
+
+function invalid(message: string): Error {
+  return millraceError("CONFIG_INVALID", `${message}.`);
+}
