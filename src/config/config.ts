@@ -3,16 +3,16 @@ import { dirname, isAbsolute, join, resolve } from "node:path";
 import { millraceError } from "../definitions/errors.ts";
 import { historyThreads } from "../feature_store/historical-reader.ts";
 import type { OnlineReadOptions } from "../feature_store/online-reader.ts";
+import { type BeamConfig, resolveBeam } from "./beam-config.ts";
+import { CONNECTION_VARIABLES, type ConnectionsConfig, resolveConnections } from "./connections.ts";
+import { importModule } from "./module-loader.ts";
 import {
   QUALITY_NAMES,
   QUALITY_VARIABLES,
   type QualityConfig,
   type ResolvedQuality,
   resolveQuality,
-} from "../quality-config.ts";
-import { type BeamConfig, resolveBeam } from "./beam-config.ts";
-import { CONNECTION_VARIABLES, type ConnectionsConfig, resolveConnections } from "./connections.ts";
-import { importModule } from "./module-loader.ts";
+} from "./quality-config.ts";
 import { READ_VARIABLES, resolveReads } from "./read-config.ts";
 import { type Retention, type RetentionConfig, resolveRetention } from "./retention.ts";
 import {

@@ -1,9 +1,9 @@
 import { channel } from "node:diagnostics_channel";
+import type { ResolvedQuality } from "../config/quality-config.ts";
 import type { ModelMeta } from "../definitions/model.ts";
 import { SKEW_CHANNEL, type SkewEvent } from "../feature_store/channels.ts";
 import type { PredictionReport } from "../feature_store/check-predictions.ts";
 import type { PredictionFilter } from "../feature_store/offline/offline-store.ts";
-import type { ResolvedQuality } from "../quality-config.ts";
 
 export interface SkewChecks {
   /** Looks once, now; what another look is under way for is not done again. */

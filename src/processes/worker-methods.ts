@@ -26,8 +26,8 @@ import { type TrainingJobs, trainingJobs } from "../feature_store/training-jobs.
 import { createTrainingSet, type TrainingManifest, type TrainingSetRequest } from "../feature_store/training-set.ts";
 import type { ViewRuntime } from "../feature_store/view-runtime.ts";
 import type { PushedEvents, PushOptions, PushResult } from "../ingestion/sources/http-push.ts";
-import { createOutcomeWatch } from "../outcome-watch.ts";
 import { createLifecycle } from "../pipeline/lifecycle.ts";
+import { createOutcomeWatch } from "../pipeline/outcome-watch.ts";
 import { createPipeline, type PipelineStatus } from "../pipeline/pipeline.ts";
 import { createPipelineSwitch } from "../pipeline/pipeline-switch.ts";
 import { type ResetPartition, type ResetTo, resetSource } from "../pipeline/reset-source.ts";

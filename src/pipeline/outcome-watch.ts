@@ -1,14 +1,14 @@
 import { channel } from "node:diagnostics_channel";
-import { isMillraceError } from "./definitions/errors.ts";
-import type { OutcomeMeta } from "./definitions/outcome.ts";
-import type { Declarations } from "./feature_engineering/plan/collect-declarations.ts";
-import { OUTCOME_CHANNEL } from "./feature_store/channels.ts";
-import type { OfflineStore } from "./feature_store/offline/offline-store.ts";
-import type { OnlineStore } from "./feature_store/online/online-store.ts";
-import { followOutcome, type OutcomeFollower } from "./feature_store/outcomes/outcome-follower.ts";
-import type { OutcomeReport } from "./feature_store/outcomes/outcome-report.ts";
-import { compileOutcome } from "./feature_store/outcomes/outcome-runtime.ts";
-import { readSourceClock } from "./feature_store/source-clock.ts";
+import { isMillraceError } from "../definitions/errors.ts";
+import type { OutcomeMeta } from "../definitions/outcome.ts";
+import type { Declarations } from "../feature_engineering/plan/collect-declarations.ts";
+import { OUTCOME_CHANNEL } from "../feature_store/channels.ts";
+import type { OfflineStore } from "../feature_store/offline/offline-store.ts";
+import type { OnlineStore } from "../feature_store/online/online-store.ts";
+import { followOutcome, type OutcomeFollower } from "../feature_store/outcomes/outcome-follower.ts";
+import type { OutcomeReport } from "../feature_store/outcomes/outcome-report.ts";
+import { compileOutcome } from "../feature_store/outcomes/outcome-runtime.ts";
+import { readSourceClock } from "../feature_store/source-clock.ts";
 
 /** Follows what becomes of predictions, in the pipeline's thread, and publishes it. */
 export interface OutcomeWatch {

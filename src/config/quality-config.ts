@@ -1,4 +1,4 @@
-import { millraceError } from "./definitions/errors.ts";
+import { millraceError } from "../definitions/errors.ts";
 
 /** What the background tasks of data and model quality may cost. */
 export interface QualityConfig {
