@@ -17,8 +17,8 @@ export interface RedisReadQueueOptions {
 }
 
 /**
- * The reads of requests. While round trips are under way, new reads wait and then share one: a key that several want is
- * fetched once, and a burst costs few commands. No read is answered by a command that was sent before it came.
+ * The reads of requests. While round trips are under way, new reads wait and then share one: a key that several small
+ * reads want is fetched once, and a burst costs few commands. No read is answered by a command that was sent before it came.
  */
 export interface RedisReadQueue {
   fetch(keys: readonly ValueKey[], facts: readonly string[], options?: FetchOptions): Promise<Fetched>;
@@ -52,6 +52,8 @@ interface Part {
 }
 
 const KEYS_PER_COMMAND = 2_000;
+/** Reads of more keys do not look for those that others want too: telling them apart costs more than fetching them. */
+const SHARED_KEYS = 16;
 const ATTEMPTS = 3;
 /** Round trips at once: on a cluster a slow node must not hold up the others. */
 const IN_FLIGHT = { single: 2, cluster: 16 };
@@ -115,6 +117,7 @@ export function createRedisReadQueue(options: RedisReadQueueOptions): RedisReadQ
       parts.push({ ...built.part, command: redisCommand("mget", built.names, slotOf(shard)) });
     };
     for (const read of reads) {
+      const mayShare = known !== null && read.keys.length <= SHARED_KEYS;
       for (let index = 0; index < read.keys.length; index++) {
         const { keyspace, key } = read.keys[index]!;
         const shard = keys.shardOf(key);
@@ -133,11 +136,11 @@ export function createRedisReadQueue(options: RedisReadQueueOptions): RedisReadQ
           };
           building.set(shard, built);
         }
-        const id = known === null ? "" : `${keyspace}:${latin1(key)}`;
-        let position = known?.get(id);
+        const id = mayShare ? `${keyspace}:${latin1(key)}` : "";
+        let position = mayShare ? known!.get(id) : undefined;
         if (position === undefined) {
           position = built.names.push([keys.valuePrefix(keyspace, shard), key]) - 1;
-          known?.set(id, position);
+          if (mayShare) known!.set(id, position);
         } else {
           built.part.shared = true;
         }
