@@ -19,6 +19,7 @@ const names = [
   "beam-faults",
   "beam-random",
   "drift",
+  "outcomes",
 ] as const;
 const name = process.argv[2];
 if (!names.includes(name as (typeof names)[number])) {

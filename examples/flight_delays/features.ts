@@ -315,5 +315,5 @@ export const lateArrivals = outcome("arrived_late", {
   predicted: "probability",
   within: "2d",
   windows: ["1d", "7d", "30d"],
-  bounds: { auc: 0.6 },
+  bounds: { auc: 0.65 },
 });

@@ -10,6 +10,8 @@ export interface Flight {
   readonly lookup: Readonly<Record<string, unknown>>;
   /** Null where there is none: cancelled or diverted. */
   readonly late: boolean | null;
+  /** At arrival, minutes; null where there is no outcome. */
+  readonly delayMinutes: number | null;
   /** When the outcome is known, epoch milliseconds; null where there is none. */
   readonly knownAt: number | null;
 }
@@ -32,6 +34,7 @@ export function readFlights(month: string): Flight[] {
         prediction_time: record.prediction_time,
       },
       late: record.late === "" ? null : record.late === "true",
+      delayMinutes: record.late === "" ? null : Number(record.arr_delay_minutes),
       knownAt:
         record.late === "" ? null : Date.parse(record.scheduled_arrival!) + Number(record.arr_delay_minutes) * 60_000,
     }));

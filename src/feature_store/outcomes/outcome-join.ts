@@ -155,10 +155,13 @@ export function createOutcomeJoin(runtime: OutcomeRuntime, capacity = 100_000): 
         } else if (held.told === null && clock >= end + meta.source.latenessMs) decided.push({ held, at: end });
         else waiting++;
       }
+      // Sums of doubles depend on their order, and after a restart predictions come in another one.
+      decided.sort((a, b) => a.held.prediction.id - b.held.prediction.id);
       const recent = decided
         .filter(({ held }) => pairOf(held).length > 0)
         .sort((a, b) => b.at - a.at || b.held.prediction.id - a.held.prediction.id)
-        .slice(0, RECENT);
+        .slice(0, RECENT)
+        .sort((a, b) => a.held.prediction.id - b.held.prediction.id);
       const lately = windowOf("recent", recent);
       return {
         outcome: meta.name,
