@@ -19,6 +19,7 @@ const names = [
   "kafka-freshness",
   "model-load",
   "monitoring-cost",
+  "onnx-load",
 ] as const;
 const name = process.argv[2];
 if (!names.includes(name as (typeof names)[number])) {

@@ -6,7 +6,7 @@ import { DEFAULT_MLMODEL_LIMITS, type Mlmodel, type MlmodelLimits, readMlmodel }
 import { readModelFile } from "./model-folder.ts";
 import type { ModelBatch, ModelRunner } from "./model-runner.ts";
 import { isIntegral, type ModelSignature, signatureColumns } from "./model-signature.ts";
-import { onnxRunner } from "./onnx-runner.ts";
+import { onnxModel } from "./onnx-thread-runner.ts";
 import { packModel } from "./pack-model.ts";
 import type { ScoringOptions } from "./scoring-client.ts";
 import { scoringRunner } from "./scoring-runner.ts";
@@ -84,7 +84,7 @@ export async function loadModelFolder(path: string, options: LoadModelOptions = 
 async function createRunner(mlmodel: Mlmodel, bytes: Uint8Array, options: LoadModelOptions): Promise<ModelRunner> {
   const inputs = signatureColumns(mlmodel.signature?.inputs ?? null);
   if (mlmodel.flavor === "onnx") {
-    return onnxRunner(bytes, { inputs, ...(options.onnxOutput === undefined ? {} : { output: options.onnxOutput }) });
+    return onnxModel(bytes, { inputs, ...(options.onnxOutput === undefined ? {} : { output: options.onnxOutput }) });
   }
   if (mlmodel.flavor === "lightgbm") {
     return lightgbmRunner(await packModel({ flavor: "lightgbm" }, bytes), {

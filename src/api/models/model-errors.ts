@@ -1,4 +1,9 @@
-import { type MillraceError, type MillraceErrorOptions, millraceError } from "../../definitions/errors.ts";
+import {
+  isMillraceError,
+  type MillraceError,
+  type MillraceErrorOptions,
+  millraceError,
+} from "../../definitions/errors.ts";
 
 /** Every code that loading or running a model can fail with. */
 export type ModelErrorCode =
@@ -61,4 +66,14 @@ export function corruptModel(what: string, options?: MillraceErrorOptions): Mill
     `The model file cannot be read: ${what}. It is truncated, damaged or not of the format that its folder says; save or download it again.`,
     options,
   );
+}
+
+/** An error as another thread can be told of it. */
+export type PortableModelError = Pick<MillraceError, "code" | "message" | "kind" | "details">;
+
+export function portableModelError(error: unknown): PortableModelError {
+  const message = error instanceof Error ? error.message : String(error);
+  if (!isMillraceError(error)) return { code: "INTERNAL", kind: "bug", details: {}, message };
+  const { code, kind, details } = error;
+  return { code, kind, details: { ...details }, message };
 }

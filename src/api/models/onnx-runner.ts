@@ -21,6 +21,11 @@ export interface OnnxRunnerOptions {
   readonly threads?: number;
 }
 
+export interface OnnxRunner extends ModelRunner {
+  /** How many columns it takes; null if the file leaves it open. */
+  readonly inputCount: number | null;
+}
+
 interface TensorInput {
   readonly name: string;
   readonly type: string;
@@ -40,7 +45,7 @@ interface TensorInput {
  *
  * @throws MODEL_RUNTIME_MISSING, MODEL_CORRUPT, MODEL_UNSUPPORTED (sequence outputs of ZipMap, tensors in other files)
  */
-export async function onnxRunner(bytes: Uint8Array, options: OnnxRunnerOptions = {}): Promise<ModelRunner> {
+export async function onnxRunner(bytes: Uint8Array, options: OnnxRunnerOptions = {}): Promise<OnnxRunner> {
   refuseExternalData(bytes);
   const runtime = await importRuntime();
   const threads = options.threads ?? 1;
@@ -61,6 +66,7 @@ export async function onnxRunner(bytes: Uint8Array, options: OnnxRunnerOptions =
   const isMatrix = tensors.length === 1;
   const inputs = isMatrix ? matrixColumns(tensors[0]!, options.inputs ?? null) : tensors.map(singleColumn);
   const inputCount = isMatrix ? tensors[0]!.width : tensors.length;
+  const sizeBytes = bytes.length;
   let isClosed = false;
 
   async function run(
@@ -101,7 +107,8 @@ export async function onnxRunner(bytes: Uint8Array, options: OnnxRunnerOptions =
     flavor: "onnx",
     inputs,
     outputs: [output],
-    sizeBytes: bytes.length,
+    sizeBytes,
+    inputCount,
     prepare,
     predict: async (batch) => prepare(batch.columns).predict(batch.rows),
     close: async () => {
