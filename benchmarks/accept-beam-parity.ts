@@ -17,14 +17,9 @@ import type { OfflineStore } from "../src/feature_store/offline/offline-store.ts
 import { postgresOfflineStore } from "../src/feature_store/offline/postgres-offline-store.ts";
 import { memoryOnlineStore } from "../src/feature_store/online/memory-online-store.ts";
 import { redisOnlineStore } from "../src/feature_store/online/redis-online-store.ts";
-import {
-  type BeamJobSource,
-  beamFile,
-  beamJob,
-  beamKafka,
-  beamStream,
-  prepareHistory,
-} from "../src/pipeline/beam-jobs.ts";
+import { beamFile } from "../src/pipeline/beam-files.ts";
+import { type BeamJobSource, beamJob, prepareHistory } from "../src/pipeline/beam-jobs.ts";
+import { beamStream } from "../src/pipeline/beam-streams.ts";
 import { createPipeline } from "../src/pipeline/pipeline.ts";
 import { type Comparison, compareValues, createComparison } from "../test/feature_engineering/beam/compare-values.ts";
 
@@ -99,7 +94,7 @@ async function fileSources(declarations: Declarations): Promise<BeamJobSource[]>
   const found: BeamJobSource[] = [];
   for (const source of declarations.sources) {
     if (source.connector.connector !== "file_replay") continue;
-    const files = await Promise.all(source.connector.paths.map(beamFile));
+    const files = await Promise.all(source.connector.paths.map((path) => beamFile(path)));
     found.push({ source, input: { files }, cells: "text", nulls: source.connector.nullTexts });
   }
   return found;
@@ -126,8 +121,8 @@ async function kafkaSources(
       }
     }
     await produceRows(brokers, meta.name, rows, 2);
-    const kafka = beamKafka(source, { default: { brokers } }, null);
-    found.push({ source: meta, input: { ...beamStream(meta), kafka } });
+
+    found.push({ source: meta, input: beamStream(source, { kafka: { default: { brokers } } }, null) });
   }
   return found;
 }

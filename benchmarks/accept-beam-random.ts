@@ -9,7 +9,9 @@ import { kafkaCluster } from "../integration/services/kafka-cluster.ts";
 import { kafka } from "../src/definitions/index.ts";
 import { viewVersion } from "../src/feature_engineering/plan/plan-hash.ts";
 import type { OfflineStore } from "../src/feature_store/offline/offline-store.ts";
-import { type BeamJobSource, beamFile, beamKafka, beamStream } from "../src/pipeline/beam-jobs.ts";
+import { beamFile } from "../src/pipeline/beam-files.ts";
+import type { BeamJobSource } from "../src/pipeline/beam-jobs.ts";
+import { beamStream } from "../src/pipeline/beam-streams.ts";
 import { compareValues, createComparison } from "../test/feature_engineering/beam/compare-values.ts";
 import { clockOf, declarationsOf, embeddedValues } from "../test/feature_engineering/beam/embedded-values.ts";
 import { compareWithOracle, eventsOf, type OracleComparison } from "../test/feature_engineering/beam/oracle.ts";
@@ -110,8 +112,8 @@ async function topicSource({ source, messages }: RandomStream, brokers: readonly
   const rows = messages.map(({ text, arrival, partition }) => ({ value: text, arrival, partition }));
   await produceRows(brokers, source.name, rows, PARTITIONS);
   const connector = kafka({ topic: source.name });
-  const input = beamKafka({ ...source, connector }, { default: { brokers } }, null);
-  return { source, input: { ...beamStream(source), kafka: input } };
+  const input = beamStream({ ...source, connector }, { kafka: { default: { brokers } } }, null);
+  return { source, input };
 }
 
 async function compare(streams: readonly RandomStream[], world: BeamWorld, files: boolean): Promise<Result> {

@@ -12,7 +12,8 @@ import { runBeamJob } from "../src/feature_engineering/beam/run-beam-job.ts";
 import { collectDeclarations } from "../src/feature_engineering/plan/collect-declarations.ts";
 import { postgresOfflineStore } from "../src/feature_store/offline/postgres-offline-store.ts";
 import { redisOnlineStore } from "../src/feature_store/online/redis-online-store.ts";
-import { beamFile, beamJob, prepareHistory } from "../src/pipeline/beam-jobs.ts";
+import { beamFile } from "../src/pipeline/beam-files.ts";
+import { beamJob, prepareHistory } from "../src/pipeline/beam-jobs.ts";
 import { buildByHand } from "./beam/by-hand.ts";
 import { compareByHand } from "./beam/compare-by-hand.ts";
 import { measureEmbedded } from "./beam/measure-embedded.ts";
@@ -135,7 +136,7 @@ async function runMillrace(
   const declarations = collectDeclarations({ cardView, merchantView, deviceView });
   const offline = postgres === null ? null : { store: "postgres" as const, url: await postgres.createDatabase() };
   const paths = (await readdir(files)).map((file) => join(files, file));
-  const input = { files: await Promise.all(paths.map(beamFile)) };
+  const input = { files: await Promise.all(paths.map((path) => beamFile(path))) };
   const options = {
     ...{ declarations, offline, generation: 1, script: host.script },
     online: { store: "redis" as const, url: `redis://127.0.0.1:${redisPort}`, keyPrefix: prefix },

@@ -1,19 +1,43 @@
+import { readFileSync } from "node:fs";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
+import { DuckDBInstance } from "@duckdb/node-api";
 import avsc from "avsc";
 import protobufjs from "protobufjs";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { StreamConnector } from "../src/definitions/connector.ts";
 import type { FeatureViewMeta } from "../src/definitions/feature-view.ts";
 import { avro, type EventFormat, json, protobuf } from "../src/definitions/format.ts";
-import { count, entity, featureView, kafka, latest, streamSource, sum, t } from "../src/definitions/index.ts";
+import {
+  count,
+  entity,
+  featureView,
+  kafka,
+  kinesis,
+  latest,
+  memory,
+  pubsub,
+  streamSource,
+  sum,
+  t,
+} from "../src/definitions/index.ts";
 import { Meta } from "../src/definitions/meta.ts";
 import type { SourceMeta } from "../src/definitions/source.ts";
-import { type BeamJobSource, beamKafka, beamStream } from "../src/pipeline/beam-jobs.ts";
+import { redisOnlineStore } from "../src/feature_store/online/redis-online-store.ts";
+import { beamFiles } from "../src/pipeline/beam-files.ts";
+import type { BeamJobSource } from "../src/pipeline/beam-jobs.ts";
+import { beamStream } from "../src/pipeline/beam-streams.ts";
 import { type BeamWorld, beamWorld } from "./beam/beam-world.ts";
 import { type ProducedRow, produceRows } from "./beam/produce-rows.ts";
+import { KINESIS_CREDENTIALS, KINESIS_REGION, publish, putKinesis } from "./beam/put-records.ts";
 import { featuresOf } from "./beam/read-values.ts";
 import { type KafkaCluster, kafkaCluster } from "./services/kafka-cluster.ts";
+import { type KinesisServer, kinesisServer } from "./services/kinesis-server.ts";
+import { type PubsubServer, pubsubServer } from "./services/pubsub-server.ts";
+import { startRedisCluster } from "./services/redis-server.ts";
 import { type SchemaRegistryServer, schemaRegistryServer } from "./services/schema-registry-server.ts";
 
 /** A source of payments, however it comes, and a view of it. */
@@ -42,12 +66,19 @@ const spending = {
   protobuf: spendingOf("protobuf", kafka({ topic: "protobuf" }), protobuf({ registry: true })),
   events: spendingOf("events", kafka({ topic: "events" }), json({ cloudEvents: true })),
   packed: spendingOf("packed", kafka({ topic: "packed" }), json()),
+  kinesis: spendingOf("kinesis", kinesis({ stream: "kinesis" }), json()),
+  pubsub: spendingOf("pubsub", pubsub({ subscription: "pubsub" }), json({ cloudEvents: true })),
 } as const;
-const all: readonly Spending[] = Object.values(spending);
+const streamed: readonly Spending[] = Object.values(spending);
+const filed = {
+  parquet: spendingOf("parquet", memory(), json()),
+  csv: spendingOf("csv", memory(), json()),
+} as const;
+const all: readonly Spending[] = [...streamed, ...Object.values(filed)];
 
 const START = Date.UTC(2026, 5, 1);
 const END = START + 1_000_000;
-const DEADLINE_MS = 60_000;
+const DEADLINE_MS = 120_000;
 
 interface Payment {
   readonly user: string;
@@ -64,20 +95,27 @@ const payments: readonly Payment[] = Array.from({ length: 60 }, (_, index) => ({
 let world: BeamWorld;
 let cluster: KafkaCluster;
 let registry: SchemaRegistryServer;
+let shards: KinesisServer;
+let queue: PubsubServer;
 
 beforeAll(async () => {
+  // Google's client would look for a machine of Google's.
+  process.env.METADATA_SERVER_DETECTION = "none";
   const declarations = {
     ...{ entities: all.map(({ view }) => view.entity), services: [], models: [] },
     ...{ sources: all.map(({ source }) => source), views: all.map(({ view }) => view) },
   };
-  [world, cluster, registry] = await Promise.all([
-    beamWorld(declarations, spending.avro.source),
+  [world, cluster, registry, shards, queue] = await Promise.all([
+    beamWorld(declarations, spending.avro.source, 1, { parts: ["kinesis", "parquet", "pubsub"], secure: true }),
     kafkaCluster(),
     schemaRegistryServer(),
+    kinesisServer("kinesalite"),
+    // So that messages are delivered again.
+    pubsubServer({ loseAcks: 2 }),
   ]);
 });
 afterAll(async () => {
-  await Promise.all([world?.close(), cluster?.close(), registry?.close()]);
+  await Promise.all([world?.close(), cluster?.close(), registry?.close(), shards?.close(), queue?.close()]);
 });
 
 async function register(subject: string, schema: string, schemaType: string): Promise<number> {
@@ -180,6 +218,17 @@ async function produceAll(): Promise<void> {
   ]);
 }
 
+async function putAll(): Promise<void> {
+  const records = payments.map((payment) => ({ key: payment.user, data: Buffer.from(jsonOf(payment)) }));
+  const bad = { key: "bad", data: Buffer.from("{") };
+  await putKinesis(shards.endpoint, "kinesis", 3, [...records, bad]);
+  const attributes = { "ce-specversion": "1.0", "ce-id": "1", "ce-source": "/shop", "ce-type": "paid" };
+  await publish(queue.address, "project", "pubsub", [
+    ...records.map(({ data }) => ({ data, attributes })),
+    { data: bad.data, attributes },
+  ]);
+}
+
 /** What each user's features are, worked out by hand. */
 const expected = ["u0", "u1", "u2"].map((user) => {
   const own = payments.filter((payment) => payment.user === user);
@@ -198,14 +247,18 @@ async function until(check: () => Promise<void>, ended: Promise<unknown>): Promi
   }
 }
 
-it("decodes Avro, Protobuf, CloudEvents and packed JSON in the workers as the embedded engine does", async () => {
-  await produceAll();
-  const clusters = { default: { brokers: cluster.brokers } };
-  const jobs = all.map(({ source }): BeamJobSource => {
-    return { source, input: { ...beamStream(source), kafka: beamKafka(source, clusters, null) } };
+it("reads Kafka, Kinesis and Pub/Sub, in each format, and writes what the embedded engine would", async () => {
+  await Promise.all([produceAll(), putAll()]);
+  const connections = {
+    kafka: { default: { brokers: cluster.brokers } },
+    kinesis: { region: KINESIS_REGION, endpoint: shards.endpoint, credentials: KINESIS_CREDENTIALS },
+    pubsub: { projectId: "project", emulator: queue.address },
+  };
+  const jobs = streamed.map(({ source }): BeamJobSource => {
+    return { source, input: beamStream(source, connections, null) };
   });
   const job = await world.streams(jobs, { schemaRegistry: { url: registry.url } });
-  for (const { source, view } of all) {
+  for (const { source, view } of streamed) {
     await until(async () => {
       for (const [user, values] of expected) {
         expect([source.name, user, await featuresOf(view, world.hot, [user], END)]).toEqual([
@@ -223,9 +276,100 @@ it("decodes Avro, Protobuf, CloudEvents and packed JSON in the workers as the em
     expect(await codes("protobuf")).toEqual(["SCHEMA_UNKNOWN"]);
     expect(await codes("events")).toEqual(["DECODE_FAILED"]);
     expect(await codes("packed")).toEqual(["DECODE_FAILED"]);
+    expect(await codes("kinesis")).toEqual(["DECODE_FAILED"]);
+    expect(await codes("pubsub")).toEqual(["DECODE_FAILED"]);
   }, job.ended);
   const [letter] = await world.cold.deadLetters({ source: "packed", limit: 10 });
   expect(Buffer.from(letter!.bytes).toString("hex")).toBe("1f8b0102");
+  // Messages whose acknowledgement was lost are delivered again, and count once.
+  await until(async () => {
+    const { deliveries, messages, unacknowledged } = await queue.deliveries();
+    expect({ again: deliveries > messages, unacknowledged }).toEqual({ again: true, unacknowledged: 0 });
+  }, job.ended);
+  for (const [user, values] of expected) {
+    expect(await featuresOf(spending.pubsub.view, world.hot, [user], END)).toEqual(values);
+  }
+  const args = readFileSync(`/proc/${job.pid}/cmdline`, "utf8");
+  expect(args).toContain("--job=");
+  expect(args).not.toContain("p@ss");
   job.stop(null);
   await job.ended;
+});
+
+async function query(sql: string): Promise<readonly Record<string, unknown>[]> {
+  const instance = await DuckDBInstance.create(":memory:");
+  const connection = await instance.connect();
+  try {
+    return (await connection.runAndReadAll(sql)).getRowObjectsJson();
+  } finally {
+    connection.closeSync();
+    instance.closeSync();
+  }
+}
+
+it("folds Parquet and packed CSV into a cluster of Redis, and keeps events as Parquet by day", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "millrace-beam-files-"));
+  const redis = await startRedisCluster();
+  const online = { store: "redis" as const, cluster: redis.nodes.map(({ host, port }) => `${host}:${port}`) };
+  const hot = await redisOnlineStore(online);
+  try {
+    const half = payments.length / 2;
+    await mkdir(join(folder, "in", "user=u9"), { recursive: true });
+    await mkdir(join(folder, "csv"));
+    const values = (list: readonly Payment[]): string =>
+      list.map(({ user, cents, at }) => `('${user}', ${cents}, ${at} * 1000 + 999)`).join(", ");
+    for (const [name, list] of [
+      ["a", payments.slice(0, half)],
+      ["b", payments.slice(half)],
+    ] as const) {
+      await query(
+        `COPY (SELECT u AS "user", c AS cents, make_timestamp(t::BIGINT) AS "at" FROM (VALUES ${values(list)}) AS v(u, c, t)) TO '${folder}/in/${name}.parquet'`,
+      );
+    }
+    // A column that the folder's name holds.
+    await query(
+      `COPY (SELECT 5 AS cents, make_timestamp(${START} * 1000) AS "at") TO '${folder}/in/user=u9/c.parquet'`,
+    );
+    const lines = payments.map(({ user, cents, at }) => `"${user}",${cents},${new Date(at).toISOString()}`);
+    await writeFile(join(folder, "csv", "all.csv.gz"), gzipSync(["user,cents,at", ...lines, "x,,", "  "].join("\n")));
+    const [parquetFiles, csvFiles] = await Promise.all([
+      beamFiles(filed.parquet.source, [join(folder, "in")], folder),
+      beamFiles(filed.csv.source, [join(folder, "csv", "*.gz")], folder),
+    ]);
+    const kept = join(folder, "kept");
+    await world.fold(
+      [
+        { source: filed.parquet.source, ...parquetFiles },
+        { source: filed.csv.source, ...csvFiles },
+      ],
+      { parquet: kept, online },
+    );
+    for (const { source, view } of Object.values(filed)) {
+      for (const [user, found] of expected) {
+        expect([source.name, await featuresOf(view, hot, [user], END)]).toEqual([source.name, found]);
+      }
+    }
+    expect(await featuresOf(filed.parquet.view, hot, ["u9"], END)).toEqual([1, 5, 5n]);
+    expect((await world.cold.deadLetters({ source: "csv", limit: 10 })).map((one) => one.code)).toEqual([
+      "INVALID_VALUE",
+    ]);
+    const [row] = await query(
+      `SELECT count(*)::INT AS n, count(DISTINCT _offset || _partition)::INT AS places, sum(cents::HUGEINT)::VARCHAR AS total,
+         min(epoch_ms("at"))::VARCHAR AS first, bool_and("at" = _event_time) AS same, min(day)::VARCHAR AS day,
+         min(typeof("at")) AS type FROM read_parquet('${kept}/csv/**/*.parquet', hive_partitioning = true)`,
+    );
+    const total = payments.reduce((sum, { cents }) => sum + cents, 0n);
+    const day = new Date(START).toISOString().slice(0, 10);
+    expect(row).toEqual({
+      ...{ n: payments.length, places: payments.length, total: String(total), first: String(START), same: true, day },
+      type: "TIMESTAMP WITH TIME ZONE",
+    });
+    await expect(beamFiles(filed.csv.source, ["gs://bucket/x.csv"], folder)).rejects.toMatchObject({
+      code: "FILE_URL_UNSUPPORTED",
+    });
+  } finally {
+    await hot.close();
+    await redis.remove();
+    await rm(folder, { recursive: true, force: true });
+  }
 });

@@ -1,7 +1,9 @@
+import { readFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import type { ResolvedConfig } from "../../src/config/config.ts";
 import type { SourceMeta } from "../../src/definitions/source.ts";
 import { type BeamHost, beamHost } from "../../src/feature_engineering/beam/beam-host.ts";
 import { EMBEDDED_FLINK, flinkStreamOptions } from "../../src/feature_engineering/beam/flink-options.ts";
@@ -11,14 +13,9 @@ import type { OfflineStore } from "../../src/feature_store/offline/offline-store
 import { postgresOfflineStore } from "../../src/feature_store/offline/postgres-offline-store.ts";
 import type { OnlineStore } from "../../src/feature_store/online/online-store.ts";
 import { redisOnlineStore } from "../../src/feature_store/online/redis-online-store.ts";
-import {
-  type BeamJobSource,
-  beamFile,
-  beamJob,
-  beamKafka,
-  beamStream,
-  prepareHistory,
-} from "../../src/pipeline/beam-jobs.ts";
+import { beamFile } from "../../src/pipeline/beam-files.ts";
+import { type BeamJobSource, beamJob, prepareHistory } from "../../src/pipeline/beam-jobs.ts";
+import { beamStream } from "../../src/pipeline/beam-streams.ts";
 import { startPostgres } from "../services/postgres-server.ts";
 import { startRedis } from "../services/redis-server.ts";
 
@@ -30,6 +27,8 @@ export interface BeamWorld {
   backfill(lines: readonly string[], options?: BeamWorldOptions): Promise<void>;
   /** Folds several sources' files in one job. */
   files(sources: readonly BeamJobSource[], options?: BeamWorldOptions): Promise<RunningBeamJob>;
+  /** Folds the files of sources, to the end. */
+  fold(sources: readonly BeamJobSource[], options?: BeamWorldOptions): Promise<void>;
   /** Streams several sources in one job. */
   streams(sources: readonly BeamJobSource[], options?: BeamWorldOptions): Promise<RunningBeamJob>;
   /** Streams a topic until it is stopped; with checkpoints, and from one if named. */
@@ -42,6 +41,10 @@ export interface BeamWorld {
 
 interface BeamWorldOptions {
   readonly schemaRegistry?: { readonly url: string };
+  /** A folder for raw events as Parquet. */
+  readonly parquet?: string;
+  /** Another Redis than the world's. */
+  readonly online?: ResolvedConfig["online"];
   readonly generation?: number;
   readonly from?: number;
   readonly until?: number;
@@ -52,14 +55,40 @@ interface BeamWorldOptions {
   readonly options?: readonly string[];
 }
 
-export async function beamWorld(declarations: Declarations, source: SourceMeta, parallelism = 1): Promise<BeamWorld> {
+const PASSWORD = "p@ss/w:rd 'quoted'";
+
+export interface BeamWorldSetup {
+  /** Optional parts of the host. */
+  readonly parts?: readonly string[];
+  /** The stores take TLS only, and Redis asks for a password. */
+  readonly secure?: boolean;
+}
+
+export async function beamWorld(
+  declarations: Declarations,
+  source: SourceMeta,
+  parallelism = 1,
+  { parts = [], secure = false }: BeamWorldSetup = {},
+): Promise<BeamWorld> {
   const folder = await mkdtemp(join(tmpdir(), "millrace-beam-world-"));
-  const [redis, postgres] = await Promise.all([startRedis(), startPostgres()]);
-  const online = { store: "redis" as const, url: `redis://127.0.0.1:${redis.port}` };
-  const offline = { store: "postgres" as const, url: await postgres.createDatabase() };
+  const [redis, postgres] = await Promise.all([
+    startRedis(secure ? { tls: true, password: PASSWORD } : {}),
+    startPostgres({ tls: secure }),
+  ]);
+  const online = {
+    store: "redis" as const,
+    url: `${secure ? "rediss" : "redis"}://127.0.0.1:${redis.port}`,
+    ...(secure ? { password: PASSWORD, tls: { ca: redis.ca! } } : {}),
+  };
+  const authority = secure ? readFileSync(join(postgres.sql("SHOW data_directory").trim(), "server.crt"), "utf8") : "";
+  const offline = {
+    store: "postgres" as const,
+    url: await postgres.createDatabase(),
+    ...(secure ? { tls: { ca: authority } } : {}),
+  };
   const hot = await redisOnlineStore(online);
   const cold = await postgresOfflineStore(offline);
-  const host = await beamHost();
+  const host = await beamHost({ parts });
   const state = pathToFileURL(join(folder, "state")).href;
 
   async function start(
@@ -67,12 +96,13 @@ export async function beamWorld(declarations: Declarations, source: SourceMeta, 
     own: BeamWorldOptions,
     beam: readonly string[],
   ): Promise<RunningBeamJob> {
-    const { from = null, until = null, generation = 1, schemaRegistry } = own;
+    const { from = null, until = null, generation = 1, schemaRegistry, parquet } = own;
     const sources = inputs.map((input) => ({ from, until, ...input }));
     await prepareHistory({ declarations, sources }, cold);
     const job = beamJob({
-      ...{ declarations, online, offline, generation, script: host.script, sources },
+      ...{ declarations, online: own.online ?? online, offline, generation, script: host.script, sources },
       ...(schemaRegistry === undefined ? {} : { schemaRegistry }),
+      ...(parquet === undefined ? {} : { parquet, parquetEveryMs: 1_000 }),
     });
     const options = [...EMBEDDED_FLINK, `--parallelism=${parallelism}`, ...beam, ...(own.options ?? [])];
     return runBeamJob(host, job, { options, heapMegabytes: own.heapMegabytes ?? 1_024 });
@@ -88,6 +118,9 @@ export async function beamWorld(declarations: Declarations, source: SourceMeta, 
     host,
     files: (sources, own = {}) => start(sources, own, []),
     streams,
+    async fold(sources, own = {}) {
+      await (await start(sources, own, [])).ended;
+    },
     async backfill(lines, own = {}) {
       const path = join(folder, `${crypto.randomUUID()}.jsonl`);
       await writeFile(path, lines.join("\n"));
@@ -101,8 +134,8 @@ export async function beamWorld(declarations: Declarations, source: SourceMeta, 
         group: null,
         start: "earliest",
       } as const;
-      const kafka = beamKafka({ ...source, connector }, { default: { brokers } }, null);
-      return streams([{ source, input: { ...beamStream(source), kafka } }], own);
+      const input = beamStream({ ...source, connector }, { kafka: { default: { brokers } } }, null);
+      return streams([{ source, input }], own);
     },
     async close() {
       await hot.close();

@@ -15,6 +15,7 @@ import type { OfflineStore } from "../feature_store/offline/offline-store.ts";
 import { createMetrics } from "../monitoring/metrics.ts";
 import { type BeamGeneration, writeGeneration } from "../pipeline/beam-generations.ts";
 import { type BeamJobSource, beamJob, prepareHistory } from "../pipeline/beam-jobs.ts";
+import { beamParts } from "../pipeline/beam-streams.ts";
 import { openOfflineStore, openOnlineStore } from "../pipeline/stores.ts";
 import { claimForBeam } from "../pipeline/view-writers.ts";
 import { configOf, type GlobalOptions, print } from "./global-options.ts";
@@ -63,13 +64,17 @@ export async function launchBeam(
 ): Promise<void> {
   const { engine = "v8", heapMegabytes } = config.beam;
   const say = (text: string): void => void process.stderr.write(`${text}\n`);
-  const host = await beamHost({ onBuild: say, parts: engine === "graal" ? ["graal"] : [] });
   const sources = [jobSource];
+  const host = await beamHost({
+    onBuild: say,
+    parts: [...(engine === "graal" ? ["graal"] : []), ...beamParts(sources, config.beam.parquet)],
+  });
   const job = beamJob({
     declarations,
     ...{ online: config.online, offline: config.offline, sources, engine },
     generation: generation.generation,
     script: host.script,
+    ...(config.beam.parquet === undefined ? {} : { parquet: config.beam.parquet }),
     ...(config.connections.schemaRegistry === undefined ? {} : { schemaRegistry: config.connections.schemaRegistry }),
   });
   const views = declarations.views.filter((view) => view.source.name === source.name);

@@ -8,6 +8,8 @@ export interface BeamConfig {
   readonly options?: readonly string[];
   /** A folder, or a URL of a file system of Flink, for checkpoints and savepoints. Default `beam` in the data folder. */
   readonly state?: string;
+  /** A folder, or a URL of a file system of Beam's, where raw events are kept as Parquet too, by source and day. */
+  readonly parquet?: string;
   /** The JavaScript engine in the workers. Default `v8`. */
   readonly engine?: "v8" | "graal";
   /** The memory of the JVM that this machine starts, in MiB. Default 2048. */
@@ -21,6 +23,8 @@ export function resolveBeam(given: BeamConfig | undefined): BeamConfig {
   if (!isTexts(beam.sources)) throw invalid("beam.sources", "a list of sources' names");
   if (beam.options !== undefined && !isTexts(beam.options)) throw invalid("beam.options", "a list of texts");
   if (beam.state !== undefined && typeof beam.state !== "string") throw invalid("beam.state", "a folder or a URL");
+  if (beam.parquet !== undefined && typeof beam.parquet !== "string")
+    throw invalid("beam.parquet", "a folder or a URL");
   if (beam.engine !== undefined && beam.engine !== "v8" && beam.engine !== "graal") {
     throw invalid("beam.engine", '"v8" or "graal"');
   }

@@ -1,20 +1,14 @@
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { resolve } from "node:path";
-import { pipeline } from "node:stream/promises";
 import type { ResolvedConfig } from "../config/config.ts";
-import type { ConnectionsConfig, KafkaClusterConfig } from "../config/connections.ts";
+import type { ConnectionsConfig } from "../config/connections.ts";
 import { millraceError } from "../definitions/errors.ts";
 import type { SourceMeta } from "../definitions/source.ts";
 import type {
-  BeamFile,
   BeamHistory,
   BeamInput,
   BeamJob,
-  BeamKafka,
   BeamOnline,
   BeamRegistry,
-  BeamStream,
+  BeamTls,
 } from "../feature_engineering/beam/beam-job.ts";
 import { jobScript } from "../feature_engineering/beam/job-script.ts";
 import { messageForm } from "../feature_engineering/beam/message-form.ts";
@@ -23,8 +17,10 @@ import type { Declarations } from "../feature_engineering/plan/collect-declarati
 import { compilePlan, planText } from "../feature_engineering/plan/plan.ts";
 import type { OfflineStore } from "../feature_store/offline/offline-store.ts";
 import { historyStatements } from "../feature_store/offline/postgres-history-batches.ts";
+import { readAddress } from "../feature_store/online/redis-client.ts";
 import { redisKeys } from "../feature_store/online/redis-keys.ts";
 import { WRITE_VALUES } from "../feature_store/online/redis-scripts.ts";
+import { beamParquet } from "./beam-parquet.ts";
 import { sourceTable } from "./source-pipeline.ts";
 
 export interface BeamJobOptions {
@@ -36,6 +32,9 @@ export interface BeamJobOptions {
   readonly engine?: "v8" | "graal";
   readonly script: string;
   readonly sources: readonly BeamJobSource[];
+  /** A folder or a URL for raw events as Parquet too; and how long a stream's are gathered for a file, milliseconds. */
+  readonly parquet?: string;
+  readonly parquetEveryMs?: number;
   /** For sources whose messages name schemas. */
   readonly schemaRegistry?: ConnectionsConfig["schemaRegistry"];
 }
@@ -82,6 +81,14 @@ export function beamJob(options: BeamJobOptions): BeamJob {
       plan.views.map((view) => view.version),
     ),
     history: options.offline === null ? null : historyOf(options.offline, declarations, sources),
+    parquet:
+      options.parquet === undefined
+        ? null
+        : beamParquet(
+            options.parquet,
+            sources.map(({ source }) => source),
+            options.parquetEveryMs,
+          ),
   };
 }
 
@@ -114,11 +121,6 @@ function registryOf(
   );
 }
 
-/** What the host must know of a source's stream, beside where it is. */
-export function beamStream(source: SourceMeta): Pick<BeamStream, "clock" | "lateness_ms" | "messages"> {
-  return { clock: source.clock, lateness_ms: source.latenessMs, messages: messageForm(source.format) };
-}
-
 /** Raises a fact that is a number. */
 const RAISE_FACT = `
 local known = redis.call('HGET', KEYS[1], ARGV[1])
@@ -127,28 +129,51 @@ return 1
 `;
 
 function onlineOf(online: ResolvedConfig["online"], keyspaces: readonly string[]): BeamOnline {
-  if (online.store !== "redis" || online.url === undefined) {
+  if (online.store !== "redis") {
     throw millraceError(
       "BEAM_STORE_UNSUPPORTED",
-      "Beam writes values to one Redis server: set online to redis({ url }), or MILLRACE_REDIS_URL.",
+      "Beam writes values to Redis: set online to redis({ url }) or redis({ cluster }), or MILLRACE_REDIS_URL.",
     );
   }
-  const keys = redisKeys(online.keyPrefix ?? "millrace:", false);
+  const { host, port, db, nodes, username, password, tls } = readAddress(online);
+  const isCluster = nodes.length > 0;
+  const keys = redisKeys(online.keyPrefix ?? "millrace:", isCluster);
+  const shards = Array.from({ length: keys.shards }, (_, shard) => shard);
   return {
-    url: online.url,
-    ...(online.username === undefined ? {} : { username: online.username }),
-    ...(online.password === undefined ? {} : { password: online.password }),
+    nodes: isCluster ? nodes : [{ host, port }],
+    cluster: isCluster,
+    database: db,
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+    tls: tls === null ? null : beamTls(tls, "Redis"),
     views: keyspaces.map((keyspace) => ({
       number: viewNumber(keyspace),
       keyspace,
-      prefix: keys.valuePrefix(keyspace, 0).toString("utf8"),
+      prefixes: shards.map((shard) => keys.valuePrefix(keyspace, shard).toString("utf8")),
     })),
-    writers: keys.writers(0),
-    registry: keys.keyspaces(0),
+    writers: shards.map(keys.writers),
+    registry: shards.map(keys.keyspaces),
     facts: keys.facts,
     write_script: WRITE_VALUES.lua,
     clock_script: RAISE_FACT,
   };
+}
+
+/** TLS as the Java clients take it. @throws `BEAM_STORE_UNSUPPORTED` for what they do not have */
+function beamTls(tls: object, store: string): BeamTls {
+  const { ca, cert, key, rejectUnauthorized = true, ...others } = tls as Readonly<Record<string, unknown>>;
+  const texts = Object.entries({ ca, cert, key }).filter(([, value]) => value !== undefined);
+  const unknown = [
+    ...texts.filter(([, value]) => typeof value !== "string").map(([name]) => name),
+    ...Object.keys(others),
+  ];
+  if (unknown.length > 0) {
+    throw millraceError(
+      "BEAM_STORE_UNSUPPORTED",
+      `Beam reaches ${store} with TLS by ca, cert and key (PEM texts) and rejectUnauthorized, not by ${unknown.join(", ")}: leave that out.`,
+    );
+  }
+  return { ...(Object.fromEntries(texts) as Partial<BeamTls>), verify: rejectUnauthorized !== false };
 }
 
 function historyOf(
@@ -179,8 +204,12 @@ function historyOf(
       user: decodeURIComponent(url.username),
       ...(password === "" ? {} : { password }),
       ApplicationName: offline.applicationName ?? "millrace",
-      ...(offline.tls === undefined || offline.tls === false ? {} : { sslmode: "require" }),
+      ...(offline.tls === false ? { sslmode: "disable" } : {}),
     },
+    tls:
+      offline.tls === undefined || offline.tls === false
+        ? null
+        : beamTls(offline.tls === true ? {} : offline.tls, "PostgreSQL"),
     statements: Object.fromEntries(bySource.map(([name, { write }]) => [name, write])),
     repair: Object.fromEntries(bySource.map(([name, { repair }]) => [name, repair])),
   };
@@ -195,66 +224,4 @@ export async function prepareHistory(
     const views = declarations.views.filter((view) => view.source.name === source.name);
     await store.prepareSource(sourceTable(source, views));
   }
-}
-
-/** A file's partition is the hash of what is in it: read again, it adds nothing to history. */
-export async function beamFile(path: string): Promise<BeamFile> {
-  const hash = createHash("sha256");
-  await pipeline(createReadStream(path), hash);
-  const format = /\.csv(\.gz)?$/.test(path) ? "csv" : "jsonl";
-  return { path: resolve(path), format, partition: hash.digest("hex").slice(0, 32) };
-}
-
-/** What the Java client needs to reach a cluster. @throws `BEAM_KAFKA_UNSUPPORTED` */
-export function beamKafka(
-  source: SourceMeta,
-  clusters: Readonly<Record<string, KafkaClusterConfig>>,
-  from: number | null,
-): BeamKafka {
-  const { connector } = source;
-  const cluster = connector.connector === "kafka" ? clusters[connector.cluster] : undefined;
-  if (connector.connector !== "kafka" || cluster === undefined) {
-    throw millraceError(
-      "BEAM_KAFKA_UNSUPPORTED",
-      `Source '${source.name}' has no Kafka cluster in the configuration: name its brokers in connections.kafka, or MILLRACE_KAFKA_BROKERS.`,
-    );
-  }
-  const { start } = connector;
-  return {
-    brokers: cluster.brokers.join(","),
-    topics: connector.topics,
-    config: { "auto.offset.reset": start === "latest" ? "latest" : "earliest", ...securityOf(source.name, cluster) },
-    from: from ?? (typeof start === "number" ? start : null),
-  };
-}
-
-function securityOf(source: string, { tls, sasl }: KafkaClusterConfig): Readonly<Record<string, string>> {
-  const isSecure = tls !== undefined && tls !== false;
-  const protocol = `${sasl === undefined ? "" : "SASL_"}${isSecure ? "SSL" : "PLAINTEXT"}`;
-  const config: Record<string, string> = protocol === "PLAINTEXT" ? {} : { "security.protocol": protocol };
-  if (typeof tls === "object") {
-    if (tls.ca !== undefined) {
-      config["ssl.truststore.type"] = "PEM";
-      config["ssl.truststore.certificates"] = tls.ca;
-    }
-    if (tls.cert !== undefined && tls.key !== undefined) {
-      config["ssl.keystore.type"] = "PEM";
-      config["ssl.keystore.certificate.chain"] = tls.cert;
-      config["ssl.keystore.key"] = tls.key;
-    }
-  }
-  if (sasl === undefined) return config;
-  if (sasl.mechanism === "OAUTHBEARER") {
-    throw millraceError(
-      "BEAM_KAFKA_UNSUPPORTED",
-      `Source '${source}' reaches Kafka with OAUTHBEARER, which the Beam job cannot: use PLAIN or SCRAM.`,
-    );
-  }
-  const module = sasl.mechanism === "PLAIN" ? "plain.PlainLoginModule" : "scram.ScramLoginModule";
-  const quotedText = (text: string): string => `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
-  return {
-    ...config,
-    "sasl.mechanism": sasl.mechanism,
-    "sasl.jaas.config": `org.apache.kafka.common.security.${module} required username=${quotedText(sasl.username)} password=${quotedText(sasl.password)};`,
-  };
 }

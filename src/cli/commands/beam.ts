@@ -1,12 +1,13 @@
-import { existsSync, globSync } from "node:fs";
+import { join } from "node:path";
 import { loadDeclarations } from "../../config/load-declarations.ts";
 import { millraceError } from "../../definitions/errors.ts";
 import { describePipeline } from "../../feature_engineering/beam/describe-pipeline.ts";
 import { EMBEDDED_FLINK, flinkStreamOptions } from "../../feature_engineering/beam/flink-options.ts";
 import { compilePlan } from "../../feature_engineering/plan/plan.ts";
 import { readTime } from "../../feature_store/lookup.ts";
+import { beamFiles } from "../../pipeline/beam-files.ts";
 import { type BeamGeneration, generationFor, readGenerations } from "../../pipeline/beam-generations.ts";
-import { beamFile, beamKafka, beamStream } from "../../pipeline/beam-jobs.ts";
+import { beamStream } from "../../pipeline/beam-streams.ts";
 import { checkpointsIn, type LaunchOptions, launchBeam, openBeamProject, stateOf } from "../beam-launch.ts";
 import { configOf, print } from "../global-options.ts";
 
@@ -35,8 +36,7 @@ export async function beamRun(beamOptions: readonly string[], options: BeamOptio
   }
   // What a clock ahead of its time dated after the moment arrived before it.
   const start = from === null ? null : from - source.futureBoundMs;
-  const kafka = beamKafka(source, config.connections.kafka ?? {}, start);
-  const input = { ...beamStream(source), kafka };
+  const input = beamStream(source, config.connections, start);
   await launchBeam(project, options, generation, { source, input, from }, [
     ...(config.beam.options ?? EMBEDDED_FLINK),
     ...flinkStreamOptions({ state: folder, savepoint }),
@@ -48,29 +48,16 @@ export async function beamRun(beamOptions: readonly string[], options: BeamOptio
 export async function beamBackfill(beamOptions: readonly string[], options: BeamOptions): Promise<void> {
   await using project = await openBeamProject(options);
   const { config, source, store } = project;
-  const { connector } = source;
-  const replayed = connector.connector === "file_replay" ? connector : null;
-  const patterns = options.files ?? replayed?.paths;
-  if (patterns === undefined) {
-    throw millraceError("OPTION_INVALID", "--files says which files hold the source's events, CSV or JSON lines.");
-  }
-  const files = await Promise.all(filesOf(patterns).map(beamFile));
-  const formats = new Set(files.map((file) => file.format));
-  if (formats.size > 1) {
-    throw millraceError("OPTION_INVALID", "--files are CSV and JSON lines: backfill one format after the other.");
-  }
+  const files = await beamFiles(source, options.files, join(config.data, "beam", "files"));
   const until = timeOf("--until", options.until);
   const from = timeOf("--from", options.from);
   const known = await readGenerations(store, source.name);
   const generation = generationFor(known, source.name, { kind: "backfill", from, until });
-  const cells = formats.has("csv") ? "text" : "json";
-  await launchBeam(
-    project,
-    options,
-    generation,
-    { source, input: { files }, cells, nulls: replayed?.nullTexts ?? [], from, until },
-    [...(config.beam.options ?? EMBEDDED_FLINK), "--attachedMode=false", ...beamOptions],
-  );
+  await launchBeam(project, options, generation, { source, ...files, from, until }, [
+    ...(config.beam.options ?? EMBEDDED_FLINK),
+    "--attachedMode=false",
+    ...beamOptions,
+  ]);
 }
 
 /** Prints the pipeline of a source. */
@@ -93,10 +80,4 @@ function timeOf(name: string, text: string | undefined): number | null {
   const time = readTime(text);
   if (time !== null) return time;
   throw millraceError("TIME_INVALID", `${name} ${text} must be ISO 8601 with a zone, such as 2013-03-01T00:00:00Z.`);
-}
-
-function filesOf(patterns: readonly string[]): readonly string[] {
-  const found = patterns.flatMap((pattern) => (existsSync(pattern) ? [pattern] : globSync(pattern))).sort();
-  if (found.length > 0) return found;
-  throw millraceError("FILE_NOT_FOUND", `There is no file ${patterns.join(", ")}.`);
 }

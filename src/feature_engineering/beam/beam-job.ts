@@ -17,17 +17,54 @@ export interface BeamJob {
   readonly registry: BeamRegistry | null;
   readonly online: BeamOnline;
   readonly history: BeamHistory | null;
+  /** Raw events as Parquet too; null: not. */
+  readonly parquet: BeamParquet | null;
+}
+
+/** Files by day, `<folder>/<source>/day=2026-06-01/…`. */
+export interface BeamParquet {
+  /** Of any of Beam's file systems. */
+  readonly folder: string;
+  /** How long a stream's events are gathered for a file, milliseconds. */
+  readonly every_ms: number;
+  /** By source: SQL of DuckDB's that makes the file's rows of history's; `$FILE` stands for these. */
+  readonly select: Readonly<Record<string, string>>;
 }
 
 /** Where one source's messages come from. */
 export type BeamInput = { readonly files: readonly BeamFile[] } | BeamStream;
 
 /** A stream, by the name of its transport. */
-export interface BeamStream {
+export type BeamStream = BeamStreamFacts &
+  ({ readonly kafka: BeamKafka } | { readonly kinesis: BeamKinesis } | { readonly pubsub: BeamPubsub });
+
+export interface BeamStreamFacts {
   readonly clock: "wall" | "stream";
   readonly lateness_ms: number;
   readonly messages: MessageForm;
-  readonly kafka: BeamKafka;
+}
+
+export interface BeamKinesis {
+  readonly stream: string;
+  readonly region?: string;
+  readonly endpoint?: string;
+  /** Default: the AWS SDK's chain, in each worker. */
+  readonly credentials?: {
+    readonly access_key_id: string;
+    readonly secret_access_key: string;
+    readonly session_token?: string;
+  };
+  /** Records that arrived from this moment on, epoch milliseconds; or where the stream begins or ends. */
+  readonly from: number | "TRIM_HORIZON" | "LATEST";
+}
+
+export interface BeamPubsub {
+  /** `projects/P/subscriptions/S`. */
+  readonly subscription: string;
+  /** `host:port` of a stand-in. */
+  readonly emulator?: string;
+  /** How long ids of messages are remembered, milliseconds. */
+  readonly remember_ms: number;
 }
 
 /** A schema registry that speaks Confluent's API. */
@@ -41,9 +78,11 @@ export interface BeamRegistry {
 export interface BeamFile {
   /** Of any of Beam's file systems. */
   readonly path: string;
-  readonly format: "csv" | "jsonl";
+  readonly format: "csv" | "jsonl" | "parquet";
   /** The name of its partition: says what is in it. */
   readonly partition: string;
+  /** Of Parquet: SQL of DuckDB's that gives its rows; `$FILE` stands for the file. */
+  readonly select?: string;
 }
 
 export interface BeamKafka {
@@ -57,14 +96,31 @@ export interface BeamKafka {
   readonly max_records?: number;
 }
 
-/** The hot store, a Redis. */
+/** TLS with what differs from Java's defaults, as PEM. */
+export interface BeamTls {
+  readonly ca?: string;
+  readonly cert?: string;
+  /** PKCS#8. */
+  readonly key?: string;
+  /** That the server's certificate is one of an authority's, for its name. */
+  readonly verify: boolean;
+}
+
+/** The hot store: a Redis, or some nodes of a cluster. Names of keys are by shard: one, or as many as a cluster has. */
 export interface BeamOnline {
-  readonly url: string;
+  readonly nodes: readonly { readonly host: string; readonly port: number }[];
+  readonly cluster: boolean;
+  readonly database: number;
   readonly username?: string;
   readonly password?: string;
-  readonly views: readonly { readonly number: number; readonly keyspace: string; readonly prefix: string }[];
-  readonly writers: string;
-  readonly registry: string;
+  readonly tls: BeamTls | null;
+  readonly views: readonly {
+    readonly number: number;
+    readonly keyspace: string;
+    readonly prefixes: readonly string[];
+  }[];
+  readonly writers: readonly string[];
+  readonly registry: readonly string[];
   readonly facts: string;
   readonly write_script: string;
   readonly clock_script: string;
@@ -74,6 +130,8 @@ export interface BeamOnline {
 export interface BeamHistory {
   readonly url: string;
   readonly properties: Readonly<Record<string, string>>;
+  /** Null: as the URL's parameters say. */
+  readonly tls: BeamTls | null;
   readonly statements: Readonly<Record<string, readonly string[]>>;
   readonly repair: Readonly<Record<string, { readonly state: string; readonly sql: string }>>;
 }

@@ -22,15 +22,7 @@ export async function stageTableFiles(
   connector: TableFilesConnector,
   cache: string,
 ): Promise<string> {
-  const { DuckDBInstance } = await import("@duckdb/node-api").catch((cause: unknown) => {
-    throw millraceError(
-      "PACKAGE_MISSING",
-      "Reading Parquet and CSV needs @duckdb/node-api: npm install @duckdb/node-api.",
-      {
-        cause,
-      },
-    );
-  });
+  const { DuckDBInstance } = await importDuckdb();
   await mkdir(cache, { recursive: true });
   const local: string[] = [];
   for (const path of connector.paths) {
@@ -74,25 +66,7 @@ export async function stageTableFiles(
       );
     });
     const types = new Map(described.getRows().map(([name, type]) => [String(name), String(type)]));
-    const selection = source.columns.map(({ name, type }) => {
-      const stored = types.get(name);
-      if (stored === undefined) {
-        if (type.nullable) return `NULL AS ${quoted(name)}`;
-        throw millraceError(
-          "FILE_COLUMN_MISSING",
-          `The files of source '${source.name}' have no column '${name}', which its schema declares: they have ${[...types.keys()].join(", ")}. Rename it, or declare what is there.`,
-          { details: { source: source.name, column: name } },
-        );
-      }
-      if (connector.format === "parquet" && !fits(stored, type)) {
-        throw millraceError(
-          "FILE_COLUMN_TYPE",
-          `Column '${name}' of the files of source '${source.name}' is ${stored}, which is no ${type.kind}: declare the column as it is, or convert the files.`,
-          { details: { source: source.name, column: name, stored, declared: type.kind } },
-        );
-      }
-      return `${selected(name, stored)} AS ${quoted(name)}`;
-    });
+    const selection = selectionOf(source, connector.format, types);
     const temporary = `${staged}.${process.pid}.part`;
     try {
       await connection.run(
@@ -109,6 +83,64 @@ export async function stageTableFiles(
       await rm(temporary, { force: true });
     }
     return staged;
+  } finally {
+    connection.closeSync();
+    instance.closeSync();
+  }
+}
+
+/** The declared columns as SQL, of files whose columns have these types. @throws `FILE_COLUMN_MISSING`, `FILE_COLUMN_TYPE` */
+function selectionOf(
+  source: Pick<SourceMeta, "name" | "columns">,
+  format: TableFilesConnector["format"],
+  types: ReadonlyMap<string, string>,
+): readonly string[] {
+  return source.columns.map(({ name, type }) => {
+    const stored = types.get(name);
+    if (stored === undefined) {
+      if (type.nullable) return `NULL AS ${quoted(name)}`;
+      throw millraceError(
+        "FILE_COLUMN_MISSING",
+        `The files of source '${source.name}' have no column '${name}', which its schema declares: they have ${[...types.keys()].join(", ")}. Rename it, or declare what is there.`,
+        { details: { source: source.name, column: name } },
+      );
+    }
+    if (format === "parquet" && !fits(stored, type)) {
+      throw millraceError(
+        "FILE_COLUMN_TYPE",
+        `Column '${name}' of the files of source '${source.name}' is ${stored}, which is no ${type.kind}: declare the column as it is, or convert the files.`,
+        { details: { source: source.name, column: name, stored, declared: type.kind } },
+      );
+    }
+    return `${selected(name, stored)} AS ${quoted(name)}`;
+  });
+}
+
+/**
+ * SQL that reads each Parquet file's declared columns, as {@link stageTableFiles} does; `$FILE` stands for the file.
+ * @throws `FILE_COLUMN_MISSING`, `FILE_COLUMN_TYPE`, `FILE_CORRUPT`, `PACKAGE_MISSING`
+ */
+export async function parquetSelections(
+  source: Pick<SourceMeta, "name" | "columns">,
+  files: readonly string[],
+  hivePartitions: boolean,
+): Promise<readonly string[]> {
+  const { DuckDBInstance } = await importDuckdb();
+  const instance = await DuckDBInstance.create(":memory:");
+  const connection = await instance.connect();
+  const table = (file: string): string => `read_parquet(${file}, hive_partitioning = ${hivePartitions})`;
+  try {
+    const selections: string[] = [];
+    for (const file of files) {
+      const described = await connection
+        .runAndReadAll(`DESCRIBE SELECT * FROM ${table(literal(file))}`)
+        .catch((cause: unknown) => {
+          throw millraceError("FILE_CORRUPT", `${file} cannot be read as parquet: ${reason(cause)}`, { cause });
+        });
+      const types = new Map(described.getRows().map(([name, type]) => [String(name), String(type)]));
+      selections.push(`SELECT ${selectionOf(source, "parquet", types).join(", ")} FROM ${table("$FILE")}`);
+    }
+    return selections;
   } finally {
     connection.closeSync();
     instance.closeSync();
@@ -152,6 +184,16 @@ function fits(stored: string, type: ColumnTypeSpec): boolean {
     case "timestamp":
       return /^(TIMESTAMP|DATE)/.test(stored) || INTEGER.test(stored);
   }
+}
+
+async function importDuckdb(): Promise<typeof import("@duckdb/node-api")> {
+  return import("@duckdb/node-api").catch((cause: unknown) => {
+    throw millraceError(
+      "PACKAGE_MISSING",
+      "Reading Parquet and CSV needs @duckdb/node-api: npm install @duckdb/node-api.",
+      { cause },
+    );
+  });
 }
 
 function notFound(path: string): Error {

@@ -19,7 +19,8 @@ const NO_TIME_PARTITION = "23514";
 /**
  * A batch is `{ "rows": […], "letters": [{ p, o, code, reason, bytes (base64), at }], "ends": [{ p, o }] }`: events
  * (see `createHistoryRows`), dead letters, and per partition the last offset that was read. `committed` is then the
- * largest offset of any batch.
+ * largest offset of any batch. Offsets of transports whose positions are no numbers are hashes: two events of one offset are
+ * one only if their payloads are the same.
  */
 export function historyStatements(
   schemaName: string,
@@ -63,7 +64,7 @@ export function historyStatements(
        SELECT ${values.join(", ")} FROM json_to_recordset(?::json->'rows') AS r(${record})
        JOIN ${schema}.partitions p ON p.source = ${source} AND p."partition" = r.p
        WHERE r.o > p.committed
-          OR NOT EXISTS (SELECT 1 FROM ${events} e WHERE e._partition_id = p.partition_id AND e._offset = r.o)
+          OR NOT EXISTS (SELECT 1 FROM ${events} e WHERE e._partition_id = p.partition_id AND e._offset = r.o AND e._payload_hash = r.h)
        ON CONFLICT DO NOTHING`,
       `INSERT INTO ${schema}.dead_letters (source, "partition", "offset", code, reason, bytes, "at")
        SELECT ${source}, r.p, r.o, r.code, r.reason, decode(r.bytes, 'base64'), ${timeOf("r.at")}

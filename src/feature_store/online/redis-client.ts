@@ -199,7 +199,8 @@ function streamsOf(client: ClientClass, cluster: boolean): ClientStream[] {
   return nodes.flatMap(({ stream }) => (stream ? [stream] : []));
 }
 
-interface Address {
+/** Where a Redis is, and as whom. */
+export interface RedisAddress {
   readonly host: string;
   readonly port: number;
   readonly db: number;
@@ -210,7 +211,8 @@ interface Address {
   readonly place: string;
 }
 
-function readAddress(options: RedisConnectionOptions): Address {
+/** @throws `ONLINE_STORE_UNAVAILABLE` if the options are no address */
+export function readAddress(options: RedisConnectionOptions): RedisAddress {
   const { cluster, tls } = options;
   const given = tls === undefined || tls === false ? null : tls === true ? {} : { ...tls };
   if ((options.url === undefined) === (cluster === undefined || cluster.length === 0)) {

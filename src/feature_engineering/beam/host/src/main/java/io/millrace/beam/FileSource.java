@@ -19,11 +19,10 @@ import org.apache.beam.sdk.transforms.ParDo;
 import org.apache.beam.sdk.transforms.Reshuffle;
 import org.apache.beam.sdk.values.PCollection;
 
-/** Reads files of any of Beam's file systems, line by line or by CSV records, plain or gzip. A file is one partition. */
-final class FileSource {
-  private FileSource() {}
-
-  static PCollection<RawMessage> read(Pipeline pipeline, String name, JsonNode source) {
+/** Reads files of any of Beam's file systems, line by line or by CSV records, plain or gzip, or as Parquet. A file is one partition. */
+final class FileSource implements StreamSource {
+  @Override
+  public PCollection<RawMessage> read(Pipeline pipeline, String name, JsonNode source) {
     List<String> files = new ArrayList<>();
     for (JsonNode file : source.get("files")) files.add(file.toString());
     return pipeline
@@ -38,20 +37,29 @@ final class FileSource {
     public void process(@Element String description, OutputReceiver<RawMessage> out) throws IOException {
       JsonNode file = JobFile.parse(description);
       String partition = file.get("partition").asText();
-      boolean csv = file.get("format").asText().equals("csv");
-      try (InputStream in = open(file.get("path").asText())) {
-        Records records = new Records(in, csv);
+      String format = file.get("format").asText();
+      try (FileRecords records = open(file, format)) {
         String header = "";
-        if (csv) {
+        if (format.equals("csv")) {
           byte[] first = records.next();
           if (first == null) return;
           header = text(first);
         }
         byte[] record;
         for (long offset = 0; (record = records.next()) != null; ) {
-          if (record.length > 0) out.output(new RawMessage(partition, header, offset++, -1, record));
+          if (!isBlank(record)) out.output(new RawMessage(partition, header, offset++, -1, record));
         }
       }
+    }
+
+    private static boolean isBlank(byte[] record) {
+      return (record.length == 0 || record[0] <= ' ') && new String(record, StandardCharsets.UTF_8).isBlank();
+    }
+
+    private static FileRecords open(JsonNode file, String format) throws IOException {
+      String path = file.get("path").asText();
+      if (format.equals("parquet")) return ParquetPart.find().open(path, file.get("select").asText());
+      return new Records(open(path), format.equals("csv"));
     }
 
     private static String text(byte[] bytes) {
@@ -71,7 +79,7 @@ final class FileSource {
   }
 
   /** Splits at line ends; of CSV not at those within quotes. */
-  private static final class Records {
+  private static final class Records implements FileRecords {
     private final InputStream in;
     private final boolean csv;
     private byte[] block = new byte[1 << 16];
@@ -83,7 +91,13 @@ final class FileSource {
       this.csv = csv;
     }
 
-    byte[] next() throws IOException {
+    @Override
+    public void close() throws IOException {
+      in.close();
+    }
+
+    @Override
+    public byte[] next() throws IOException {
       boolean quoted = false;
       int start = at;
       for (int look = at; ; look++) {

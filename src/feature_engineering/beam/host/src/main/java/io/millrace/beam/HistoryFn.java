@@ -45,6 +45,12 @@ final class HistoryFn extends DoFn<String, Void> {
     JsonNode history = job.get("history");
     Properties properties = new Properties();
     history.get("properties").fields().forEachRemaining(one -> properties.put(one.getKey(), one.getValue().asText()));
+    if (history.get("tls").isObject()) {
+      // Of names only where certificates are verified.
+      properties.put("sslmode", Tls.verifies(history.get("tls")) ? "verify-full" : "require");
+      properties.put("sslfactory", PostgresTls.class.getName());
+      properties.put(PostgresTls.PROPERTY, history.get("tls").toString());
+    }
     connection = DriverManager.getConnection(history.get("url").asText(), properties);
     connection.setAutoCommit(false);
   }

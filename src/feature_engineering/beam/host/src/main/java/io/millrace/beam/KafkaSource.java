@@ -22,10 +22,9 @@ import org.joda.time.Duration;
 import org.joda.time.Instant;
 
 /** Reads topics of Kafka. An event's arrival is its record's timestamp; partitions are named as the embedded engine does. */
-final class KafkaSource {
-  private KafkaSource() {}
-
-  static PCollection<RawMessage> read(Pipeline pipeline, String name, JsonNode source) {
+final class KafkaSource implements StreamSource {
+  @Override
+  public PCollection<RawMessage> read(Pipeline pipeline, String name, JsonNode source) {
     JsonNode kafka = source.get("kafka");
     Map<String, Object> config = new HashMap<>();
     kafka.get("config").fields().forEachRemaining(one -> config.put(one.getKey(), one.getValue().asText()));

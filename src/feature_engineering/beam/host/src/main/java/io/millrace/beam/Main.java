@@ -36,6 +36,9 @@ public final class Main {
   /** How long a tile waits for more before it is written. */
   private static final Duration EARLY = Duration.standardSeconds(1);
 
+  /** Of a watermark that cannot be held back: nothing of a source with a clock of its own may be late. A hundred years. */
+  private static final long FOR_EVER = Duration.standardDays(36_500).getMillis();
+
   /** What the launcher says beside Beam's own options. */
   public interface Options extends PipelineOptions {
     @Description("The job file that the launcher made")
@@ -84,8 +87,8 @@ public final class Main {
 
   private static void addSource(Pipeline pipeline, JobFile job, int index, JsonNode source, JsonNode described) {
     String name = described.get("name").asText();
-    PCollection<RawMessage> messages =
-        source.has("files") ? FileSource.read(pipeline, name, source) : KafkaSource.read(pipeline, name, source);
+    PCollection<RawMessage> messages = StreamSource.of(source).read(pipeline, name, source);
+    boolean isStreamClock = described.get("clock").asText().equals("stream");
     List<PCollection<String>> batches = new ArrayList<>();
     if (described.get("has_id").asBoolean()) messages = distinct(messages, job, index, name, described, batches);
 
@@ -113,7 +116,7 @@ public final class Main {
           folded
               .get(branches.get(branch))
               .setCoder(coder)
-              .apply(label + " window", windows(size.get("hop_ms").asLong(), size.get("retention_ms").asLong()))
+              .apply(label + " window", windows(size.get("hop_ms").asLong(), source.has("pubsub") && isStreamClock ? FOR_EVER : size.get("retention_ms").asLong()))
               .apply(label + " merge", Combine.perKey(new ConcatenateFn(job)))
               .setCoder(coder)
               .apply(label + " stamp", ParDo.of(new StampFn()))
@@ -122,11 +125,12 @@ public final class Main {
     }
     PCollectionList.of(tiles)
         .apply(name + " tiles", Flatten.pCollections())
-        .apply(name + " store", ParDo.of(new StoreFn(job, name, described.get("clock").asText().equals("stream"))));
+        .apply(name + " store", ParDo.of(new StoreFn(job, name, isStreamClock)));
     if (job.keepsHistory()) {
-      PCollectionList.of(batches)
-          .apply(name + " batches", Flatten.pCollections())
-          .apply(name + " history", ParDo.of(new HistoryFn(job, name)));
+      PCollection<String> all = PCollectionList.of(batches).apply(name + " batches", Flatten.pCollections());
+      all.apply(name + " history", ParDo.of(new HistoryFn(job, name)));
+      JsonNode parquet = job.get("parquet");
+      if (parquet.isObject()) ParquetPart.find().write(all, name, parquet, job.generation());
     }
   }
 
