@@ -1,14 +1,17 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { writeModel } from "../test/api/models/write-model.ts";
 import { httpLoad } from "./http-load.ts";
-import { pinLoad, startMillrace, trainServingModel } from "./serving-contestants.ts";
+import { processUsage } from "./process-usage.ts";
+import { pinLoad, startMillrace } from "./serving-contestants.ts";
 import { type Sent, timedLoad } from "./timed-load.ts";
 
-/** So that one core can make the load: a request costs much more to predict than to send. */
-const ROWS = 10;
-const TREES = 2_000;
-const CONNECTIONS = 1_000;
+/** So that much less than one core makes the load: a request costs far more to predict than to send. */
+const TREES = 6_000;
+const ROWS = 4;
+const FEATURES = Array.from({ length: 30 }, (_, i) => `f${i}`);
+const CONNECTIONS = 2_000;
 const CALM_MS = 250;
 
 /** Four times the capacity of one process for a minute (or the seconds given), then half of it. */
@@ -16,15 +19,18 @@ export async function run(args: readonly string[]): Promise<void> {
   const seconds = Number(args[0] ?? 60);
   const folder = await mkdtemp(join(tmpdir(), "millrace-overload-"));
   try {
-    const model = await trainServingModel(folder, TREES);
+    await writeModel(join(folder, "mlflow"), {
+      answer: 0.25,
+      features: FEATURES,
+      ballast: { trees: TREES, depth: 6 },
+    });
     pinLoad(1);
-    const server = await startMillrace(model, 1);
+    const server = await startMillrace({ folder, rows: [], expected: [] }, 1);
     try {
       const url = `${server.url}/v1/models/whole/predict`;
-      const names = (row: readonly number[]): object => Object.fromEntries(row.map((value, i) => [`f${i}`, value]));
       const bodies = Array.from({ length: 50 }, (_, i) =>
         JSON.stringify({
-          rows: Array.from({ length: ROWS }, (_none, j) => names(model.rows[(i * ROWS + j) % 1_000]!)),
+          rows: [Object.fromEntries(FEATURES.map((name, f) => [name, ((i * 31 + f * 17) % 100) / 10]))],
         }),
       );
       await httpLoad(url, bodies, 16, 3);
@@ -35,19 +41,23 @@ export async function run(args: readonly string[]): Promise<void> {
       );
       const half = await timedLoad(url, bodies, capacity / 2, 5, CONNECTIONS);
       print(`half of it: ${summary(half.sent, 5)}`);
+      const [served0, load0] = [processUsage([server.pid]).cpuSeconds, process.cpuUsage()];
       const over = await timedLoad(url, bodies, capacity * 4, seconds, CONNECTIONS);
+      const used = process.cpuUsage(load0);
+      const cores = (used.user + used.system) / 1e6 / seconds;
+      const serverCores = (processUsage([server.pid]).cpuSeconds - served0) / seconds;
       const served = over.sent.filter(({ status }) => status === 200);
       const others = over.sent.filter(({ status }) => status !== 200 && status !== 503).length;
       print(
-        `four times, ${seconds} s: ${summary(over.sent, seconds)}, ${over.unsent} not sent (all of ${CONNECTIONS} connections waited); the load was late by ${over.lagP99.toFixed(1)} ms (P99)`,
+        `${(over.sent.length / seconds / capacity).toFixed(1)} times the capacity for ${seconds} s: ${summary(over.sent, seconds)}, ${over.unsent} not sent (all of ${CONNECTIONS} connections waited); the load was late by ${over.lagP99.toFixed(1)} ms (P99) and took ${cores.toFixed(2)} cores, the server ${serverCores.toFixed(2)}`,
       );
       const health = await fetch(`${server.url}/readyz`);
       print(
-        `=> served ${((100 * served.length) / over.sent.length).toFixed(1)}% of what came, ${((100 * served.length) / seconds / capacity).toFixed(0)}% of the capacity; P99 of the served ${quantile(served, 0.99).toFixed(1)} ms; ${others} answers other than 200 and 503; /readyz ${health.status}`,
+        `=> served ${((100 * served.length) / over.sent.length).toFixed(1)}% of what came, ${((100 * served.length) / seconds / capacity).toFixed(0)}% of the capacity; P99 of the served ${quantile(served, 0.99).toFixed(1)} ms (aim: under 250); ${others} answers other than 200 and 503; /readyz ${health.status}`,
       );
       const after = await timedLoad(url, bodies, capacity / 2, 10, CONNECTIONS);
       print(
-        `=> recovered ${recoverySeconds(after.sent).toFixed(2)} s after the overload; then ${summary(after.sent, 10)}`,
+        `=> recovered ${recoverySeconds(after.sent).toFixed(2)} s after the overload (aim: under 2); then ${summary(after.sent, 10)}; the load was late by ${after.lagP99.toFixed(1)} ms (P99)`,
       );
     } finally {
       await server.stop();

@@ -101,7 +101,7 @@ export async function modelUpdates(options: ModelUpdatesOptions): Promise<ModelU
   const refused: Record<string, number> = {};
   try {
     await pause(Math.max(1_000, watchMs * 10));
-    quiet.push(...load.take());
+    append(quiet, load.take());
     spans.push({ version: "1", from: 0, to: Number.POSITIVE_INFINITY });
     const isBroken = brokenOnes(updates, broken, seed);
     for (let update = 0; update < updates; update++) {
@@ -121,13 +121,18 @@ export async function modelUpdates(options: ModelUpdatesOptions): Promise<ModelU
       }
       options.onUpdate?.(`version ${version}, ${kind}`);
       await pause(watchMs);
-      during.push(...load.take());
+      append(during, load.take());
     }
   } finally {
     await load.stop();
   }
-  during.push(...load.take());
+  append(during, load.take());
   return judge(quiet, during, spans, { capacity, perSecond, modelBytes: first["model.json"]!.length, swaps, refused });
+}
+
+/** One by one: as arguments of one call they may be too many. */
+function append(all: LoadedRequest[], more: readonly LoadedRequest[]): void {
+  for (const one of more) all.push(one);
 }
 
 async function register(

@@ -8,7 +8,7 @@ import type { ApiBackend } from "../../src/api/backend.ts";
 import { folderSourceOf } from "../../src/api/models/folder-model-source.ts";
 import { createModelHost, type ModelHost } from "../../src/api/models/model-host.ts";
 import { createPredictionLog, type PredictionLog } from "../../src/api/models/prediction-log.ts";
-import { type ApiServer, createApiServer } from "../../src/api/server.ts";
+import { type ApiServer, type ApiServerOptions, createApiServer } from "../../src/api/server.ts";
 import { millraceError } from "../../src/definitions/errors.ts";
 import { collectDeclarations, type Declarations } from "../../src/feature_engineering/plan/collect-declarations.ts";
 import { createFeatureStore, type FeatureStore } from "../../src/feature_store/feature-store.ts";
@@ -61,6 +61,7 @@ export interface TestApiOptions {
   readonly features?: (store: FeatureStore) => FeatureStore;
   readonly maxRows?: number;
   readonly security?: ApiSecurity;
+  readonly load?: ApiServerOptions["load"];
   /** What share of the rows all models log. */
   readonly sampleRate?: number;
   /** What of them no log keeps, of the models that have it. */
@@ -152,6 +153,7 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
     log,
     version: "1.2.3",
     ...(options.security === undefined ? {} : { security: options.security }),
+    ...(options.load === undefined ? {} : { load: options.load }),
     token: options.token === undefined ? TOKEN : options.token,
   });
   await lifecycle.beforeFill();
