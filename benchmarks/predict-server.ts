@@ -5,7 +5,9 @@ import { loadConfig } from "../src/config/config.ts";
 import { openPlatform } from "../src/platform.ts";
 
 const file = fileURLToPath(new URL("../examples/flight_delays/millrace.config.ts", import.meta.url));
-const config = await loadConfig(file, { MILLRACE_DATA: process.argv[2], MILLRACE_PORT: "0" });
+const loaded = await loadConfig(file, { MILLRACE_DATA: process.argv[2], MILLRACE_PORT: "0" });
+const declarations = [fileURLToPath(new URL("./unlogged-flights.ts", import.meta.url))];
+const config = { ...loaded, declarations };
 const memory = (): number => Math.round(process.memoryUsage.rss() / 2 ** 20);
 const platform = await openPlatform(config, { log: pino({ level: "error" }) });
 await platform.ready();

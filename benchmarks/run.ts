@@ -20,6 +20,7 @@ const names = [
   "model-load",
   "monitoring-cost",
   "onnx-load",
+  "quality-cost",
 ] as const;
 const name = process.argv[2];
 if (!names.includes(name as (typeof names)[number])) {
