@@ -109,6 +109,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
   );
   let swept = performance.now();
   let closed = false;
+  let isRefused = false;
 
   function optionsOf(source: SourceMeta): SourcePipelineOptions {
     const { onFunctionFailure, onFailure, cacheCapacity } = options;
@@ -170,12 +171,16 @@ export function createPipeline(options: PipelineOptions): Pipeline {
   async function stop(how: "drain" | "close"): Promise<void> {
     closed = true;
     if (tending !== null) clearTimeout(tending);
+    // To be made durable, what is committed would be folded, into values that others write.
+    if (isRefused) return;
     for (const pipeline of pipelines.values()) await pipeline.stop(how);
   }
 
   return {
     async recover() {
+      isRefused = true;
       for (const source of embedded) await refuseViewsOfBeam(online, optionsOf(source).views);
+      isRefused = false;
       for (const source of options.sources) await offline.prepareSource(sourceTable(source, optionsOf(source).views));
       for (const { engine } of pipelines.values()) await recovered(engine);
     },

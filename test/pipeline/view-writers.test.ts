@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { millraceError } from "../../src/definitions/errors.ts";
 import { viewVersion } from "../../src/feature_engineering/plan/plan-hash.ts";
 import { memoryOfflineStore } from "../../src/feature_store/offline/memory-offline-store.ts";
 import { memoryOnlineStore } from "../../src/feature_store/online/memory-online-store.ts";
@@ -11,12 +12,26 @@ const { views } = declarations;
 
 test("the embedded engine refuses views that Beam writes, unless their source is Beam's here too", async () => {
   const stores = { online: memoryOnlineStore(), offline: memoryOfflineStore() };
+  const elsewhere = createPipeline({ ...declarations, ...stores, online: memoryOnlineStore() });
+  await elsewhere.recover();
+  const row = { id: "1", sender: "a", receiver: "b", amount: 1, cents: 1, at: 1, arrived: 1 };
+  elsewhere.memory("payments").push([JSON.stringify(row)]);
+  elsewhere.memory("payments").end();
+  await elsewhere.start();
+  await elsewhere.finished();
+  await elsewhere.close();
   await claimForBeam(stores.online, views);
   await claimForBeam(stores.online, views);
-  const pipeline = createPipeline({ ...declarations, ...stores });
+  // As Redis says of a session that was never opened.
+  const checkSession = async () => {
+    throw millraceError("ONLINE_STORE_ROLLED_BACK", "Another session.", { kind: "operational" });
+  };
+  const pipeline = createPipeline({ ...declarations, ...stores, online: { ...stores.online, checkSession } });
   await expect(pipeline.recover()).rejects.toMatchObject({ code: "VIEW_OF_BEAM" });
   await expect(pipeline.fill(new Set(views.map(viewVersion)))).rejects.toMatchObject({ code: "VIEW_OF_BEAM" });
   await pipeline.close();
+  // Not even what history has and the values lack is folded.
+  expect(await stores.online.keyspaces()).toEqual([]);
   const beside = createPipeline({ ...declarations, ...stores, beam: declarations.sources.map(({ name }) => name) });
   await beside.recover();
   await beside.close();
