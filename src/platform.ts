@@ -223,7 +223,7 @@ export async function openPlatform(config: ResolvedConfig, options: PlatformOpti
         return { ...own, body: mergeExpositions(own.body, pipelines) };
       },
       quality: metrics.quality,
-      limits: { bodyLimitBytes: config.server.bodyLimitBytes, maxRows: config.server.maxRows },
+      limits: config.server,
       load: config.server,
       ...(tls === null ? {} : { tls: apiTls(tls, certificate!.current) }),
       security: { ...config.server, keysFile: config.server.requireKeys ? config.server.keysFile : null },

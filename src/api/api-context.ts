@@ -4,6 +4,7 @@ import type { FeatureStore } from "../feature_store/feature-store.ts";
 import type { PlanPreview } from "../feature_store/registry/registry.ts";
 import type { QualityReader } from "../monitoring/read-side.ts";
 import type { ApiBackend } from "./backend.ts";
+import type { BatchLimits } from "./batch/batch-limits.ts";
 import type { ModelHost } from "./models/model-host.ts";
 
 /**
@@ -32,6 +33,8 @@ export interface ApiContext {
     readonly bodyLimitBytes: number;
     /** Of one request. */
     readonly maxRows: number;
+    /** Of batches of predictions. Default: `DEFAULT_BATCH_LIMITS`. */
+    readonly batch?: BatchLimits;
   };
   /** What MLflow servers sign their webhooks with, by the server's name. Default: none, webhooks are refused. */
   readonly webhookSecrets?: Readonly<Record<string, string>>;

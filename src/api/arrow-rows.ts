@@ -5,24 +5,22 @@ import { pipeline } from "node:stream/promises";
 import type { DataType, RecordBatch, Vector } from "apache-arrow";
 import { millraceError } from "../definitions/errors.ts";
 import { apiError } from "./api-errors.ts";
+import { batchTooLarge } from "./batch/batch-limits.ts";
 import type { GivenRows } from "./batch/given-rows.ts";
 
 type Arrow = typeof import("apache-arrow");
 
-/** Of one record batch, which is held as a whole. */
-const MAX_BATCH_BYTES = 128 * 2 ** 20;
-
 /**
- * Rows of an Arrow IPC stream. Memory is bounded by its record batches, of which none may be larger than 128 MiB.
+ * Rows of an Arrow IPC stream. Memory is bounded by its record batches, of which none may be larger than `most` bytes.
  * @throws `BODY_MALFORMED`, `BODY_TOO_LARGE`, `PACKAGE_MISSING`
  */
-export async function* arrowStreamRows(body: AsyncIterable<Buffer>): AsyncGenerator<GivenRows> {
+export async function* arrowStreamRows(body: AsyncIterable<Buffer>, most: number): AsyncGenerator<GivenRows> {
   const arrow = await loadArrow();
   let sinceBatch = 0;
   async function* pieces(): AsyncGenerator<Uint8Array> {
     for await (const piece of body) {
       sinceBatch += piece.length;
-      if (sinceBatch > MAX_BATCH_BYTES) throw batchTooLarge();
+      if (sinceBatch > most) throw recordBatchTooLarge(most);
       yield piece;
     }
   }
@@ -38,7 +36,11 @@ export async function* arrowStreamRows(body: AsyncIterable<Buffer>): AsyncGenera
 }
 
 /** Rows of an Arrow IPC file, whose directory is at its end: the body goes to a file in `folder` first. As the stream's. */
-export async function* arrowFileRows(body: AsyncIterable<Buffer>, folder: string): AsyncGenerator<GivenRows> {
+export async function* arrowFileRows(
+  body: AsyncIterable<Buffer>,
+  folder: string,
+  most: number,
+): AsyncGenerator<GivenRows> {
   const arrow = await loadArrow();
   const path = join(folder, "rows.arrow");
   await pipeline(body, createWriteStream(path));
@@ -49,7 +51,7 @@ export async function* arrowFileRows(body: AsyncIterable<Buffer>, folder: string
     const reader = await arrow.RecordBatchReader.from(file);
     await reader.open();
     for (const { bodyLength } of reader.isFile() ? reader.footer!.recordBatches() : []) {
-      if (bodyLength > MAX_BATCH_BYTES) throw batchTooLarge();
+      if (bodyLength > most) throw recordBatchTooLarge(most);
     }
     for await (const batch of reader) if (batch.numRows > 0) yield tableOf(arrow, batch);
   } catch (error) {
@@ -72,10 +74,12 @@ async function loadArrow(): Promise<Arrow> {
   }
 }
 
-function batchTooLarge(): Error {
-  return apiError(
-    "BODY_TOO_LARGE",
-    `A record batch is larger than ${MAX_BATCH_BYTES} bytes: write smaller ones, as with max_chunksize in pyarrow.`,
+function recordBatchTooLarge(most: number): Error {
+  return batchTooLarge(
+    "A record batch",
+    "recordBatchBytes",
+    most,
+    "write smaller ones, as with max_chunksize in pyarrow",
   );
 }
 

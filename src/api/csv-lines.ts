@@ -51,7 +51,11 @@ export async function* csvLineStream(
 
 function unreadable(cause: Error): Error {
   if ("code" in cause && cause.code === "CSV_MAX_RECORD_SIZE") {
-    return apiError("BODY_TOO_LARGE", `A line of the CSV is too long: ${cause.message}`, { cause });
+    return apiError(
+      "BODY_TOO_LARGE",
+      `A line of the CSV is too long (${cause.message}): see that no quote is left open; the limit of batches is server.batch.rowBytes (MILLRACE_BATCH_ROW_BYTES).`,
+      { cause },
+    );
   }
   return apiError("BODY_MALFORMED", `The body is not CSV: ${cause.message}`, { cause });
 }

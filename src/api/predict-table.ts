@@ -39,6 +39,8 @@ export interface TableOptions {
   readonly slot?: VersionSlot;
   /** See `PredictRequest.deadline`. */
   readonly deadline?: number;
+  /** See `PredictRequest.isGone`. */
+  readonly isGone?: () => boolean;
   /** The request's arrival on the monotonic clock. */
   readonly startedAt: number;
 }
@@ -68,8 +70,12 @@ export async function predictTable(
   options: TableOptions,
 ): Promise<TablePrediction> {
   const runtime = api.features.service(model.service.name);
-  const { asOf, exact, slot, deadline } = options;
-  const bounds = { ...(slot === undefined ? {} : { slot }), ...(deadline === undefined ? {} : { deadline }) };
+  const { asOf, exact, slot, deadline, isGone } = options;
+  const bounds = {
+    ...(slot === undefined ? {} : { slot }),
+    ...(deadline === undefined ? {} : { deadline }),
+    ...(isGone === undefined ? {} : { isGone }),
+  };
   if (table.form === "features") {
     const { version, answers, fallback } = await api.models.predictWhole(
       model.name,

@@ -40,8 +40,15 @@ export function requestTimeout(
   return Number.isInteger(ms) && ms >= 1 && ms <= MOST_MS ? ms : undefined;
 }
 
-/** For `PredictRequest`. */
-export function deadlineOf(request: FastifyRequest): { readonly deadline?: number } {
+/** As `deadlineOf`, of requests that say it themselves: work that may take hours has no default. */
+export function askedDeadlineOf(request: FastifyRequest): { readonly deadline?: number } {
   const deadline = deadlines.get(request);
-  return deadline === undefined ? {} : { deadline };
+  return request.headers[HEADER] === undefined || deadline === undefined ? {} : { deadline };
+}
+
+/** For `PredictRequest`. */
+export function deadlineOf(request: FastifyRequest): { readonly deadline?: number; readonly isGone: () => boolean } {
+  const deadline = deadlines.get(request);
+  const isGone = (): boolean => request.raw.socket.destroyed;
+  return deadline === undefined ? { isGone } : { deadline, isGone };
 }

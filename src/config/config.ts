@@ -1,8 +1,10 @@
 import { existsSync } from "node:fs";
 import { dirname, isAbsolute, join, resolve } from "node:path";
+import { BATCH_VARIABLES, type BatchLimits } from "../api/batch/batch-limits.ts";
 import { millraceError } from "../definitions/errors.ts";
 import { historyThreads } from "../feature_store/historical-reader.ts";
 import type { OnlineReadOptions } from "../feature_store/online-reader.ts";
+import { resolveBatch } from "./batch-config.ts";
 import { type BeamConfig, resolveBeam } from "./beam-config.ts";
 import { CONNECTION_VARIABLES, type ConnectionsConfig, resolveConnections } from "./connections.ts";
 import { importModule } from "./module-loader.ts";
@@ -74,6 +76,8 @@ export interface MillraceConfig {
       readonly maxRows?: number;
       /** What admin routes ask for. Default: a new one per process, in the data folder's private file. `MILLRACE_ADMIN_TOKEN` */
       readonly adminToken?: string;
+      /** Of batches of predictions; see docs/protocols.md. `MILLRACE_BATCH_ROW_BYTES`, … */
+      readonly batch?: Partial<BatchLimits>;
       /** Serve HTTPS. Default: plain HTTP. `MILLRACE_TLS_CERT_FILE`, … */
       readonly tls?: TlsConfig;
     };
@@ -123,6 +127,7 @@ export interface ResolvedConfig {
       readonly bodyLimitBytes: number;
       readonly maxRows: number;
       readonly adminToken: string | null;
+      readonly batch: BatchLimits;
       readonly tls: ResolvedTls | null;
     };
   readonly replay: { readonly speed: number | "max"; readonly hold: boolean };
@@ -154,7 +159,17 @@ const KNOWN: Readonly<Record<string, readonly string[] | null>> = {
   // By source, or one for all.
   retention: null,
   history: ["threads"],
-  server: ["host", "port", "bodyLimitBytes", "maxRows", "adminToken", "tls", ...SERVING_NAMES, ...SECURITY_NAMES],
+  server: [
+    "host",
+    "port",
+    "bodyLimitBytes",
+    "maxRows",
+    "adminToken",
+    "batch",
+    "tls",
+    ...SERVING_NAMES,
+    ...SECURITY_NAMES,
+  ],
   replay: ["speed", "hold"],
   models: ["pollSeconds", "cacheBytes", "diskBytes", "default"],
   beam: ["sources", "options", "state", "engine", "heapMegabytes"],
@@ -187,6 +202,7 @@ const VARIABLES = [
   ...SERVING_VARIABLES,
   ...SECURITY_VARIABLES,
   ...TLS_VARIABLES,
+  ...Object.values(BATCH_VARIABLES),
 ];
 
 /**
@@ -305,6 +321,7 @@ export function resolveConfig(
         absolute(text("data", "MILLRACE_DATA", config.data, ".millrace")),
       ),
       adminToken: tokenOf(config.server?.adminToken, env),
+      batch: resolveBatch(config.server?.batch, env),
       tls: resolveTls(config.server?.tls, env, folder),
     },
     replay: {

@@ -142,7 +142,7 @@ async function open(
     }),
     metrics: (accept) => group.groupMetrics(accept),
     quality: metrics.quality,
-    limits: { bodyLimitBytes: config.server.bodyLimitBytes, maxRows: config.server.maxRows },
+    limits: config.server,
     load: config.server,
     ...(options.certificate === null ? {} : { tls: apiTls(config.server.tls!, options.certificate) }),
     security: { ...config.server, keysFile: config.server.requireKeys ? config.server.keysFile : null },

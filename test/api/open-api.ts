@@ -5,6 +5,7 @@ import type { LightMyRequestResponse } from "fastify";
 import { pino } from "pino";
 import type { ApiSecurity } from "../../src/api/auth/api-auth.ts";
 import type { ApiBackend } from "../../src/api/backend.ts";
+import { type BatchLimits, DEFAULT_BATCH_LIMITS } from "../../src/api/batch/batch-limits.ts";
 import { folderSourceOf } from "../../src/api/models/folder-model-source.ts";
 import { createModelHost, type ModelHost } from "../../src/api/models/model-host.ts";
 import { createPredictionLog, type PredictionLog } from "../../src/api/models/prediction-log.ts";
@@ -62,6 +63,7 @@ export interface TestApiOptions {
   readonly maxRows?: number;
   readonly security?: ApiSecurity;
   readonly load?: ApiServerOptions["load"];
+  readonly batch?: Partial<BatchLimits>;
   /** What share of the rows all models log. */
   readonly sampleRate?: number;
   /** What of them no log keeps, of the models that have it. */
@@ -149,7 +151,11 @@ export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi
     readiness: () => ({ ready: state.ready, reasons: state.ready ? [] : ["views are being filled"] }),
     metrics: async (accept) => ({ contentType: "text/plain; version=0.0.4", body: `# asked for ${accept}\n` }),
     quality: metrics.quality,
-    limits: { bodyLimitBytes: 100_000, maxRows: options.maxRows ?? 1_000 },
+    limits: {
+      bodyLimitBytes: 100_000,
+      maxRows: options.maxRows ?? 1_000,
+      batch: { ...DEFAULT_BATCH_LIMITS, ...options.batch },
+    },
     log,
     version: "1.2.3",
     ...(options.security === undefined ? {} : { security: options.security }),

@@ -2,6 +2,7 @@ import type { IncomingMessage } from "node:http";
 import { createUnzip } from "node:zlib";
 import { apiError } from "../api-errors.ts";
 import { checkContentEncoding } from "../content-encoding.ts";
+import { batchTooLarge } from "./batch-limits.ts";
 
 /**
  * The body of a request piece by piece, decompressed. Ending early leaves the rest to be read and dropped, so that the
@@ -20,7 +21,7 @@ export async function* bodyPieces(request: IncomingMessage, maxBytes: number): A
     for await (const piece of pieces) {
       bytes += piece.length;
       if (bytes > maxBytes) {
-        throw apiError("BODY_TOO_LARGE", `The body is larger than ${maxBytes} bytes: send it in parts.`);
+        throw batchTooLarge("The body", "bodyBytes", maxBytes, "send it in parts");
       }
       yield piece;
     }

@@ -1,11 +1,11 @@
 import { apiError } from "../api-errors.ts";
 import { csvLineStream } from "../csv-lines.ts";
-import { type GivenRows, MAX_ROW_BYTES } from "./given-rows.ts";
+import type { GivenRows } from "./given-rows.ts";
 
 /** Rows of CSV whose first line names the columns. @throws `BODY_MALFORMED`, `BODY_TOO_LARGE` */
-export async function* csvRows(body: AsyncIterable<Buffer>): AsyncGenerator<GivenRows> {
+export async function* csvRows(body: AsyncIterable<Buffer>, rowBytes: number): AsyncGenerator<GivenRows> {
   let names: readonly string[] | null = null;
-  for await (const given of csvLineStream(body, MAX_ROW_BYTES)) {
+  for await (const given of csvLineStream(body, rowBytes)) {
     let lines = given;
     if (names === null) {
       names = lines[0]!;

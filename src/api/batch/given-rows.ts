@@ -1,6 +1,6 @@
 import { isMillraceError } from "../../definitions/errors.ts";
-import { apiError } from "../api-errors.ts";
 import type { JsonObject } from "../request-body.ts";
+import { batchTooLarge } from "./batch-limits.ts";
 
 /** Why a row of a batch has no prediction. */
 export interface RowFailure {
@@ -45,9 +45,6 @@ export function rowFailure(error: unknown): RowFailure {
   throw error;
 }
 
-/** The largest row of JSON or CSV, bytes: more is no row but a body without an end. */
-export const MAX_ROW_BYTES: number = 2 ** 20;
-
-export function rowTooLong(row: number): Error {
-  return apiError("BODY_TOO_LARGE", `Row ${row} is longer than ${MAX_ROW_BYTES} bytes.`, { details: { row } });
+export function rowTooLong(row: number, most: number): Error {
+  return batchTooLarge(`Row ${row}`, "rowBytes", most, "see that no bracket or line end is missing", { row });
 }

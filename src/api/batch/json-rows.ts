@@ -1,7 +1,7 @@
 import { jsonFailure, parseJson } from "../../ingestion/decoders/json-decoder.ts";
 import { apiError } from "../api-errors.ts";
 import { isObject, type JsonObject } from "../request-body.ts";
-import { type GivenRows, MAX_ROW_BYTES, type RowRefused, refused, rowTooLong } from "./given-rows.ts";
+import { type GivenRows, type RowRefused, refused, rowTooLong } from "./given-rows.ts";
 
 const NEWLINE = 10;
 const QUOTE = 34;
@@ -13,7 +13,7 @@ const LIST_OPENS = 91;
 const LIST_CLOSES = 93;
 
 /** Rows of NDJSON: those of each piece of the body as it comes. Blank lines are no rows. */
-export async function* ndjsonRows(body: AsyncIterable<Buffer>): AsyncGenerator<GivenRows> {
+export async function* ndjsonRows(body: AsyncIterable<Buffer>, rowBytes: number): AsyncGenerator<GivenRows> {
   let rest: Buffer[] = [];
   let restBytes = 0;
   let count = 0;
@@ -32,7 +32,7 @@ export async function* ndjsonRows(body: AsyncIterable<Buffer>): AsyncGenerator<G
       restBytes += piece.length - from;
     }
     count += rows.length;
-    if (restBytes > MAX_ROW_BYTES) throw rowTooLong(count);
+    if (restBytes > rowBytes) throw rowTooLong(count, rowBytes);
     if (rows.length > 0) yield { kind: "records", rows };
   }
   const rows: (JsonObject | RowRefused)[] = [];
@@ -41,8 +41,8 @@ export async function* ndjsonRows(body: AsyncIterable<Buffer>): AsyncGenerator<G
 }
 
 /** Rows of a JSON list of objects, or of the only member `rows` of an object, without holding all of it. */
-export async function* jsonRows(body: AsyncIterable<Buffer>): AsyncGenerator<GivenRows> {
-  const scanner = elementScanner();
+export async function* jsonRows(body: AsyncIterable<Buffer>, rowBytes: number): AsyncGenerator<GivenRows> {
+  const scanner = elementScanner(rowBytes);
   // One piece late, so that a short body that is no JSON is refused and not answered in part.
   let rows: (JsonObject | RowRefused)[] = [];
   for await (const piece of body) {
@@ -55,7 +55,7 @@ export async function* jsonRows(body: AsyncIterable<Buffer>): AsyncGenerator<Giv
 }
 
 /** Splits the elements of a list at their commas; only brackets and strings are looked at, the rest is `JSON.parse`'s. */
-function elementScanner(): { take(piece: Buffer): (JsonObject | RowRefused)[]; end(): void } {
+function elementScanner(rowBytes: number): { take(piece: Buffer): (JsonObject | RowRefused)[]; end(): void } {
   let head: string | null = "";
   let tail: string | null = null;
   let element: Buffer[] = [];
@@ -124,7 +124,7 @@ function elementScanner(): { take(piece: Buffer): (JsonObject | RowRefused)[]; e
       }
       element.push(piece.subarray(from));
       elementBytes += piece.length - from;
-      if (elementBytes > MAX_ROW_BYTES) throw rowTooLong(count);
+      if (elementBytes > rowBytes) throw rowTooLong(count, rowBytes);
       return rows;
     },
     end() {

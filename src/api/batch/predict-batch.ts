@@ -4,12 +4,14 @@ import type { Value } from "../../definitions/value.ts";
 import type { ServiceRuntime } from "../../feature_store/service-runtime.ts";
 import type { ApiContext } from "../api-context.ts";
 import { apiError } from "../api-errors.ts";
+import { deadlineExceeded } from "../models/deadline-exceeded.ts";
 import type { WholeAnswers } from "../models/predict-whole.ts";
 import type { VersionSlot } from "../models/version-loader.ts";
 import { isNumeric } from "../models/whole-value.ts";
 import { predictTable, type TableColumn, tableColumns, tableValue } from "../predict-table.ts";
 import type { JsonObject } from "../request-body.ts";
 import { type RowForm, rowForm } from "../row-form.ts";
+import { batchTooLarge, DEFAULT_BATCH_LIMITS } from "./batch-limits.ts";
 import { type GivenRows, isRefused, type RowFailure, rowFailure } from "./given-rows.ts";
 
 /** The answers to consecutive rows. */
@@ -32,10 +34,10 @@ export interface BatchOptions {
   readonly exact: boolean;
   /** The version that answers all rows. */
   readonly slot: VersionSlot;
+  /** When nobody waits for the answers any more, on the monotonic clock, milliseconds. Default: never. */
+  readonly deadline?: number;
 }
 
-/** Rows that are read, predicted and answered at once. */
-const CHUNK_ROWS = 2_048;
 /** Errors of a chunk that may be those of a single row. */
 const ROW_ERRORS = /^(LOOKUP_|MODEL_INPUT_INVALID$|REQUEST_INVALID$|CATEGORY_UNKNOWN$)/;
 
@@ -47,6 +49,8 @@ export async function* predictBatch(
   options: BatchOptions,
 ): AsyncGenerator<AnsweredRows> {
   const runtime = api.features.service(model.service.name);
+  const { chunkRows, rows: mostRows } = api.limits.batch ?? DEFAULT_BATCH_LIMITS;
+  const { deadline } = options;
   let form: RowForm | null = null;
   let { asOf } = options;
   let done = 0;
@@ -55,8 +59,10 @@ export async function* predictBatch(
     form ??= formOf(runtime, given, options.form);
     // No row could be read so far: what form they have is not known.
     const chunkForm = form ?? "features";
-    for (let from = 0; from < count; from += CHUNK_ROWS) {
-      const to = Math.min(count, from + CHUNK_ROWS);
+    for (let from = 0; from < count; from += chunkRows) {
+      const to = Math.min(count, from + chunkRows);
+      if (done + to - from > mostRows) throw batchTooLarge("The batch", "rows", mostRows, "send it in parts");
+      if (deadline !== undefined && performance.now() > deadline) throw deadlineExceeded();
       const chunk = readChunk(runtime, given, chunkForm, from, to, done);
       const answers = await answerChunk(chunk, { ...options, asOf });
       asOf = answers.asOf ?? asOf;
@@ -128,7 +134,10 @@ export async function* predictBatch(
     const overlaps = new Set<number>();
     let readAt: number | null = null;
     const predict = async (some: readonly (readonly Value[])[], at: readonly number[]): Promise<void> => {
-      const held = { asOf: readAt ?? moment, exact, slot, startedAt: performance.now() };
+      const held = {
+        ...{ asOf: readAt ?? moment, exact, slot, startedAt: performance.now() },
+        ...(deadline === undefined ? {} : { deadline }),
+      };
       const done = await predictTable(api, model, { form: chunkForm, rows: some }, held);
       readAt = done.asOf ?? readAt;
       for (const [i, place] of at.entries()) {

@@ -1,6 +1,6 @@
 import { channel } from "node:diagnostics_channel";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { isMillraceError } from "../../definitions/errors.ts";
+import { isMillraceError, millraceError } from "../../definitions/errors.ts";
 import type { Value } from "../../definitions/value.ts";
 import type { FeatureStore, LookupRow, OnlineFeatures, OnlineRead } from "../../feature_store/feature-store.ts";
 import { PREDICTION_BATCH_CHANNEL, PREDICTION_QUEUED_CHANNEL, type PredictionBatchEvent } from "../channels.ts";
@@ -23,6 +23,8 @@ export interface PredictRequest {
   readonly onRead?: (read: OnlineRead) => void;
   /** When nobody waits for the answer any more, on the monotonic clock, milliseconds. Default: never. */
   readonly deadline?: number;
+  /** True once the client has left: what is not read yet is then given up. Default: never. */
+  readonly isGone?: () => boolean;
 }
 
 /** Time spent, in seconds. */
@@ -162,6 +164,7 @@ export function createRowPredictor({ store, pool, large }: RowPredictorOptions):
     for (let from = 0; from < rows.length; from += CHUNK_ROWS) {
       const before = performance.now();
       if (isPast(request, before)) throw deadlineExceeded();
+      if (request.isGone?.() === true) throw millraceError("CLIENT_GONE", "The client left before it was answered.");
       const features = await store.getOnlineFeatures(service, {
         ...request,
         rows: rows.slice(from, from + CHUNK_ROWS),

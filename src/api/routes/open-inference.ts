@@ -151,7 +151,7 @@ export function openInferenceRoutes(
     name: string,
     request: InferRequest,
     startedAt: number,
-    deadline: { readonly deadline?: number },
+    deadline: ReturnType<typeof deadlineOf>,
   ): Promise<Inferred> {
     const { service } = api.models.get(name).model;
     const rows = inferRows(api.features.service(service.name), request, api.limits.maxRows);

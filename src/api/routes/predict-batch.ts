@@ -13,6 +13,7 @@ import { arrowFileRows, arrowStreamRows } from "../arrow-rows.ts";
 import { textEncoder } from "../batch/answer-encoder.ts";
 import { answerFile } from "../batch/answer-frame.ts";
 import { acceptedFormat, type BatchFormat, batchType, contentFormat } from "../batch/batch-format.ts";
+import { type BatchLimits, DEFAULT_BATCH_LIMITS } from "../batch/batch-limits.ts";
 import { bodyPieces } from "../batch/body-pieces.ts";
 import { csvRows } from "../batch/csv-rows.ts";
 import type { GivenRows } from "../batch/given-rows.ts";
@@ -20,19 +21,16 @@ import { jsonRows, ndjsonRows } from "../batch/json-rows.ts";
 import { parquetRows } from "../batch/parquet-rows.ts";
 import { type AnsweredRows, predictBatch } from "../batch/predict-batch.ts";
 import { createSpool } from "../batch/spool.ts";
+import { untilDeadline } from "../batch/until-deadline.ts";
 import { BATCH_CHANNEL, type BatchEvent } from "../channels.ts";
 import { toProblem } from "../problem.ts";
 import { readChoice, readMoment } from "../request-body.ts";
+import { askedDeadlineOf } from "../request-deadlines.ts";
 import { ROW_FORMS } from "../row-form.ts";
 import { predictBatchSchema } from "../schemas/predict-batch.ts";
 
-/** Of a body, decompressed. */
-const MAX_BODY_BYTES = 64 * 2 ** 30;
 /** Answers that a client has not taken yet. */
 const SPOOL_MEMORY_BYTES = 4 * 2 ** 20;
-const SPOOL_FILE_BYTES = 16 * 2 ** 30;
-/** A client that neither sends nor takes anything for so long is gone, milliseconds. */
-const IDLE_MS = 120_000;
 
 const batches = channel(BATCH_CHANNEL);
 
@@ -43,11 +41,12 @@ type Batch = {
 
 /** `POST /v1/models/{name}/predict-batch`: any number of rows in, their predictions out in the same order. */
 export function predictBatchRoutes(app: FastifyInstance, api: ApiContext): void {
+  const limits = api.limits.batch ?? DEFAULT_BATCH_LIMITS;
   void app.register(async (scope) => {
     scope.removeAllContentTypeParsers();
     // The body is read by the handler, piece by piece.
     scope.addContentTypeParser("*", (_request, payload, done) => done(null, payload));
-    const holdUpload = uploadPatience(app);
+    const holdUpload = uploadPatience(app, limits.idleSeconds * 1_000);
 
     scope.post<Batch>("/v1/models/:name/predict-batch", { schema: predictBatchSchema }, async (request, reply) => {
       const endUpload = holdUpload(request.raw);
@@ -84,8 +83,10 @@ export function predictBatchRoutes(app: FastifyInstance, api: ApiContext): void 
     run.release = () => versions.release(slot);
     const gone = new AbortController();
     reply.raw.once("close", () => gone.abort());
-    const source = rowsOf(format, bodyPieces(request.raw, MAX_BODY_BYTES), folder);
-    const answers = run.counted(predictBatch(api, model, source, { form, asOf, exact, slot }));
+    const bounds = askedDeadlineOf(request);
+    const pieces = untilDeadline(bodyPieces(request.raw, limits.bodyBytes), bounds.deadline);
+    const source = rowsOf(format, pieces, folder, limits);
+    const answers = run.counted(predictBatch(api, model, source, { form, asOf, exact, slot, ...bounds }));
     const first = await answers.next();
     if (first.done !== true && !report) refuseFailed(first.value);
     const all = rejoined(first, answers, gone.signal);
@@ -105,7 +106,7 @@ export function predictBatchRoutes(app: FastifyInstance, api: ApiContext): void 
     const spool = createSpool({
       path: join(folder, "answers"),
       memoryBytes: SPOOL_MEMORY_BYTES,
-      fileBytes: SPOOL_FILE_BYTES,
+      fileBytes: limits.spoolBytes,
     });
     request.raw.once("end", () => spool.stopSpilling());
     if (request.raw.complete) spool.stopSpilling();
@@ -188,20 +189,25 @@ function formatName(type: string | undefined): string {
   }
 }
 
-function rowsOf(format: BatchFormat, body: AsyncGenerator<Buffer>, folder: string): AsyncGenerator<GivenRows> {
+function rowsOf(
+  format: BatchFormat,
+  body: AsyncGenerator<Buffer>,
+  folder: string,
+  limits: BatchLimits,
+): AsyncGenerator<GivenRows> {
   switch (format) {
     case "json":
-      return jsonRows(body);
+      return jsonRows(body, limits.rowBytes);
     case "ndjson":
-      return ndjsonRows(body);
+      return ndjsonRows(body, limits.rowBytes);
     case "csv":
-      return csvRows(body);
+      return csvRows(body, limits.rowBytes);
     case "parquet":
       return parquetRows(body, folder);
     case "arrow-stream":
-      return arrowStreamRows(body);
+      return arrowStreamRows(body, limits.recordBatchBytes);
     case "arrow-file":
-      return arrowFileRows(body, folder);
+      return arrowFileRows(body, folder, limits.recordBatchBytes);
   }
 }
 
@@ -253,7 +259,7 @@ function readQuery(query: Readonly<Record<string, string | undefined>>): BatchQu
  * A batch may take longer to arrive than other requests may. While one does, the server's limit on that is off; a batch
  * whose connection is idle is ended instead.
  */
-function uploadPatience(app: FastifyInstance): (request: IncomingMessage) => () => void {
+function uploadPatience(app: FastifyInstance, idleMs: number): (request: IncomingMessage) => () => void {
   let uploads = 0;
   let usual = 0;
   return (request) => {
@@ -263,7 +269,7 @@ function uploadPatience(app: FastifyInstance): (request: IncomingMessage) => () 
     }
     const { socket } = request;
     const leave = (): void => void socket.destroy();
-    socket?.setTimeout?.(IDLE_MS, leave);
+    socket?.setTimeout?.(idleMs, leave);
     let isEnded = false;
     return () => {
       if (isEnded) return;
