@@ -15,8 +15,8 @@ import {
   trainServingModel,
 } from "./serving-contestants.ts";
 
-const SECONDS = 6;
-const WARM_UP = 2;
+const SECONDS = 3;
+const WARM_UP = 1;
 const BATCH = 1_000;
 
 interface Route {
@@ -153,6 +153,8 @@ async function measure(
       route.body([...model.rows.slice(i), ...model.rows.slice(0, i)].slice(0, BATCH)),
     );
     await httpLoad(target, single, 16, WARM_UP);
+    // Its threads load the model at the first one.
+    await httpLoad(target, batches, 4, WARM_UP);
     const loads =
       route === V2_JSON || route === V2_BINARY
         ? []
