@@ -21,6 +21,7 @@ const names = [
   "monitoring-cost",
   "onnx-load",
   "quality-cost",
+  "tracing-cost",
 ] as const;
 const name = process.argv[2];
 if (!names.includes(name as (typeof names)[number])) {

@@ -2,7 +2,7 @@ import { channel } from "node:diagnostics_channel";
 import { isMillraceError } from "../../definitions/errors.ts";
 import { SCORING_BREAKER_CHANNEL, SCORING_CHANNEL, type ScoringBreakerEvent, type ScoringEvent } from "../channels.ts";
 import { circuitBreaker } from "./circuit-breaker.ts";
-import { type HttpOriginOptions, httpOrigin } from "./http-origin.ts";
+import { type HttpAuth, type HttpOriginOptions, httpOrigin } from "./http-origin.ts";
 import { modelError } from "./model-errors.ts";
 
 /** A server that predicts for models which Millrace does not evaluate itself. Plain data, with secrets. */
@@ -90,9 +90,7 @@ export function scoringClient(server: string, options: ScoringOptions, version: 
     let why = "";
     try {
       const { message, error, detail } = JSON.parse(text);
-      why = String(message ?? error ?? detail ?? "")
-        .split("\n", 1)[0]!
-        .slice(0, 200);
+      why = withoutCredentials(String(message ?? error ?? detail ?? "").split("\n", 1)[0]!, options.auth).slice(0, 200);
     } catch {
       // Its status says enough.
     }
@@ -118,4 +116,11 @@ export function scoringClient(server: string, options: ScoringOptions, version: 
     },
     close: () => origin.close(),
   };
+}
+
+/** Some servers and proxies say again what they were sent. */
+function withoutCredentials(text: string, auth: HttpAuth | undefined): string {
+  const secret = auth === undefined ? "" : "token" in auth ? auth.token : "password" in auth ? auth.password : "";
+  const rest = secret === "" ? text : text.replaceAll(secret, "[hidden]");
+  return rest.replace(/\b(Bearer|Basic) +[^\s"']+/gi, "$1 [hidden]");
 }

@@ -54,6 +54,12 @@ export async function openOtel(options: OtelOptions): Promise<Otel> {
     return trace.setSpanContext(ROOT_CONTEXT, context);
   }
 
+  // By the flags: what a span caused may end after it, as a batch is folded while the next one is committed.
+  function isRecorded(): boolean {
+    const flags = activeSpan.getStore()?.spanContext().traceFlags ?? 0;
+    return (flags & api.TraceFlags.SAMPLED) !== 0;
+  }
+
   function start(name: string, options: SpanStart = {}): Span {
     const { kind = api.SpanKind.INTERNAL, links = [], secondsAgo = 0, attributes = {} } = options;
     return tracer.startSpan(
@@ -75,10 +81,9 @@ export async function openOtel(options: OtelOptions): Promise<Otel> {
   return {
     start,
     end,
+    isRecorded,
     past(name, seconds, endedSecondsAgo, options = {}) {
-      // What a span caused may end after it: a batch is folded while the next one is committed.
-      const flags = activeSpan.getStore()?.spanContext().traceFlags ?? 0;
-      if (options.parent === undefined && (flags & api.TraceFlags.SAMPLED) === 0) return null;
+      if (options.parent === undefined && !isRecorded()) return null;
       const span = start(name, { ...options, secondsAgo: seconds + endedSecondsAgo });
       end(span, null, endedSecondsAgo);
       return span;

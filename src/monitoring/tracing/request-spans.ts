@@ -49,10 +49,11 @@ export function requestSpans(spans: SpanMaker): () => void {
       const span = request === undefined ? undefined : open.get(request);
       if (span === undefined) return;
       open.delete(request!);
-      span.setAttribute("http.response.status_code", status);
+      if (span.isRecording()) span.setAttribute("http.response.status_code", status);
       spans.end(span, status >= 500 ? String(status) : null);
     }),
     subscribe<PredictionEvent>(PREDICTION_CHANNEL, ({ model, version, rows, seconds, stages, outcome }) => {
+      if (!spans.isRecorded()) return;
       const attributes = {
         "millrace.model.name": model,
         "millrace.rows": rows,
@@ -69,13 +70,13 @@ export function requestSpans(spans: SpanMaker): () => void {
       if (span?.isRecording() === true) queued.set(waiting, span);
     }),
     subscribe<PredictionBatchEvent>(PREDICTION_BATCH_CHANNEL, ({ requests, rows, seconds }) => {
+      // It is of all of them, and a child of the first that is recorded.
+      const first = requests.find((request) => queued.has(request));
+      if (first === undefined || requests.length === 1) return;
       const links = requests.flatMap((request) => {
         const span = queued.get(request);
         return span === undefined ? [] : [{ context: span.spanContext() }];
       });
-      // It is of all of them, and a child of the first that is recorded.
-      const first = requests.find((request) => queued.has(request));
-      if (first === undefined || requests.length === 1) return;
       spans.past("predict together", seconds, 0, {
         parent: queued.get(first)!,
         links,
@@ -85,6 +86,7 @@ export function requestSpans(spans: SpanMaker): () => void {
     subscribe<OnlineReadEvent>(
       ONLINE_READ_CHANNEL,
       ({ service, rows, seconds, hits, misses, cacheHits, unavailable }) => {
+        if (!spans.isRecorded()) return;
         spans.past("read hot store", seconds, 0, {
           attributes: {
             "millrace.service": service,

@@ -18,6 +18,8 @@ export interface SpanMaker {
   start(name: string, options?: SpanStart): Span;
   /** Ends it, `secondsAgo`; `error` is a stable code. */
   end(span: Span, error?: string | null, secondsAgo?: number): void;
+  /** Whether the caller's trace is recorded: else what describes a span need not be made. */
+  isRecorded(): boolean;
   /** A span of something that is over already: it ended `endedSecondsAgo`. Nothing if the active span is not recorded. */
   past(name: string, seconds: number, endedSecondsAgo: number, options?: SpanStart): Span | null;
 }
