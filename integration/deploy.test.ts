@@ -53,9 +53,8 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 describe("the Compose file", () => {
   /** By the JSON schema of the Compose specification. */
   function errors(file: unknown): readonly string[] {
-    // It is in the bundle of an HTTP framework that Millrace uses, not a package of its own.
-    const require = createRequire(createRequire(import.meta.url).resolve("fastify"));
-    const Ajv = require("ajv/dist/2019") as new (
+    const require = createRequire(import.meta.url);
+    const Ajv = require(join(npmPackage("ajv@8.20.0"), "dist", "2019.js")) as new (
       options: object,
     ) => {
       compile(schema: unknown): ((value: unknown) => boolean) & { errors?: readonly object[] | null };
