@@ -8,7 +8,7 @@ import { createProject, INDEX, type Project } from "../test/cli/project.ts";
 import { debianProgram } from "./services/debian-program.ts";
 
 const FEATURES = `
-import { count, entity, featureService, featureView, httpPush, model, streamSource, t } from ${JSON.stringify(INDEX)};
+import { count, derive, entity, featureService, featureView, httpPush, model, outcome, streamSource, t } from ${JSON.stringify(INDEX)};
 export const card = entity("card", { card_id: t.string() });
 export const payments = streamSource("payments", {
   stream: httpPush(), eventTime: "at", lateness: "1m", schema: { card_id: t.string(), at: t.timestamp() },
@@ -17,6 +17,11 @@ export const activity = featureView("card_activity", { source: payments, entity:
 export const fraud = featureService("fraud_v1", { features: { payments: activity.payments } });
 export const risk = model("risk", {
   inputs: fraud, output: { probability: t.float64() }, predict: ({ payments }) => ({ probability: payments / 10 }),
+  predictionLog: { sampleRate: 1 },
+});
+export const paid = outcome("paid_again", {
+  model: risk, source: payments, keys: { card_id: payments.card_id }, predicted: "probability", within: "1h",
+  label: derive({ card: payments.card_id }, t.bool(), () => true),
 });
 `;
 
@@ -64,11 +69,14 @@ describe("the console in a browser", () => {
 
   it("shows models, services, sources and what happens now", async () => {
     await using project: Project = await createProject({ "features.ts": FEATURES });
-    const serving = project.start(["serve"]);
+    const serving = project.start(["serve"], { MILLRACE_OUTCOME_SECONDS: "0.2" });
     await serving.says("Ready.");
     const url = await project.url();
     const at = new Date().toISOString();
     expect(await post(`${url}/v1/sources/payments/events`, [{ card_id: "c1", at }])).toBe(202);
+    expect(await post(`${url}/v1/models/risk/predict`, { rows: [{ card_id: "c1" }] })).toBe(200);
+    const again = [{ card_id: "c1", at: new Date().toISOString() }];
+    expect(await post(`${url}/v1/sources/payments/events`, again)).toBe(202);
     let isOver = false;
     const load = (async () => {
       while (!isOver) expect(await post(`${url}/v1/models/risk/predict`, { rows: [{ card_id: "c1" }] })).toBe(200);
@@ -81,7 +89,8 @@ describe("the console in a browser", () => {
     expect(page).toMatch(/Prediction latency, P99<\/h3><strong>[\d,.]+ (µs|ms|s)<\/strong>/);
     expect(rowOf(page, "risk").slice(0, 3)).toEqual(["risk", "fraud_v1", "serving"]);
     expect(rowOf(page, "fraud_v1").slice(0, 2)).toEqual(["fraud_v1", "card_activity"]);
-    expect(rowOf(page, "payments").slice(0, 4)).toEqual(["payments", "http_push", expect.any(String), "1"]);
+    expect(rowOf(page, "payments").slice(0, 4)).toEqual(["payments", "http_push", expect.any(String), "2"]);
+    expect(page).toMatch(/paid_again<\/td><td[^>]*>last 500<\/td>.*?brier 0\.\d+/);
   }, 120_000);
 
   it("asks for a key where keys are needed, and shows nothing without one", async () => {

@@ -13,10 +13,12 @@ export interface Screen {
   close(): void;
 }
 
-/** Predictions that an outcome's longest window, which is over all of the replay, knows of. */
-function loggedOf({ waiting, windows }: OutcomeReport): number {
-  const { quality, unmatched } = windows.at(-1)!;
-  return waiting + quality.rows + unmatched;
+/** Predictions that the reports know of. */
+function loggedOf(reports: readonly OutcomeReport[]): number {
+  return reports.reduce((sum, { waiting, windows }) => {
+    const { quality, unmatched } = windows.at(-1)!;
+    return sum + waiting + quality.rows + unmatched;
+  }, 0);
 }
 
 interface Waiting {
@@ -74,8 +76,9 @@ export function createScreen(platform: Platform, started: number): Screen {
     // The last ones are on their way to the log.
     const until = performance.now() + 5_000;
     let reports = await platform.worker.outcomes(null);
-    while (performance.now() < until && reports.some((report) => loggedOf(report) < predictions)) {
-      await pause(100);
+    for (let before = -1; performance.now() < until && before !== loggedOf(reports); ) {
+      before = loggedOf(reports);
+      await pause(300);
       reports = await platform.worker.outcomes(null);
     }
     for (const { outcome, waiting, windows } of reports) {

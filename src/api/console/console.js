@@ -200,6 +200,43 @@ function showTables() {
   );
 }
 
+/** What became of predictions, by outcome and window, over all versions. */
+function showOutcomes() {
+  const { samples } = readings.at(-1);
+  const of = (name) => (samples.get(name) ?? []).filter(({ labels }) => (labels.version ?? "all") === "all");
+  const windows = Map.groupBy(of("millrace_model_quality_score"), ({ labels }) =>
+    [labels.model, labels.outcome, labels.window].join(" "),
+  );
+  const rows = [...windows.values()].map((scores) => {
+    const { model, outcome, window } = scores[0].labels;
+    const isOf = ({ labels }) => labels.model === model && labels.outcome === outcome;
+    const count = (state) =>
+      of("millrace_model_quality_rows").find(
+        (sample) => isOf(sample) && sample.labels.window === window && sample.labels.state === state,
+      )?.value ?? 0;
+    const broken = of("millrace_model_quality_degraded").filter((sample) => isOf(sample) && sample.value === 1);
+    return [
+      model,
+      outcome,
+      window === "recent" ? "last 500" : window,
+      broken.length === 0
+        ? { text: "as it must be", class: "good" }
+        : { text: `degraded: ${broken.map(({ labels }) => labels.metric).join(", ")}`, class: "bad" },
+      scores.map(({ labels, value }) => `${labels.metric.replaceAll("_", " ")} ${number(value)}`).join(", "),
+      number(count("matched")),
+      number(count("unmatched")),
+    ];
+  });
+  $("#outcomes").hidden = rows.length === 0;
+  showTable(
+    "#outcomes table",
+    ["model", "outcome", "window", "quality", "measures", "matched", "unmatched"],
+    5,
+    rows,
+    "",
+  );
+}
+
 const EXAMPLES = { string: "", int64: 0, int32: 0, float64: 0, bool: false, timestamp: null };
 
 function exampleOf(model) {
@@ -270,6 +307,7 @@ async function turn() {
     );
     showTiles();
     showTables();
+    showOutcomes();
     showTry();
   } catch (error) {
     if (error instanceof Refused) {
