@@ -66,6 +66,7 @@ export async function runBeamJob(host: BeamHost, job: BeamJob, options: RunOptio
       "-Dorg.slf4j.simpleLogger.log.org.apache.flink.metrics=error",
       ...["-cp", host.classPath, "io.millrace.beam.Main", `--job=${file}`],
       ...options.options,
+      ...(await embeddedRestore(options.options, folder)),
     ],
     // Ctrl-C reaches every process of a terminal's group: the job is to end with a savepoint, as the launcher says.
     { stdio: ["pipe", "pipe", "pipe"], detached: true },
@@ -107,6 +108,23 @@ export async function runBeamJob(host: BeamHost, job: BeamJob, options: RunOptio
   const stop = (folder: string | null): void =>
     void child.stdin.write(folder === null ? "cancel\n" : `stop ${folder}\n`);
   return { pid: child.pid ?? -1, stop, progress: () => last, ended, kill: (signal = "SIGTERM") => child.kill(signal) };
+}
+
+/**
+ * Beam gives `--savepointPath` to a Flink cluster only: an embedded Flink would begin anew without a word. It takes the
+ * same from its own configuration.
+ */
+async function embeddedRestore(options: readonly string[], folder: string): Promise<readonly string[]> {
+  const given = (name: string): string | undefined =>
+    options.findLast((option) => option.startsWith(`--${name}=`))?.slice(name.length + 3);
+  const savepoint = given("savepointPath");
+  if (savepoint === undefined || given("flinkMaster") !== "[local]" || given("flinkConfDir") !== undefined) return [];
+  const unclaimed = given("allowNonRestoredState") === "true";
+  await writeFile(
+    join(folder, "flink-conf.yaml"),
+    `execution.savepoint.path: ${savepoint}\nexecution.savepoint.ignore-unclaimed-state: ${unclaimed}\n`,
+  );
+  return [`--flinkConfDir=${folder}`];
 }
 
 function progressOf(line: string): BeamProgress | null {
