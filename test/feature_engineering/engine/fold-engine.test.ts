@@ -12,6 +12,9 @@ import { attempt, compareWithOracle, messagesOf, payments, sent, views } from ".
 /** What may go wrong between two batches. */
 const mishap = fc.constantFrom("nothing", "nothing", "crash", "redelivery", "hot store error", "other writer");
 
+/** Of more entities, so that a part of the changed values is left after each batch. */
+const sentOfMany = sent.map((event) => ({ ...event, row: event.row.with(1, "abcd"[Number(event.row[0]) % 4]!) }));
+
 describe("the engine", () => {
   it("gives what the oracle gives, through crashes, redeliveries, failed writes and other writers", async () => {
     await fc.assert(
@@ -96,7 +99,7 @@ describe("the engine", () => {
   it("marks nothing before it is written, while a backlog is written in parts beside other writers", async () => {
     await fc.assert(
       fc.asyncProperty(
-        fc.array(sent, { minLength: 10, maxLength: 50 }),
+        fc.array(sentOfMany, { minLength: 10, maxLength: 50 }),
         fc.array(fc.tuple(fc.integer({ min: 1, max: 4 }), fc.constantFrom(false, false, false, true)), {
           minLength: 1,
         }),

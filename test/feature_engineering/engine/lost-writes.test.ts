@@ -1,11 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Meta } from "../../../src/definitions/meta.ts";
-import {
-  createFoldEngine,
-  type FoldEngine,
-  type FoldEngineOptions,
-} from "../../../src/feature_engineering/engine/fold-engine.ts";
+import { createFoldEngine, type FoldEngine } from "../../../src/feature_engineering/engine/fold-engine.ts";
 import { metaNames } from "../../../src/feature_engineering/engine/meta-names.ts";
 import { memoryOfflineStore } from "../../../src/feature_store/offline/memory-offline-store.ts";
 import type { OfflineStore } from "../../../src/feature_store/offline/offline-store.ts";
@@ -40,12 +36,7 @@ const mishap = fc.oneof(
   },
 );
 
-async function startEngine(
-  online: OnlineStore,
-  offline: OfflineStore,
-  flushes: boolean,
-  limits: Pick<FoldEngineOptions, "keptEvents" | "writeValues"> = {},
-): Promise<FoldEngine> {
+async function startEngine(online: OnlineStore, offline: OfflineStore, flushes: boolean): Promise<FoldEngine> {
   let seconds = 0;
   const engine = createFoldEngine({
     source: payments[Meta],
@@ -57,7 +48,6 @@ async function startEngine(
     // Each look at the clock is a second later, so that every batch starts a flush.
     seconds: () => (flushes ? seconds++ : 0),
     writeBatch: 2,
-    ...limits,
   });
   await attempt(() => engine.recover());
   return engine;
@@ -70,14 +60,12 @@ describe("the engine on a hot store that loses writes", () => {
         fc.array(sent, { minLength: 1, maxLength: 40 }),
         fc.array(fc.tuple(fc.integer({ min: 1, max: 6 }), mishap), { minLength: 1, maxLength: 20 }),
         fc.boolean(),
-        fc.record({ keptEvents: fc.constantFrom(0, 3, 32_000), writeValues: fc.constantFrom(1, 3, 400_000) }),
-        fc.array(fc.constantFrom(0, 0, 5_000), { minLength: 1, maxLength: 20 }),
-        async (events, plan, flushes, limits, backlog) => {
+        async (events, plan, flushes) => {
           const offline = memoryOfflineStore();
           await offline.prepareSource({ source: "payments", columns: payments[Meta].columns, hasId: true });
           const server = losingServer(SHARDS);
           // Partitions 0 and 1 belong to the first process, 2 to the second.
-          const start = (): Promise<FoldEngine> => startEngine(server.connect(), offline, flushes, limits);
+          const start = (): Promise<FoldEngine> => startEngine(server.connect(), offline, flushes);
           const engines = [await start(), await start()];
           const ownerOf = (partition: string): number => (partition === "p2" ? 1 : 0);
           const messages = messagesOf(events);
@@ -99,7 +87,6 @@ describe("the engine on a hot store that loses writes", () => {
                   messages: own,
                   deadLetters: [],
                   lastOffset: own.at(-1)!.offset,
-                  behind: backlog[round % backlog.length]!,
                 }),
               );
             }
