@@ -76,7 +76,7 @@ function connection(
     }).catch((error: unknown) => {
       throw millraceError(
         "SERVER_UNREACHABLE",
-        `The Millrace at ${url} does not answer: ${error instanceof Error ? error.message : String(error)}.${tlsHint(error)}`,
+        `The Millrace at ${url} does not answer: ${error instanceof Error ? error.message : String(error)}.${url.startsWith("https:") ? tlsHint(error) : ""}`,
         { kind: "operational", cause: error },
       );
     });
@@ -103,8 +103,9 @@ function connection(
 /** What to do about a handshake that failed. */
 function tlsHint(error: unknown): string {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  if (/CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE|UNKNOWN_CA|ALERT_BAD_CERTIFICATE/.test(code)) {
-    return " It asks for a client's certificate: MILLRACE_CLI_CERT_FILE and MILLRACE_CLI_KEY_FILE name one.";
+  // A server that refuses a certificate may reset the connection before it is told why.
+  if (/ECONNRESET|CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE|UNKNOWN_CA|ALERT_BAD_CERTIFICATE/.test(code)) {
+    return " It may ask for a client's certificate: MILLRACE_CLI_CERT_FILE and MILLRACE_CLI_KEY_FILE name one.";
   }
   if (/CERT|ISSUER|SELF_SIGNED|ALTNAME|VERIFY/.test(code)) {
     return " Its certificate is not trusted here: MILLRACE_CLI_CA_FILE names the authority that it is of.";
