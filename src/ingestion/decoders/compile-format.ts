@@ -2,7 +2,7 @@ import { isMillraceError } from "../../definitions/errors.ts";
 import type { EventFormat } from "../../definitions/format.ts";
 import { ingestionError } from "../ingestion-error.ts";
 import type { DecodedPayload, DecodeFailure, RawMessage } from "../stream-message.ts";
-import { type AvroRead, type AvroReaders, avroReaders } from "./avro-reader.ts";
+import { type AvroReaders, avroReaders } from "./avro-reader.ts";
 import { cloudEventOf } from "./cloud-event.ts";
 import { gunzipped } from "./gunzip.ts";
 import { jsonFailure, needsExactIntegers, parseJson, utf8Text } from "./json-decoder.ts";
@@ -73,8 +73,7 @@ export async function compileFormat(options: CompileFormatOptions): Promise<Form
           reason: `Schema ${id} of the registry is of type ${schema.type}, not ${wanted}.`,
         });
       } else if (readers.avro !== null) {
-        const read: AvroRead = readers.avro.reader(schema);
-        byId.set(id, (bytes, start) => read(bytes.subarray(start)));
+        byId.set(id, readers.avro.reader(schema));
       } else {
         const read: ProtobufRead = readers.protobuf!.indexed(schema);
         byId.set(id, read);
@@ -182,7 +181,7 @@ interface Readers {
 
 async function makeReaders(format: EventFormat, exactLongs: boolean): Promise<Readers> {
   if (format.format === "avro") {
-    return { avro: await avroReaders({ readerSchema: format.schema, exactLongs }), protobuf: null };
+    return { avro: avroReaders({ readerSchema: format.schema, exactLongs }), protobuf: null };
   }
   return { avro: null, protobuf: format.format === "protobuf" ? await protobufReaders() : null };
 }
@@ -190,8 +189,7 @@ async function makeReaders(format: EventFormat, exactLongs: boolean): Promise<Re
 /** How messages are read that all have one schema; null where the format has no schema. */
 function fixedRead(format: EventFormat, { avro, protobuf }: Readers): Read | null {
   if (format.format === "avro") {
-    const read = avro!.reader({ text: format.schema!, references: [] });
-    return (bytes, start) => read(start === 0 ? bytes : bytes.subarray(start));
+    return avro!.reader({ text: format.schema!, references: [] });
   }
   if (format.format === "protobuf") {
     return protobuf!.named({ text: format.schema!, references: [] }, format.message!);

@@ -3,15 +3,15 @@ import fc from "fast-check";
 import protobufjs from "protobufjs";
 import { describe, expect, it } from "vitest";
 import { avro, type EventFormat, json, protobuf } from "../../../src/definitions/format.ts";
-import { avroRecord } from "../../../src/feature_engineering/beam/script/avro-record.ts";
 import { indexedProtobuf, protobufMessage } from "../../../src/feature_engineering/beam/script/protobuf-message.ts";
 import { createRecordDecoder } from "../../../src/feature_engineering/beam/script/record-decoder.ts";
 import { base64Bytes, utf8Text } from "../../../src/feature_engineering/beam/script/utf8-text.ts";
-import { avroReaders } from "../../../src/ingestion/decoders/avro-reader.ts";
+import { avroRecord } from "../../../src/ingestion/decoders/avro-record.ts";
 import { compileFormat } from "../../../src/ingestion/decoders/compile-format.ts";
 import { protobufReaders } from "../../../src/ingestion/decoders/protobuf-reader.ts";
 import type { SourceColumn } from "../../../src/ingestion/decoders/row-decoder.ts";
 import type { RegisteredSchema } from "../../../src/ingestion/decoders/schema-registry.ts";
+import { avscReaders } from "../../ingestion/decoders/avsc-reader.ts";
 
 /** What a reader gives, or that it throws. Values of records only: their prototypes differ. */
 function outcome(read: () => unknown): unknown {
@@ -82,10 +82,10 @@ function recordOf(parts: readonly (readonly [unknown, string])[]): object {
 }
 
 describe("Avro in the workers", () => {
-  it("reads what ingestion's own reader reads, and refuses what it refuses", async () => {
+  it("reads what avsc reads, and refuses what it refuses", async () => {
     const readers = [true, false].map(async (exactLongs) => ({
       exactLongs,
-      own: await avroReaders({ readerSchema: null, exactLongs }),
+      own: await avscReaders({ readerSchema: null, exactLongs }),
     }));
     const both = await Promise.all(readers);
     fc.assert(
@@ -97,7 +97,7 @@ describe("Avro in the workers", () => {
         const bytes = damaged(type.toBuffer(type.random()), hasLists ? null : how);
         for (const { exactLongs, own } of both) {
           const expected = own.reader({ text: schema, references: [] });
-          const found = avroRecord(schema, { readerSchema: null, exactLongs });
+          const found = avroRecord(schema, { readerSchema: null, exactLongs, utf8Text });
           expect(outcome(() => found(bytes, 0))).toEqual(outcome(() => expected(bytes)));
         }
       }),
@@ -107,7 +107,7 @@ describe("Avro in the workers", () => {
 
   it("refuses a list that is longer than its bytes can be", () => {
     const schema = JSON.stringify(recordOf([[{ type: "array", items: "null" }, "f"]]));
-    const read = avroRecord(schema, { readerSchema: null, exactLongs: false });
+    const read = avroRecord(schema, { readerSchema: null, exactLongs: false, utf8Text });
     expect(read(Uint8Array.of(6, 0), 0)).toEqual({ f0: [null, null, null] });
     expect(() => read(Uint8Array.of(0xfe, 0xff, 0xff, 0xff, 0xff, 0x7f, 0), 0)).toThrow(RangeError);
   });
@@ -145,13 +145,13 @@ describe("Avro in the workers", () => {
     ];
     for (const exactLongs of [true, false]) {
       for (const readerSchema of wanted) {
-        const own = await avroReaders({ readerSchema, exactLongs });
+        const own = await avscReaders({ readerSchema, exactLongs });
         for (const text of written) {
           const type = avsc.Type.forSchema(JSON.parse(text) as avsc.Schema, { logicalTypes: {} });
           for (let i = 0; i < 20; i++) {
             const bytes = type.toBuffer(type.random());
             const expected = outcome(() => own.reader({ text, references: [] })(bytes));
-            expect(outcome(() => avroRecord(text, { readerSchema, exactLongs })(bytes, 0))).toEqual(expected);
+            expect(outcome(() => avroRecord(text, { readerSchema, exactLongs, utf8Text })(bytes, 0))).toEqual(expected);
           }
         }
       }
@@ -215,7 +215,7 @@ const protoRow = fc.record(
 );
 
 describe("Protobuf in the workers", () => {
-  it("reads what ingestion's own reader reads, and refuses what it refuses", async () => {
+  it("reads what avsc reads, and refuses what it refuses", async () => {
     const own = await protobufReaders();
     const type = protobufjs.parse(PROTO, { keepCase: true }).root;
     for (const common of ["timestamp", "wrappers"]) {

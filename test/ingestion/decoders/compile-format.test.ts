@@ -124,6 +124,16 @@ describe("Avro", () => {
     expect(decoder.decode(message(digits.subarray(0, 3)))).toMatchObject({ code: "DECODE_FAILED" });
   });
 
+  it("takes no memory for a list whose damaged length is longer than the message", async () => {
+    const fields = [...WRITTEN.fields, { name: "tags", type: { type: "array", items: "null" } }];
+    const decoder = await compile(avro({ schema: { ...WRITTEN, fields } }));
+    const bytes = plain.toBuffer(record(5));
+    // A count of 2^47, which no block's end follows.
+    const endless = Buffer.concat([bytes, Buffer.from([0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01, 0x00])]);
+    expect(decoder.decode(message(Buffer.concat([bytes, Buffer.from([0x04, 0x00])])))).toEqual([5n, 2.5, "FR", AT]);
+    expect(decoder.decode(message(endless))).toMatchObject({ code: "DECODE_FAILED" });
+  });
+
   it("is read by the registry's ids, in any mixture of versions, and into the reader's schema", async () => {
     const older = { ...WRITTEN, fields: WRITTEN.fields.filter((field) => field.name !== "amount") };
     const olderType = avsc.Type.forSchema(JSON.parse(JSON.stringify(older)) as avsc.Schema);

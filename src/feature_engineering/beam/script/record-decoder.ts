@@ -1,11 +1,11 @@
 import { isMillraceError, millraceError } from "../../../definitions/errors.ts";
 import type { EventFormat } from "../../../definitions/format.ts";
+import { avroRecord } from "../../../ingestion/decoders/avro-record.ts";
 import { cloudEventOf } from "../../../ingestion/decoders/cloud-event.ts";
 import { jsonFailure, needsExactIntegers, parseJson } from "../../../ingestion/decoders/json-decoder.ts";
 import { compileRowDecoder, type SourceColumn } from "../../../ingestion/decoders/row-decoder.ts";
 import { readWireFormat } from "../../../ingestion/decoders/wire-format.ts";
 import type { DecodedPayload, DecodeFailure } from "../../../ingestion/stream-message.ts";
-import { avroRecord } from "./avro-record.ts";
 import type { BinaryMessage } from "./message-frame.ts";
 import { indexedProtobuf, type Protobuf, protobufMessage } from "./protobuf-message.ts";
 import { base64Bytes, utf8Text } from "./utf8-text.ts";
@@ -74,7 +74,7 @@ interface DataReader {
 function readerOf(format: EventFormat, exact: boolean, protobuf: Protobuf | null): DataReader {
   const none = (): void => {};
   if (format.format === "avro" && !format.registry) {
-    const read = avroRecord(format.schema!, { readerSchema: format.schema, exactLongs: exact });
+    const read = avroRecord(format.schema!, { readerSchema: format.schema, exactLongs: exact, utf8Text });
     return { data: (bytes) => read(bytes, 0), learn: none };
   }
   if (format.format === "protobuf" && !format.registry) {
@@ -111,6 +111,7 @@ function registryReader(
     try {
       if (format.format === "protobuf") return indexedProtobuf(protobuf!, { text, references });
       return avroRecord(text, {
+        utf8Text,
         references: references.map((one) => one.text),
         readerSchema: format.schema,
         exactLongs: exact,

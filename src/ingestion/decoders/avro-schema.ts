@@ -1,4 +1,4 @@
-import { millraceError } from "../../../definitions/errors.ts";
+import { millraceError } from "../../definitions/errors.ts";
 
 /** A schema of Avro, its names resolved. */
 export interface AvroType {

@@ -1,5 +1,3 @@
-import { utf8Text } from "./utf8-text.ts";
-
 /** Reads Avro's binary encoding, byte by byte; throws where the bytes end too early. */
 export interface AvroCursor {
   readonly bytes: Uint8Array;
@@ -16,8 +14,11 @@ export interface AvroCursor {
   text(): string;
 }
 
-export function avroCursor(bytes: Uint8Array, at: number): AvroCursor {
-  return new Cursor(bytes, at);
+/** The text of the UTF-8 bytes in [start, end); what is invalid becomes U+FFFD. */
+export type Utf8Text = (bytes: Uint8Array, start: number, end: number) => string;
+
+export function avroCursor(bytes: Uint8Array, at: number, utf8Text: Utf8Text): AvroCursor {
+  return new Cursor(bytes, at, utf8Text);
 }
 
 /** The largest long that is read as a number, and the least. */
@@ -27,11 +28,13 @@ export const MOST_SAFE: number = 2 ** 53 - 2;
 class Cursor implements AvroCursor {
   readonly bytes: Uint8Array;
   readonly view: DataView;
+  readonly utf8Text: Utf8Text;
   at: number;
 
-  constructor(bytes: Uint8Array, at: number) {
+  constructor(bytes: Uint8Array, at: number, utf8Text: Utf8Text) {
     this.bytes = bytes;
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.utf8Text = utf8Text;
     this.at = at;
   }
 
@@ -77,6 +80,6 @@ class Cursor implements AvroCursor {
   text(): string {
     const length = this.long();
     const from = this.take(length);
-    return utf8Text(this.bytes, from, from + length);
+    return this.utf8Text(this.bytes, from, from + length);
   }
 }

@@ -1,5 +1,5 @@
-import { millraceError } from "../../../definitions/errors.ts";
-import { type AvroCursor, avroCursor, MOST_SAFE } from "./avro-cursor.ts";
+import { millraceError } from "../../definitions/errors.ts";
+import { type AvroCursor, avroCursor, MOST_SAFE, type Utf8Text } from "./avro-cursor.ts";
 import { type AvroField, type AvroType, avroSchema, branchName } from "./avro-schema.ts";
 
 export interface AvroRecordOptions {
@@ -9,20 +9,21 @@ export interface AvroRecordOptions {
   readonly readerSchema: string | null;
   /** Longs as bigints with all digits; else numbers, and a long beyond 2^53 fails. */
   readonly exactLongs: boolean;
+  readonly utf8Text: Utf8Text;
 }
 
 type Cursor = AvroCursor;
 type Read = (cursor: Cursor) => unknown;
 
 /**
- * Compiles the reader of records that were written with a schema: what ingestion's own reader gives, with nothing
- * generated. It throws whatever is wrong with a record. @throws `SCHEMA_INVALID`
+ * Compiles the reader of records that were written with a schema, by closures: no code is generated, and it also runs
+ * where Node is not. A damaged count takes no memory. It throws whatever is wrong with a record. @throws `SCHEMA_INVALID`
  */
 export function avroRecord(
   schema: string,
   options: AvroRecordOptions,
 ): (bytes: Uint8Array, start: number) => Readonly<Record<string, unknown>> {
-  const { references = [], readerSchema, exactLongs } = options;
+  const { references = [], readerSchema, exactLongs, utf8Text } = options;
   const written = avroSchema([...references, schema], exactLongs);
   const known: Known = new Map();
   let read: Read;
@@ -37,7 +38,7 @@ export function avroRecord(
     }
   }
   return (bytes, start) => {
-    const cursor = avroCursor(bytes, start);
+    const cursor = avroCursor(bytes, start, utf8Text);
     const value = read(cursor);
     if (cursor.at < bytes.length) throw new RangeError("trailing data");
     return value as Record<string, unknown>;
