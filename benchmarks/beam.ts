@@ -31,8 +31,8 @@ const HEAP_MEGABYTES = 2_048;
  * (`benchmarks/beam/`), on an embedded Flink at parallelism 1 and 2. Events per second are net of what the same job takes
  * for one event, which is the start of the JVM and of Flink.
  *
- * The hand-written pipeline folds bundles before it shuffles, as Millrace does, keeps exact sums and writes by
- * compare-and-set. It is spared what Millrace does beyond: payload hashes, expiry and pruning of tiles, the ledger of
+ * The hand-written pipeline folds bundles before it shuffles, groups once by entity, keeps exact sums and writes by
+ * compare-and-set, all as Millrace does. It is spared what Millrace does beyond: payload hashes, expiry and pruning of tiles, the ledger of
  * generations, and dead letters.
  *
  * `[--events N] [--entities N] [--history] [--parallelism 1,2]`

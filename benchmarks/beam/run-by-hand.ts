@@ -24,6 +24,7 @@ export function runByHand(
     java,
     [
       `-Xmx${options.heapMegabytes}m`,
+      "-XX:+UseParallelGC",
       ...OPENS.flatMap((name) => ["--add-opens", `java.base/${name}=ALL-UNNAMED`]),
       "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
       ...["-cp", classPath, "payments.Main"],

@@ -60,6 +60,7 @@ export async function runBeamJob(host: BeamHost, job: BeamJob, options: RunOptio
     host.java,
     [
       `-Xmx${options.heapMegabytes ?? 2_048}m`,
+      "-XX:+UseParallelGC",
       ...OPENS,
       "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
       // It says of every operator that its name is long.

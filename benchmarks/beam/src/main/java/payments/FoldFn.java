@@ -3,7 +3,6 @@ package payments;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.HashMap;
-import java.util.List;
 import java.util.Map;
 import org.apache.beam.sdk.metrics.Counter;
 import org.apache.beam.sdk.metrics.Metrics;
@@ -11,15 +10,14 @@ import org.apache.beam.sdk.transforms.DoFn;
 import org.apache.beam.sdk.transforms.windowing.GlobalWindow;
 import org.apache.beam.sdk.values.KV;
 import org.apache.beam.sdk.values.TupleTag;
-import org.joda.time.Duration;
 import org.joda.time.Instant;
 
 /** Parses payments and folds those of a bundle into tiles of each size, so that far fewer elements are shuffled. */
-final class FoldFn extends DoFn<String, KV<byte[], Stats>> {
+final class FoldFn extends DoFn<String, KV<byte[], StoreFn.Tile>> {
   private static final int PAYMENTS = 20_000;
   private static final int VIEWS = 3;
   private final long[] sizes;
-  private final List<TupleTag<KV<byte[], Stats>>> tags;
+  private final TupleTag<KV<byte[], StoreFn.Tile>> partials;
   private final TupleTag<String> history;
   private final boolean keepsHistory;
   private final Counter bad = Metrics.counter("payments", "bad");
@@ -27,18 +25,12 @@ final class FoldFn extends DoFn<String, KV<byte[], Stats>> {
   private transient StringBuilder rows;
   private transient int count;
 
-  FoldFn(long[] sizes, List<TupleTag<KV<byte[], Stats>>> tags, TupleTag<String> history, boolean keepsHistory) {
+  FoldFn(
+      long[] sizes, TupleTag<KV<byte[], StoreFn.Tile>> partials, TupleTag<String> history, boolean keepsHistory) {
     this.sizes = sizes;
-    this.tags = tags;
+    this.partials = partials;
     this.history = history;
     this.keepsHistory = keepsHistory;
-  }
-
-  /** Tiles start before their payments. */
-  @Override
-  @SuppressWarnings("deprecation")
-  public Duration getAllowedTimestampSkew() {
-    return Duration.millis(Long.MAX_VALUE);
   }
 
   @StartBundle
@@ -64,8 +56,8 @@ final class FoldFn extends DoFn<String, KV<byte[], Stats>> {
     if (++count >= PAYMENTS) {
       emit(new Output() {
         @Override
-        public <T> void output(TupleTag<T> tag, T value, Instant time) {
-          context.outputWithTimestamp(tag, value, time);
+        public <T> void output(TupleTag<T> tag, T value) {
+          context.output(tag, value);
         }
       });
     }
@@ -75,14 +67,14 @@ final class FoldFn extends DoFn<String, KV<byte[], Stats>> {
   public void finish(FinishBundleContext context) {
     emit(new Output() {
       @Override
-      public <T> void output(TupleTag<T> tag, T value, Instant time) {
-        context.output(tag, value, time, GlobalWindow.INSTANCE);
+      public <T> void output(TupleTag<T> tag, T value) {
+        context.output(tag, value, Instant.EPOCH, GlobalWindow.INSTANCE);
       }
     });
   }
 
   private interface Output {
-    <T> void output(TupleTag<T> tag, T value, Instant time);
+    <T> void output(TupleTag<T> tag, T value);
   }
 
   private void add(Map<String, Map<Long, Stats>>[] own, String key, Payment payment) {
@@ -95,17 +87,16 @@ final class FoldFn extends DoFn<String, KV<byte[], Stats>> {
   private void emit(Output output) {
     for (int view = 0; view < VIEWS; view++) {
       for (int size = 0; size < sizes.length; size++) {
-        TupleTag<KV<byte[], Stats>> tag = tags.get(size);
         for (Map.Entry<String, Map<Long, Stats>> entity : tiles[view][size].entrySet()) {
           byte[] key = (view + entity.getKey()).getBytes(StandardCharsets.UTF_8);
           for (Map.Entry<Long, Stats> tile : entity.getValue().entrySet()) {
-            output.output(tag, KV.of(key, tile.getValue()), new Instant(tile.getKey().longValue()));
+            output.output(partials, KV.of(key, new StoreFn.Tile(sizes[size], tile.getKey(), tile.getValue())));
           }
         }
         tiles[view][size].clear();
       }
     }
-    if (keepsHistory && rows.length() > 0) output.output(history, rows.toString(), Instant.EPOCH);
+    if (keepsHistory && rows.length() > 0) output.output(history, rows.toString());
     rows.setLength(0);
     count = 0;
   }

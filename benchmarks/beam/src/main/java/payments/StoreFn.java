@@ -9,6 +9,7 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collection;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -19,13 +20,13 @@ import org.apache.beam.sdk.values.KV;
 import redis.clients.jedis.Jedis;
 
 /**
- * Puts tiles into the values of their entities in Redis, by compare-and-set on a revision. A value: the revision (8 bytes),
- * then of each tile its size, its start (8 bytes each) and its stats. Of two panes of a tile that with more events counts.
+ * Merges what bundles add to the tiles of an entity, and puts these into its value in Redis, by compare-and-set on a
+ * revision. A value: the revision (8 bytes), then of each tile its size, its start (8 bytes each) and its stats. A tile
+ * that is there with as many events stays.
  */
-final class StoreFn extends DoFn<KV<byte[], StoreFn.Tile>, Void> {
+final class StoreFn extends DoFn<KV<byte[], Iterable<StoreFn.Tile>>, Void> {
   record Tile(long size, long start, Stats stats) {}
 
-  private static final int TILES = 20_000;
   private static final int ENTITIES = 500;
   private static final byte[] NONE = new byte[0];
   private static final byte[] WRITE =
@@ -44,8 +45,7 @@ final class StoreFn extends DoFn<KV<byte[], StoreFn.Tile>, Void> {
   private final int port;
   private final String prefix;
   private transient Jedis redis;
-  private transient Map<ByteBuffer, List<Tile>> waiting;
-  private transient int count;
+  private transient Map<ByteBuffer, Collection<Tile>> waiting;
 
   StoreFn(String host, int port, String prefix) {
     this.host = host;
@@ -66,24 +66,26 @@ final class StoreFn extends DoFn<KV<byte[], StoreFn.Tile>, Void> {
   @StartBundle
   public void start() {
     waiting = new LinkedHashMap<>();
-    count = 0;
   }
 
   @ProcessElement
-  public void process(@Element KV<byte[], Tile> tile) throws IOException {
-    waiting.computeIfAbsent(ByteBuffer.wrap(tile.getKey()), any -> new ArrayList<>(4)).add(tile.getValue());
-    if (++count >= TILES) flush();
+  public void process(@Element KV<byte[], Iterable<Tile>> entity) throws IOException {
+    Map<Long, Map<Long, Tile>> tiles = new HashMap<>(4);
+    List<Tile> own = new ArrayList<>();
+    for (Tile partial : entity.getValue()) {
+      Tile known = tiles.computeIfAbsent(partial.size(), any -> new HashMap<>()).putIfAbsent(partial.start(), partial);
+      if (known == null) own.add(partial);
+      else known.stats().merge(partial.stats());
+    }
+    waiting.put(ByteBuffer.wrap(entity.getKey()), own);
+    if (waiting.size() >= ENTITIES) flush();
   }
 
   @FinishBundle
   public void flush() throws IOException {
     List<ByteBuffer> entities = new ArrayList<>(waiting.keySet());
-    for (int from = 0; from < entities.size(); from += ENTITIES) {
-      List<ByteBuffer> part = entities.subList(from, Math.min(entities.size(), from + ENTITIES));
-      while (!part.isEmpty()) part = write(part);
-    }
+    while (!entities.isEmpty()) entities = write(entities);
     waiting.clear();
-    count = 0;
   }
 
   private List<ByteBuffer> write(List<ByteBuffer> entities) throws IOException {
@@ -103,7 +105,7 @@ final class StoreFn extends DoFn<KV<byte[], StoreFn.Tile>, Void> {
     return refused;
   }
 
-  private static byte[] merge(byte[] known, List<Tile> tiles) throws IOException {
+  private static byte[] merge(byte[] known, Collection<Tile> tiles) throws IOException {
     Map<Long, TreeMap<Long, Stats>> all = new HashMap<>(4);
     long revision = 1;
     if (known != null) {

@@ -9,10 +9,14 @@ import org.apache.beam.sdk.values.TupleTag;
 import org.joda.time.Duration;
 import org.joda.time.Instant;
 
-/** Buffers a bundle's messages and has the script fold them: partial tiles by branch, and what history keeps. */
+/**
+ * Buffers a bundle's messages and has the script fold them: partial tiles by branch, and what history keeps. Without
+ * branches all partial tiles are its main output, see {@link JoinFn}.
+ */
 final class FoldFn extends DoFn<RawMessage, KV<byte[], byte[]>> {
   private final JobFile job;
   private final int source;
+  private final TupleTag<KV<byte[], byte[]>> main;
   private final List<TupleTag<KV<byte[], byte[]>>> branches;
   private final TupleTag<String> history;
   private final Tally events;
@@ -22,9 +26,16 @@ final class FoldFn extends DoFn<RawMessage, KV<byte[], byte[]>> {
   private final Tally failures;
   private transient MessageBuffer buffer;
 
-  FoldFn(JobFile job, int source, String name, List<TupleTag<KV<byte[], byte[]>>> branches, TupleTag<String> history) {
+  FoldFn(
+      JobFile job,
+      int source,
+      String name,
+      TupleTag<KV<byte[], byte[]>> main,
+      List<TupleTag<KV<byte[], byte[]>>> branches,
+      TupleTag<String> history) {
     this.job = job;
     this.source = source;
+    this.main = main;
     this.branches = branches;
     this.history = history;
     events = new Tally(name, "events");
@@ -76,11 +87,13 @@ final class FoldFn extends DoFn<RawMessage, KV<byte[], byte[]>> {
       int branch = (int) result.varint();
       byte[] key = result.bytes();
       long start = result.zigzag();
-      output.emit(branches.get(branch), KV.of(key, result.bytes()), instant(start));
+      byte[] partial = result.bytes();
+      if (branches.isEmpty()) output.emit(main, KV.of(key, JoinFn.placed(branch, start, partial)), Instant.EPOCH);
+      else output.emit(branches.get(branch), KV.of(key, partial), instant(start));
     }
     List<RawMessage> messages = buffer.messages();
     HistoryBatch batch = new HistoryBatch();
-    for (RawMessage message : messages) batch.covers(message);
+    if (job.keepsHistory()) for (RawMessage message : messages) batch.covers(message);
     int bad = (int) result.varint();
     for (int i = 0; i < bad; i++) batch.letter(messages.get((int) result.varint()), result.string(), result.string());
     batch.rows(result.string());

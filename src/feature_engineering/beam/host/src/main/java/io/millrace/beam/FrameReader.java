@@ -12,10 +12,6 @@ final class FrameReader {
     this.bytes = bytes;
   }
 
-  boolean hasMore() {
-    return at < bytes.length;
-  }
-
   int u8() {
     return bytes[at++] & 255;
   }
@@ -41,6 +37,10 @@ final class FrameReader {
 
   byte[] bytes() {
     return raw((int) varint());
+  }
+
+  byte[] rest() {
+    return raw(bytes.length - at);
   }
 
   String string() {

@@ -5,8 +5,17 @@ import java.util.Arrays;
 
 /** Writes what the script's byte reader reads: LEB128 varints, zigzag, texts and bytes with their length before them. */
 final class FrameWriter {
-  private byte[] bytes = new byte[1024];
+  private byte[] bytes;
   private int at = 0;
+
+  FrameWriter() {
+    this(1024);
+  }
+
+  /** With room for so many bytes; it grows where it must. */
+  FrameWriter(int room) {
+    bytes = new byte[room];
+  }
 
   void reset() {
     at = 0;

@@ -2,34 +2,45 @@ package io.millrace.beam;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.io.Serializable;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.zip.GZIPInputStream;
+import java.util.zip.GZIPOutputStream;
 
 /** What the launcher says of a job: the plan, the script and the workers' settings as texts, the rest as JSON. */
 final class JobFile implements Serializable {
   private static final ObjectMapper JSON = new ObjectMapper();
+  private static final Map<String, JobFile> KNOWN = new ConcurrentHashMap<>();
 
-  final String id;
-  final String engine;
-  final String script;
-  final String plan;
-  final String settings;
-  private final String rest;
-  private transient JsonNode parsed;
+  final transient String id;
+  final transient String engine;
+  final transient String script;
+  final transient String plan;
+  final transient String settings;
+  private final transient JsonNode job;
+  private final transient Packed packed;
 
-  private JobFile(JsonNode job) {
+  private JobFile(byte[] json, Packed known) throws IOException {
+    job = JSON.readTree(json);
     id = job.get("id").asText();
     engine = job.get("engine").asText();
     script = job.get("script").asText();
     plan = job.get("plan").asText();
     settings = job.get("settings").toString();
-    rest = job.toString();
+    packed = known == null ? new Packed(id, compressed(json)) : known;
+    KNOWN.put(id, this);
   }
 
   static JobFile read(Path path) throws IOException {
-    return new JobFile(JSON.readTree(Files.readString(path)));
+    return new JobFile(Files.readAllBytes(path), null);
   }
 
   int generation() {
@@ -41,8 +52,7 @@ final class JobFile implements Serializable {
   }
 
   JsonNode get(String name) {
-    if (parsed == null) parsed = parse(rest);
-    return parsed.path(name);
+    return job.path(name);
   }
 
   static JsonNode parse(String json) {
@@ -50,6 +60,31 @@ final class JobFile implements Serializable {
       return JSON.readTree(json);
     } catch (IOException error) {
       throw new IllegalStateException("Not JSON: " + error.getMessage(), error);
+    }
+  }
+
+  private static byte[] compressed(byte[] json) throws IOException {
+    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+    try (OutputStream out = new GZIPOutputStream(bytes)) {
+      out.write(json);
+    }
+    return bytes.toByteArray();
+  }
+
+  private Object writeReplace() {
+    return packed;
+  }
+
+  /** What travels: every step has a job file, and Beam and Flink copy steps many times. */
+  private record Packed(String id, byte[] json) implements Serializable {
+    private Object readResolve() {
+      JobFile known = KNOWN.get(id);
+      if (known != null) return known;
+      try (GZIPInputStream in = new GZIPInputStream(new ByteArrayInputStream(json))) {
+        return new JobFile(in.readAllBytes(), this);
+      } catch (IOException error) {
+        throw new UncheckedIOException(error);
+      }
     }
   }
 }

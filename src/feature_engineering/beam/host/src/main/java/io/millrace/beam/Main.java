@@ -92,39 +92,8 @@ public final class Main {
     List<PCollection<String>> batches = new ArrayList<>();
     if (described.get("has_id").asBoolean()) messages = distinct(messages, job, index, name, described, batches);
 
-    List<TupleTag<KV<byte[], byte[]>>> branches = new ArrayList<>();
-    TupleTagList others = TupleTagList.empty();
-    for (JsonNode branch : described.get("branches")) {
-      branches.add(new TupleTag<>("tiles " + branch.get("hop_ms").asText()) {});
-      others = others.and(branches.get(branches.size() - 1));
-    }
-    TupleTag<String> history = new TupleTag<>("history") {};
-    TupleTag<KV<byte[], byte[]>> main = new TupleTag<>("main") {};
-    PCollectionTuple folded =
-        messages.apply(
-            name + " fold",
-            ParDo.of(new FoldFn(job, index, name, branches, history)).withOutputTags(main, others.and(history)));
-    KvCoder<byte[], byte[]> coder = KvCoder.of(ByteArrayCoder.of(), ByteArrayCoder.of());
-    folded.get(main).setCoder(coder);
-    batches.add(folded.get(history).setCoder(StringUtf8Coder.of()));
-
-    List<PCollection<KV<byte[], byte[]>>> tiles = new ArrayList<>();
-    for (int branch = 0; branch < branches.size(); branch++) {
-      JsonNode size = described.get("branches").get(branch);
-      String label = name + " " + size.get("hop_ms").asText();
-      tiles.add(
-          folded
-              .get(branches.get(branch))
-              .setCoder(coder)
-              .apply(label + " window", windows(size.get("hop_ms").asLong(), source.has("pubsub") && isStreamClock ? FOR_EVER : size.get("retention_ms").asLong()))
-              .apply(label + " merge", Combine.perKey(new ConcatenateFn(job)))
-              .setCoder(coder)
-              .apply(label + " stamp", ParDo.of(new StampFn()))
-              .setCoder(coder)
-              .apply(label + " out", all()));
-    }
-    PCollectionList.of(tiles)
-        .apply(name + " tiles", Flatten.pCollections())
+    boolean keepsTiles = source.has("pubsub") && isStreamClock;
+    tiles(messages, job, index, name, described.get("branches"), keepsTiles, batches)
         .apply(name + " store", ParDo.of(new StoreFn(job, name, isStreamClock)));
     if (job.keepsHistory()) {
       PCollection<String> all = PCollectionList.of(batches).apply(name + " batches", Flatten.pCollections());
@@ -132,6 +101,59 @@ public final class Main {
       JsonNode parquet = job.get("parquet");
       if (parquet.isObject()) ParquetPart.find().write(all, name, parquet, job.generation());
     }
+  }
+
+  /** The tiles of messages: in batch each once, all of an entity together; else again and again, as they grow. */
+  private static PCollection<KV<byte[], byte[]>> tiles(
+      PCollection<RawMessage> messages,
+      JobFile job,
+      int index,
+      String name,
+      JsonNode sizes,
+      boolean keepsTiles,
+      List<PCollection<String>> batches) {
+    boolean isBatch = messages.isBounded() == PCollection.IsBounded.BOUNDED;
+    List<TupleTag<KV<byte[], byte[]>>> branches = new ArrayList<>();
+    TupleTagList others = TupleTagList.empty();
+    for (JsonNode size : sizes) {
+      if (isBatch) break;
+      branches.add(new TupleTag<>("tiles " + size.get("hop_ms").asText()) {});
+      others = others.and(branches.get(branches.size() - 1));
+    }
+    TupleTag<String> history = new TupleTag<>("history") {};
+    TupleTag<KV<byte[], byte[]>> main = new TupleTag<>("main") {};
+    // An output that nobody reads costs Flink a copy of all others.
+    if (job.keepsHistory()) others = others.and(history);
+    PCollectionTuple folded =
+        messages.apply(
+            name + " fold",
+            ParDo.of(new FoldFn(job, index, name, main, branches, history)).withOutputTags(main, others));
+    KvCoder<byte[], byte[]> coder = KvCoder.of(ByteArrayCoder.of(), ByteArrayCoder.of());
+    folded.get(main).setCoder(coder);
+    if (job.keepsHistory()) batches.add(folded.get(history).setCoder(StringUtf8Coder.of()));
+    if (isBatch) {
+      return folded
+          .get(main)
+          .apply(name + " entities", GroupByKey.create())
+          .apply(name + " join", ParDo.of(new JoinFn()))
+          .setCoder(coder);
+    }
+    List<PCollection<KV<byte[], byte[]>>> tiles = new ArrayList<>();
+    for (int branch = 0; branch < branches.size(); branch++) {
+      JsonNode size = sizes.get(branch);
+      String label = name + " " + size.get("hop_ms").asText();
+      tiles.add(
+          folded
+              .get(branches.get(branch))
+              .setCoder(coder)
+              .apply(label + " window", windows(size.get("hop_ms").asLong(), keepsTiles ? FOR_EVER : size.get("retention_ms").asLong()))
+              .apply(label + " merge", Combine.perKey(new ConcatenateFn(job)))
+              .setCoder(coder)
+              .apply(label + " stamp", ParDo.of(new StampFn()))
+              .setCoder(coder)
+              .apply(label + " out", all()));
+    }
+    return PCollectionList.of(tiles).apply(name + " tiles", Flatten.pCollections());
   }
 
   /** Each event once. */

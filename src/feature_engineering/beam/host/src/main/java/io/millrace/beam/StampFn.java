@@ -11,9 +11,14 @@ final class StampFn extends DoFn<KV<byte[], byte[]>, KV<byte[], byte[]>> {
   public void process(@Element KV<byte[], byte[]> tile, BoundedWindow window, OutputReceiver<KV<byte[], byte[]>> out) {
     // A window that ends fires even where its state is gone.
     if (tile.getValue().length == 0) return;
-    FrameWriter stamped = new FrameWriter();
-    stamped.zigzag(window instanceof IntervalWindow interval ? interval.start().getMillis() : 0);
-    stamped.bytes(tile.getValue());
-    out.output(KV.of(tile.getKey(), stamped.toBytes()));
+    long start = window instanceof IntervalWindow interval ? interval.start().getMillis() : 0;
+    out.output(KV.of(tile.getKey(), stamped(start, tile.getValue())));
+  }
+
+  static byte[] stamped(long start, byte[] partials) {
+    FrameWriter stamped = new FrameWriter(partials.length + 15);
+    stamped.zigzag(start);
+    stamped.bytes(partials);
+    return stamped.toBytes();
   }
 }
