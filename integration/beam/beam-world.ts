@@ -49,6 +49,10 @@ interface BeamWorldOptions {
   readonly from?: number;
   readonly until?: number;
   readonly savepoint?: string;
+  /** The JavaScript engine of the workers. Default `v8`. */
+  readonly engine?: "v8" | "graal";
+  /** Which runner. Default: an embedded Flink. */
+  readonly runner?: readonly string[];
   /** Default 1,024. */
   readonly heapMegabytes?: number;
   /** Beam's own options. */
@@ -96,16 +100,18 @@ export async function beamWorld(
     own: BeamWorldOptions,
     beam: readonly string[],
   ): Promise<RunningBeamJob> {
-    const { from = null, until = null, generation = 1, schemaRegistry, parquet } = own;
+    const { from = null, until = null, generation = 1, schemaRegistry, parquet, engine = "v8" } = own;
+    const chosen = engine === "v8" ? host : await beamHost({ parts: [engine] });
     const sources = inputs.map((input) => ({ from, until, ...input }));
     await prepareHistory({ declarations, sources }, cold);
     const job = beamJob({
-      ...{ declarations, online: own.online ?? online, offline, generation, script: host.script, sources },
+      ...{ declarations, online: own.online ?? online, offline, generation, engine, script: host.script, sources },
       ...(schemaRegistry === undefined ? {} : { schemaRegistry }),
       ...(parquet === undefined ? {} : { parquet, parquetEveryMs: 1_000 }),
     });
-    const options = [...EMBEDDED_FLINK, `--parallelism=${parallelism}`, ...beam, ...(own.options ?? [])];
-    return runBeamJob(host, job, { options, heapMegabytes: own.heapMegabytes ?? 1_024 });
+    const runner = own.runner ?? [...EMBEDDED_FLINK, `--parallelism=${parallelism}`];
+    const options = [...runner, ...beam, ...(own.options ?? [])];
+    return runBeamJob(chosen, job, { options, heapMegabytes: own.heapMegabytes ?? 1_024 });
   }
 
   const streams: BeamWorld["streams"] = (sources, own = {}) =>
