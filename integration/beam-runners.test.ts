@@ -53,8 +53,12 @@ it("gives the oracle's values with GraalJS, whose script reaches nothing of the 
 
 it("streams on a Flink cluster, and goes on there from a savepoint", async () => {
   const { java, classPath } = world.host;
-  const [jar, libraries] = classPath.split(delimiter) as [string, string];
-  const [kafka, flink] = await Promise.all([kafkaCluster(), startFlink(java, libraries)]);
+  const jar = classPath.split(delimiter)[0];
+  const kafka = await kafkaCluster();
+  const flink = await startFlink(java, classPath).catch(async (error: unknown) => {
+    await kafka.close();
+    throw error;
+  });
   try {
     const runner = [
       "--runner=FlinkRunner",

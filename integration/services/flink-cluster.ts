@@ -22,7 +22,7 @@ const MAINS = [
 ] as const;
 
 /** Starts a cluster whose own libraries, as Flink's `lib/` has them, are those of a class path. */
-export async function startFlink(java: string, libraries: string): Promise<FlinkCluster> {
+export async function startFlink(java: string, classPath: string): Promise<FlinkCluster> {
   const folder = await mkdtemp(join(tmpdir(), "millrace-flink-"));
   const [rpc, rest, blob] = await freePorts(3);
   const settings = {
@@ -38,11 +38,18 @@ export async function startFlink(java: string, libraries: string): Promise<Flink
     "taskmanager.bind-host": "127.0.0.1",
     "taskmanager.numberOfTaskSlots": 1,
     "taskmanager.cpu.cores": 1,
+    // Flink's own scripts work these out; it wants all of them.
+    "taskmanager.memory.framework.heap.size": "128m",
+    "taskmanager.memory.framework.off-heap.size": "64m",
     "taskmanager.memory.task.heap.size": "512m",
+    "taskmanager.memory.task.off-heap.size": "64m",
+    "taskmanager.memory.jvm-metaspace.size": "192m",
+    "taskmanager.memory.jvm-overhead.min": "64m",
+    "taskmanager.memory.jvm-overhead.max": "64m",
     "taskmanager.memory.managed.size": "64m",
     "taskmanager.memory.network.min": "32m",
     "taskmanager.memory.network.max": "32m",
-    "classloader.parent-first-patterns.additional": "com.caoccao.",
+    "classloader.parent-first-patterns.additional": "com.caoccao.;io.millrace.",
     "io.tmp.dirs": folder,
   };
   const lines = Object.entries(settings).map(([name, value]) => `${name}: ${value}\n`);
@@ -55,7 +62,7 @@ export async function startFlink(java: string, libraries: string): Promise<Flink
         ...["-Xmx768m", "-XX:+UseSerialGC", "-XX:MaxDirectMemorySize=256m"],
         ...OPENS.flatMap((name) => ["--add-opens", `java.base/${name}=ALL-UNNAMED`]),
         "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-        ...["-cp", libraries, main, "--configDir", folder],
+        ...["-cp", classPath, main, "--configDir", folder],
       ],
       { stdio: ["ignore", "ignore", "pipe"] },
     );

@@ -12,6 +12,8 @@ export interface BeamHost {
   /** The program. */
   readonly java: string;
   readonly classPath: string;
+  /** What the JVM kept of its classes when the host was built, which makes a start shorter; null: it could not. */
+  readonly archive: string | null;
   /** The text of the bundled script. */
   readonly script: string;
 }
@@ -25,6 +27,16 @@ export interface BeamHostOptions {
 
 const FOLDER = dirname(fileURLToPath(import.meta.url));
 const OLDEST_JAVA = 17;
+const ARCHIVE = "host.jsa";
+
+/** What Flink needs of the JVM's own classes on Java 17, and a collector for throughput. */
+export const JVM_OPTIONS: readonly string[] = [
+  "-XX:+UseParallelGC",
+  ...[
+    ...["java.util", "java.lang", "java.net", "java.io", "java.nio", "java.time", "java.util.concurrent", "java.text"],
+    ...["java.lang.reflect", "java.util.concurrent.atomic", "sun.nio.ch"],
+  ].flatMap((name) => ["--add-opens", `java.base/${name}=ALL-UNNAMED`]),
+];
 
 /**
  * Finds Java and the host, which Maven builds at the first use; it is kept in the user's cache folder. `JAVA_HOME` wins
@@ -34,9 +46,14 @@ const OLDEST_JAVA = 17;
  */
 export async function beamHost(options: BeamHostOptions = {}): Promise<BeamHost> {
   const java = await findJava();
-  const built = await buildHost([...(options.parts ?? [])].sort(), options.onBuild ?? (() => {}));
-  const classPath = [join(built, "millrace-beam-host.jar"), join(built, "lib", "*")].join(delimiter);
-  return { java, classPath, script: await workerScript() };
+  const built = await buildHost(java, [...(options.parts ?? [])].sort(), options.onBuild ?? (() => {}));
+  const archive = join(built, ARCHIVE);
+  return {
+    java,
+    classPath: classPathOf(built),
+    archive: existsSync(archive) ? archive : null,
+    script: await workerScript(),
+  };
 }
 
 async function findJava(): Promise<string> {
@@ -53,7 +70,7 @@ async function findJava(): Promise<string> {
 }
 
 /** The folder with the host's jar and `lib/`. */
-async function buildHost(parts: readonly string[], onBuild: (what: string) => void): Promise<string> {
+async function buildHost(java: string, parts: readonly string[], onBuild: (what: string) => void): Promise<string> {
   const sources = join(FOLDER, "host");
   const files = globSync("{pom.xml,src/**/*.java,src/**/resources/**}", { cwd: sources }).sort();
   const hash = createHash("sha256").update(parts.join("+"));
@@ -80,13 +97,28 @@ async function buildHost(parts: readonly string[], onBuild: (what: string) => vo
       });
     }
     // Another process may have been quicker.
-    await rename(join(work, "target"), folder).catch((error: unknown) => {
-      if (!existsSync(folder)) throw error;
-    });
+    await rename(join(work, "target"), folder).then(
+      () => archiveClasses(java, folder, work),
+      (error: unknown) => {
+        if (!existsSync(folder)) throw error;
+      },
+    );
     return folder;
   } finally {
     await rm(work, { recursive: true, force: true });
   }
+}
+
+function classPathOf(folder: string): string {
+  return [join(folder, "millrace-beam-host.jar"), join(folder, "lib", "*")].join(delimiter);
+}
+
+/** Has the JVM keep what it loads for a small pipeline. Without it all works, and starts later. */
+async function archiveClasses(java: string, folder: string, work: string): Promise<void> {
+  const file = join(work, ARCHIVE);
+  const options = [...JVM_OPTIONS, `-XX:ArchiveClassesAtExit=${file}`, "-cp", classPathOf(folder)];
+  const { code } = await run(java, [...options, "io.millrace.beam.WarmUp"]);
+  if (code === 0 && existsSync(file)) await rename(file, join(folder, ARCHIVE));
 }
 
 /** The script beside this module in the package; in the repository it is bundled when it is needed. */

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { millraceError } from "../../definitions/errors.ts";
-import type { BeamHost } from "./beam-host.ts";
+import { type BeamHost, JVM_OPTIONS } from "./beam-host.ts";
 import type { BeamJob } from "./beam-job.ts";
 
 export interface RunOptions {
@@ -43,12 +43,6 @@ export interface RunningBeamJob {
   kill(signal?: NodeJS.Signals): void;
 }
 
-/** What Flink needs of the JVM's own classes on Java 17. */
-const OPENS: readonly string[] = [
-  ...["java.util", "java.lang", "java.net", "java.io", "java.nio", "java.time", "java.util.concurrent", "java.text"],
-  ...["java.lang.reflect", "java.util.concurrent.atomic", "sun.nio.ch"],
-].flatMap((name) => ["--add-opens", `java.base/${name}=ALL-UNNAMED`]);
-
 const LAST_WORDS = 4_000;
 
 /** Starts a job in a JVM of its own. The job file, which holds passwords, is private and removed when the job has ended. */
@@ -60,8 +54,8 @@ export async function runBeamJob(host: BeamHost, job: BeamJob, options: RunOptio
     host.java,
     [
       `-Xmx${options.heapMegabytes ?? 2_048}m`,
-      "-XX:+UseParallelGC",
-      ...OPENS,
+      ...JVM_OPTIONS,
+      ...(host.archive === null ? [] : [`-XX:SharedArchiveFile=${host.archive}`]),
       "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
       // It says of every operator that its name is long.
       "-Dorg.slf4j.simpleLogger.log.org.apache.flink.metrics=error",

@@ -66,7 +66,7 @@ public final class Main {
   }
 
   /** The host changes no element that it was given or gave away, so Flink need not copy them between its operators. */
-  private static String[] withDefaults(String[] args) {
+  static String[] withDefaults(String[] args) {
     List<String> all = new ArrayList<>(List.of(args));
     for (String name : List.of("--objectReuse", "--fasterCopy")) {
       if (all.stream().noneMatch(arg -> arg.startsWith(name))) all.add(name + "=true");

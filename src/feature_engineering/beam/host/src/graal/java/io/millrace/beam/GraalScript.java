@@ -8,7 +8,7 @@ import org.graalvm.polyglot.PolyglotException;
 import org.graalvm.polyglot.Source;
 import org.graalvm.polyglot.Value;
 
-/** The script in GraalJS. Compiled by the Maven profile {@code graal} alone; see {@link GraalEngine}. */
+/** The script in GraalJS. Built by the Maven profile {@code graal} alone; see {@link GraalEngine}. */
 final class GraalScript implements WorkerScript {
   /** Shared, so that what it compiles serves all scripts. It says of itself that it interprets where there is no compiler. */
   private static final Engine ENGINE =
