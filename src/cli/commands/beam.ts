@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { loadDeclarations } from "../../config/load-declarations.ts";
 import { millraceError } from "../../definitions/errors.ts";
@@ -27,7 +28,7 @@ export async function beamRun(beamOptions: readonly string[], options: BeamOptio
   const from = timeOf("--from", options.from) ?? earlier?.from ?? lastMoment(known);
   const generation = generationFor(known, source.name, { kind: "stream", from, until: null });
   const folder = stateOf(config, source);
-  const savepoint = options.replay === true ? null : (checkpointsIn(folder)[0]?.url ?? generation.savepoint);
+  const savepoint = options.replay === true ? null : (checkpointsIn(folder)[0]?.url ?? ifThere(generation.savepoint));
   if (earlier !== undefined && savepoint === null && options.replay !== true) {
     throw millraceError(
       "BEAM_STATE_MISSING",
@@ -67,6 +68,12 @@ export async function beamExplain(options: BeamOptions): Promise<void> {
   const sources = options.source === undefined ? config.beam.sources : [options.source];
   const described = sources.map((name) => describePipeline(compilePlan(declarations), declarations, name));
   print(options, described, () => described.map((one) => one.text).join("\n\n"));
+}
+
+/** Null for a savepoint that was removed from this machine; others cannot be looked for. */
+function ifThere(savepoint: string | null): string | null {
+  if (savepoint === null || !savepoint.startsWith("file:")) return savepoint;
+  return existsSync(new URL(`${savepoint.replace(/\/$/, "")}/_metadata`)) ? savepoint : null;
 }
 
 /** Up to where backfills have brought the source. */
