@@ -12,7 +12,8 @@ test.each([
   ["the flights of the example", () => flights],
   ["the sample", () => declareSample({ default: "DE", extraFeature: true })],
 ])("declarations read from the plan of %s give the same plan", (_name, declared) => {
-  const plan = compilePlan(collectDeclarations(declared()));
+  const { outcomes: _, ...plan } = compilePlan(collectDeclarations(declared()));
   const again = readPlan(parsePlan(planText(plan)), make);
+  // What Beam does not compute is not read: models, and what becomes of their predictions.
   expect(planText(compilePlan({ ...again, models: [] }))).toBe(planText({ ...plan, models: [] }));
 });
