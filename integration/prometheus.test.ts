@@ -10,6 +10,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import * as api from "../src/api/channels.ts";
 import * as engine from "../src/feature_engineering/engine/channels.ts";
+import { outcomeQuality } from "../src/feature_engineering/outcomes/outcome-quality.ts";
 import * as store from "../src/feature_store/channels.ts";
 import * as ingestion from "../src/ingestion/channels.ts";
 import { mergeExpositions } from "../src/monitoring/merge-expositions.ts";
@@ -79,6 +80,30 @@ function publishAll(): void {
     unknown: 0,
     examples: [],
   } satisfies store.SkewEvent);
+  publish(store.OUTCOME_CHANNEL, {
+    outcome: "arrived_late",
+    model: "delay",
+    service: "risk",
+    task: "binary",
+    clock: Date.now(),
+    waiting: 1,
+    dropped: 0,
+    completeFrom: null,
+    windows: [
+      {
+        name: "recent",
+        quality: outcomeQuality("binary", [
+          { answer: 0.9, label: 1, weight: 1 },
+          { answer: 0.2, label: 0, weight: 1 },
+        ]),
+        unmatched: 1,
+        unscored: 0,
+        versions: [],
+      },
+    ],
+    bounds: [{ metric: "auc", bound: 0.6, value: 1, broken: false }],
+  } satisfies store.OutcomeEvent);
+  publish(api.CERTIFICATE_CHANNEL, { outcome: "ok", expiresAt: Date.now() } satisfies api.CertificateEvent);
   let state = 11;
   const random = (): number => {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
