@@ -1,4 +1,5 @@
 import type { DriftVerdict } from "../feature_engineering/profiles/drift-verdict.ts";
+import type { SkewEvent } from "../feature_store/channels.ts";
 
 /** Metrics as a scrape gets them. */
 export interface RenderedMetrics {
@@ -24,20 +25,8 @@ export interface QualityColumnReport {
   readonly driftedSince: number | null;
 }
 
-/** Logged predictions that were computed again. */
-export interface SkewReport {
-  readonly equal: number;
-  readonly different: number;
-  readonly unknown: number;
-  /** The last values that differed, newest first. */
-  readonly examples: readonly {
-    readonly model: string;
-    readonly view: string;
-    readonly feature: string;
-    readonly served: string;
-    readonly history: string;
-  }[];
-}
+/** Logged predictions that were computed again; the examples are the last values that differed, newest first. */
+export type SkewReport = Omit<SkewEvent, "service">;
 
 export interface QualityReport {
   /** The model whose rows are looked at; null if none was served. */
