@@ -33,9 +33,16 @@ export interface LoggedRead {
 
 /** The row as JSON: an int64 is `{"$int64": "…"}`. */
 export function encodeLoggedPrediction(prediction: LoggedPrediction): string {
+  const { lookup, inputs, outputs } = prediction;
+  // A replacer costs many times the writing.
+  if (![lookup, inputs, Object.values(outputs ?? {})].some(hasInt64)) return JSON.stringify(prediction);
   return JSON.stringify(prediction, (_name, value: unknown) =>
     typeof value === "bigint" ? { $int64: String(value) } : value,
   );
+}
+
+function hasInt64(values: readonly Value[]): boolean {
+  return values.some((value) => typeof value === "bigint" || (Array.isArray(value) && hasInt64(value)));
 }
 
 export function decodeLoggedPrediction(json: string): LoggedPrediction {
