@@ -4,20 +4,36 @@ import { copyFile, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { afterEach, expect, it, vi } from "vitest";
 import type { ScoringOptions } from "../src/api/models/scoring-client.ts";
 import { scoringRunner } from "../src/api/models/scoring-runner.ts";
-import { MLSERVER } from "./protocols/protocol-checks.ts";
+import { CLIENTS, MLSERVER } from "./protocols/protocol-checks.ts";
 import { freePorts } from "./services/free-ports.ts";
 import { pythonEnvironment } from "./services/python-environment.ts";
 
-let folder: string;
-let options: ScoringOptions;
-let stop: () => Promise<void>;
+const stops: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const stop of stops.splice(0)) await stop();
+});
 
-beforeAll(async () => {
-  const bin = pythonEnvironment(MLSERVER);
-  folder = await mkdtemp(join(tmpdir(), "millrace-mlserver-"));
+it.each([
+  ["MLServer", startMlserver],
+  ["KServe's model server", startKserve],
+])("predicts by a real %s, in parts, and refuses what it does not know", async (_name, start) => {
+  const options = await start();
+  const runner = await scoringRunner("scoring", options, "live");
+  const rows = Array.from({ length: 2_300 }, (_, i) => [i / 8, -i]);
+  expect(await runner.prepare(["a", "b"]).predict(rows)).toEqual(rows.map(([a, b]) => a! * 2 + b!));
+  await runner.close();
+  await expect(scoringRunner("scoring", { ...options, model: "nope" }, "live")).rejects.toMatchObject({
+    code: "MODEL_RUN_FAILED",
+    message: expect.stringMatching(/404.*nope/),
+  });
+});
+
+async function startMlserver(): Promise<ScoringOptions> {
+  const folder = await mkdtemp(join(tmpdir(), "millrace-mlserver-"));
+  stops.push(() => rm(folder, { recursive: true, force: true }));
   const [http, grpc, metrics] = await freePorts(3);
   await copyFile(fileURLToPath(new URL("mlserver/model.py", import.meta.url)), join(folder, "model.py"));
   const settings = { host: "127.0.0.1", http_port: http, grpc_port: grpc, metrics_port: metrics, parallel_workers: 0 };
@@ -31,35 +47,26 @@ beforeAll(async () => {
       parameters: { version: "v7" },
     }),
   );
-  const child = spawn(join(bin, "mlserver"), ["start", folder], {
-    cwd: folder,
-    stdio: "ignore",
-    env: { ...process.env, PYTHONPATH: folder },
-  });
-  stop = async () => {
+  return startServer(join(pythonEnvironment(MLSERVER), "mlserver"), ["start", folder], http!, folder);
+}
+
+async function startKserve(): Promise<ScoringOptions> {
+  const [http] = await freePorts(1);
+  const program = fileURLToPath(new URL("kserve/model_server.py", import.meta.url));
+  return startServer(join(pythonEnvironment(CLIENTS), "python"), [program, String(http)], http!, tmpdir());
+}
+
+async function startServer(command: string, args: string[], port: number, cwd: string): Promise<ScoringOptions> {
+  const child = spawn(command, args, { cwd, stdio: "ignore", env: { ...process.env, PYTHONPATH: cwd } });
+  stops.unshift(async () => {
     const ended = once(child, "exit");
     child.kill("SIGKILL");
     await ended;
-  };
-  const url = `http://127.0.0.1:${http}`;
-  options = { url, protocol: "open_inference", model: "sum" };
+  });
+  const url = `http://127.0.0.1:${port}`;
   await vi.waitFor(async () => expect((await fetch(`${url}/v2/models/sum/ready`)).status).toBe(200), {
     timeout: 120_000,
     interval: 100,
   });
-});
-afterAll(async () => {
-  await stop();
-  await rm(folder, { recursive: true, force: true });
-});
-
-it("predicts by a real MLServer, in parts, and refuses what it does not know", async () => {
-  const runner = await scoringRunner("mlserver", options, "live");
-  const rows = Array.from({ length: 2_300 }, (_, i) => [i / 8, -i]);
-  expect(await runner.prepare(["a", "b"]).predict(rows)).toEqual(rows.map(([a, b]) => a! * 2 + b!));
-  await runner.close();
-  await expect(scoringRunner("mlserver", { ...options, model: "nope" }, "live")).rejects.toMatchObject({
-    code: "MODEL_RUN_FAILED",
-    message: expect.stringMatching(/404.*nope/),
-  });
-});
+  return { url, protocol: "open_inference", model: "sum" };
+}

@@ -9,7 +9,7 @@ import { type MillraceProcess, millraceProcess } from "../services/millrace-proc
 import { MLFLOW } from "../services/mlflow-version.ts";
 import { pythonEnvironment } from "../services/python-environment.ts";
 
-/** The clients that are run, as pip wants them. */
+/** The clients that are run, as pip wants them. KServe's package has its model server too. */
 export const CLIENTS: readonly string[] = ["tritonclient[http]==2.73.0", "kserve==0.21.0"];
 export const MLSERVER: readonly string[] = ["mlserver==1.7.1"];
 

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import type { Value } from "../../definitions/value.ts";
 import { modelError } from "./model-errors.ts";
 import type { ModelAnswer } from "./model-runner.ts";
@@ -71,7 +72,8 @@ export async function openInferenceScoring(
     inputs: isMatrix ? null : inputs.map(({ name, datatype }) => ({ name, type: datatype, required: true })),
     version: about?.versions?.at(-1) ?? null,
     async ask(columns, rows) {
-      const body = JSON.stringify({ inputs: tensors(columns, rows) }, exactNumber);
+      // The protocol leaves the id out at will, but models written for KServe answer with it unasked.
+      const body = JSON.stringify({ id: randomUUID(), inputs: tensors(columns, rows) }, exactNumber);
       const answer = (await client.ask(`${path}/infer`, body)) as { readonly outputs?: readonly Tensor[] };
       const output = answer?.outputs?.[0];
       return rowsOf(output?.data?.flat(Number.POSITIVE_INFINITY) ?? [], rows.length, server);
