@@ -7,8 +7,8 @@ import {
 } from "./lightgbm-ensemble.ts";
 import { lightgbmObjective } from "./lightgbm-objectives.ts";
 import { type LightgbmFile, parseLightgbm } from "./lightgbm-parse.ts";
-import { modelError } from "./model-errors.ts";
 import { ensembleBytes } from "./tree-ensemble.ts";
+import { checkMatrix, checkRowWidth, rowsOfBlock } from "./tree-input.ts";
 
 export interface LightgbmModelOptions {
   /** `transformed`: probabilities, means. `margin`: the raw sums (`raw_score=True`). Default `transformed`. */
@@ -33,10 +33,6 @@ export interface LightgbmModel
    */
   readonly predictBatch: (matrix: Float64Array, rows: number, cols: number) => Float64Array;
 }
-
-const BLOCK_ROWS = 64;
-/** Keys of one block; 32,768 of four bytes stay in a core's second-level cache beside the trees. */
-const BLOCK_KEYS = 32_768;
 
 /** A parsed and packed model: plain data, that another thread may have made. */
 export interface PackedLightgbm extends Omit<LightgbmFile, "trees"> {
@@ -78,16 +74,9 @@ export function loadLightgbmModel(
   const rowKeys = new Int32Array(stride);
   const rowLeaves = new Int32Array(treeCount);
   const rowMargins = new Float64Array(outputs);
-  const blockRows = Math.max(4, Math.min(BLOCK_ROWS, Math.floor(BLOCK_KEYS / stride) & ~3));
+  const blockRows = rowsOfBlock(stride);
   const blockLeaves = new Int32Array(blockRows);
   let blockKeys: Int32Array | null = null;
-
-  function checkWidth(width: number): void {
-    if (width === featureCount) return;
-    throw modelError("SIGNATURE_MISMATCH", `The model takes ${featureCount} features, a row with ${width} was given.`, {
-      details: { expected: featureCount, actual: width },
-    });
-  }
 
   function finish(margins: Float64Array, rows: number): void {
     if (iterations !== 1) for (let i = 0; i < margins.length; i++) margins[i]! /= iterations;
@@ -95,7 +84,7 @@ export function loadLightgbmModel(
   }
 
   function predictRow(features: Float64Array | readonly number[]): number[] {
-    checkWidth(features.length);
+    checkRowWidth(features.length, featureCount);
     rowValues.set(features);
     writeRowKeys(ensemble, rowValues, 0, rowKeys, 0);
     rowMargins.fill(0);
@@ -105,13 +94,7 @@ export function loadLightgbmModel(
   }
 
   function predictBatch(matrix: Float64Array, rows: number, cols: number): Float64Array {
-    checkWidth(cols);
-    if (matrix.length !== rows * cols) {
-      throw modelError(
-        "SIGNATURE_MISMATCH",
-        `A matrix of ${rows} rows of ${cols} needs ${rows * cols} values, not ${matrix.length}.`,
-      );
-    }
+    checkMatrix(matrix.length, rows, cols, featureCount);
     blockKeys ??= new Int32Array(stride * blockRows);
     const margins = new Float64Array(rows * outputs);
     for (let start = 0; start < rows; start += blockRows) {

@@ -1,5 +1,5 @@
-import { modelError } from "./model-errors.ts";
 import { ensembleBytes } from "./tree-ensemble.ts";
+import { checkMatrix, checkRowWidth, rowsOfBlock } from "./tree-input.ts";
 import {
   addTreesToBlock,
   addTreesToRow,
@@ -43,10 +43,6 @@ export interface XgboostModel {
    */
   readonly predictBatch: (matrix: Float32Array, rows: number, cols: number) => Float32Array;
 }
-
-const BLOCK_ROWS = 64;
-/** Keys of one block; 32,768 of four bytes stay in a core's second-level cache beside the trees. */
-const BLOCK_KEYS = 32_768;
 
 /** A parsed and packed model: plain data, that another thread may have made. */
 export interface PackedXgboost extends Omit<XgboostFile, "trees"> {
@@ -97,19 +93,12 @@ export function loadXgboostModel(model: Uint8Array | PackedXgboost, options: Xgb
   const rowKeys = new Int32Array(stride);
   const rowLeaves = new Int32Array(treeCount);
   const rowMargins = new Float32Array(outputs);
-  const blockRows = Math.max(4, Math.min(BLOCK_ROWS, Math.floor(BLOCK_KEYS / stride) & ~3));
+  const blockRows = rowsOfBlock(stride);
   const blockLeaves = new Int32Array(blockRows);
   let blockKeys: Int32Array | null = null;
 
-  function checkWidth(width: number): void {
-    if (width === featureCount) return;
-    throw modelError("SIGNATURE_MISMATCH", `The model takes ${featureCount} features, a row with ${width} was given.`, {
-      details: { expected: featureCount, actual: width },
-    });
-  }
-
   function predictRow(features: Float32Array | readonly number[]): number[] {
-    checkWidth(features.length);
+    checkRowWidth(features.length, featureCount);
     for (let f = 0; f < featureCount; f++) rowValues[f] = features[f]!;
     writeRowKeys(rowBits, 0, featureCount, rowKeys, 0);
     for (let i = 0; i < outputs; i++) rowMargins[i] = baseMargins[i]!;
@@ -119,13 +108,7 @@ export function loadXgboostModel(model: Uint8Array | PackedXgboost, options: Xgb
   }
 
   function predictBatch(matrix: Float32Array, rows: number, cols: number): Float32Array {
-    checkWidth(cols);
-    if (matrix.length !== rows * cols) {
-      throw modelError(
-        "SIGNATURE_MISMATCH",
-        `A matrix of ${rows} rows of ${cols} needs ${rows * cols} values, not ${matrix.length}.`,
-      );
-    }
+    checkMatrix(matrix.length, rows, cols, featureCount);
     blockKeys ??= new Int32Array(stride * blockRows);
     const bits = new Int32Array(matrix.buffer, matrix.byteOffset, matrix.length);
     const margins = new Float32Array(rows * outputs);
