@@ -1,7 +1,7 @@
 import { type Meaning, meaningOf, worst } from "./change-meaning.ts";
 import type { Json, JsonObject } from "./json.ts";
 import { entryChanges } from "./json-changes.ts";
-import type { Plan } from "./plan.ts";
+import { PLAN_LISTS, type Plan } from "./plan.ts";
 import type { PlanEntry } from "./plan-entries.ts";
 
 export type { Meaning } from "./change-meaning.ts";
@@ -40,18 +40,9 @@ export interface PlanDiff {
   readonly changes: readonly EntryChange[];
 }
 
-const KINDS = [
-  ["entity", "entities"],
-  ["source", "sources"],
-  ["view", "views"],
-  ["service", "services"],
-  ["model", "models"],
-  ["outcome", "outcomes"],
-] as const;
-
 /** Compares the applied plan (null: none yet) with a new one. */
 export function diffPlans(before: Plan | null, after: Plan): PlanDiff {
-  const changes = KINDS.flatMap(([kind, list]) => diffEntries(kind, before?.[list] ?? [], after[list] ?? []));
+  const changes = PLAN_LISTS.flatMap(([kind, list]) => diffEntries(kind, before?.[list] ?? [], after[list] ?? []));
   return { meaning: worst(changes.map((change) => change.meaning)), changes };
 }
 

@@ -29,6 +29,16 @@ export interface Plan {
   readonly outcomes?: readonly PlanEntry[];
 }
 
+/** What each list of a plan has, in the order in which all of a plan is told. */
+export const PLAN_LISTS = [
+  ["entity", "entities"],
+  ["source", "sources"],
+  ["view", "views"],
+  ["service", "services"],
+  ["model", "models"],
+  ["outcome", "outcomes"],
+] as const;
+
 /**
  * Makes the plan of declarations.
  *
@@ -65,11 +75,11 @@ export function planHash(plan: Plan): string {
 export function parsePlan(text: string): Plan {
   const json = parseJson(text);
   if (!isObject(json) || json.version !== 1) throw unreadable("it is not a plan of version 1");
-  for (const kind of ["entities", "sources", "views", "services", "models", "outcomes"]) {
-    const entries = json[kind];
-    if (kind === "outcomes" && entries === undefined) continue;
+  for (const [, list] of PLAN_LISTS) {
+    const entries = json[list];
+    if (list === "outcomes" && entries === undefined) continue;
     if (!isList(entries) || !entries.every((entry) => isObject(entry) && typeof entry.name === "string")) {
-      throw unreadable(`its ${kind} are not a list of named entries`);
+      throw unreadable(`its ${list} are not a list of named entries`);
     }
   }
   // Checked above as far as plans are read again: for display and comparison.

@@ -1,6 +1,6 @@
 import { millraceError } from "../../definitions/errors.ts";
 import type { PlanKind } from "../../feature_engineering/plan/diff-plans.ts";
-import type { Plan } from "../../feature_engineering/plan/plan.ts";
+import { PLAN_LISTS, type Plan } from "../../feature_engineering/plan/plan.ts";
 import type { PlanEntry } from "../../feature_engineering/plan/plan-entries.ts";
 
 /** One thing that a plan declares, in short. */
@@ -28,15 +28,6 @@ export interface CatalogMatch extends CatalogEntry {
   /** Where the text was found: `name`, `owner`, `description`, `tag:x`, `column:x`, `feature:x`. */
   readonly found: readonly string[];
 }
-
-const LISTS = [
-  ["entity", "entities"],
-  ["source", "sources"],
-  ["view", "views"],
-  ["service", "services"],
-  ["model", "models"],
-  ["outcome", "outcomes"],
-] as const;
 
 /** Everything that a plan declares: entities, sources, views, services, models, outcomes, each by name. */
 export function catalogOf(plan: Plan): CatalogEntry[] {
@@ -85,7 +76,7 @@ export function searchCatalog(plan: Plan, { kind, owner, tag, text = "" }: Catal
 }
 
 function entriesOf(plan: Plan): [PlanKind, PlanEntry][] {
-  return LISTS.flatMap(([kind, list]) => (plan[list] ?? []).map((entry): [PlanKind, PlanEntry] => [kind, entry]));
+  return PLAN_LISTS.flatMap(([kind, list]) => (plan[list] ?? []).map((entry): [PlanKind, PlanEntry] => [kind, entry]));
 }
 
 function inShort(kind: PlanKind, entry: PlanEntry): CatalogEntry {
