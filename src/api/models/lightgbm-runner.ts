@@ -28,7 +28,7 @@ export function lightgbmRunner(
     flavor: "lightgbm",
     model,
     newMatrix: (size) => new Float64Array(size),
-    asMatrix: (numbers) => (numbers instanceof Float64Array ? numbers : Float64Array.from(numbers)),
+    asMatrix: (numbers) => (numbers instanceof Float64Array ? numbers : new Float64Array(numbers)),
     inputs,
     outputs: numberedColumns(name, model.outputWidth, "double"),
     categories: placeCategories(model, inputs),

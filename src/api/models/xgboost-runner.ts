@@ -34,7 +34,7 @@ export function xgboostRunner(
     flavor: "xgboost",
     model,
     newMatrix: (size) => new Float32Array(size),
-    asMatrix: (numbers) => (numbers instanceof Float32Array ? numbers : Float32Array.from(numbers)),
+    asMatrix: (numbers) => (numbers instanceof Float32Array ? numbers : new Float32Array(numbers)),
     inputs: nameInputs(model, options.inputs ?? null),
     outputs: outputColumns(model, kind),
     categories: model.featureCategories,

@@ -153,5 +153,5 @@ function asMatrix(data: Exclude<InputTensor["data"], readonly unknown[]>): Numbe
     for (let i = 0; i < data.length; i++) if (!Number.isFinite(data[i]!)) data[i] = Number.NaN;
     return data;
   }
-  return data.BYTES_PER_ELEMENT > 2 ? Float64Array.from(data) : Float32Array.from(data);
+  return data.BYTES_PER_ELEMENT > 2 ? new Float64Array(data) : new Float32Array(data);
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { createJsonScanner } from "../json-scanner.ts";
+import { readJsonNumber } from "../json-number.ts";
 
 /** JSON whose long lists of numbers were taken out. */
 export interface LiftedJson {
@@ -16,53 +16,78 @@ const LEAST_BYTES = 4_096;
 const MOST_DEPTH = 8;
 /** What no client can write for a list. */
 const MARK = `lifted ${randomUUID()} `;
-const scanner = createJsonScanner();
+/** One request's numbers after another's: memory that is new for each costs more than to read them. */
+const spare: Float64Array = new Float64Array(65_536);
 
 /**
- * Reads the lists of numbers, nested or not, that are a member `data` of some object: five times as fast as `JSON.parse`
- * does, which makes a value of each. Null where there is nothing to be won, or a list holds anything else.
+ * Reads the lists of numbers, nested or not, that are a member `data` of some object: many times as fast as `JSON.parse`
+ * does, which makes a value of each. They hold until the next call. Null where there is nothing to be won, or a list
+ * holds anything else.
  */
 export function liftNumbers(bytes: Buffer): LiftedJson | null {
   if (bytes.length < LEAST_BYTES) return null;
   const lists = new Map<string, Float64Array>();
+  let room = spare;
   let text = "";
   let done = 0;
-  for (let at = bytes.indexOf(KEY); at >= 0; at = bytes.indexOf(KEY, at + KEY.length)) {
+  for (let at = bytes.indexOf(KEY); at >= 0; at = bytes.indexOf(KEY, at)) {
+    at += KEY.length;
     // Else the quote belongs to a text.
-    if (at === 0 || bytes[at - 1] === BACKSLASH) continue;
-    scanner.start(bytes, at + KEY.length, bytes.length);
-    if (!scanner.take(COLON)) continue;
-    scanner.peek();
-    const from = scanner.at;
-    const numbers = readNumbers(bytes.length - from);
-    if (numbers === null) return null;
+    if (at === KEY.length || bytes[at - KEY.length - 1] === BACKSLASH) continue;
+    while (isSpace(bytes[at]!)) at++;
+    if (bytes[at] !== COLON) continue;
+    const from = at + 1;
+    const list = readNumbers(bytes, from, room);
+    if (list === null) return null;
+    const { numbers, end } = list;
+    if (numbers.buffer === room.buffer) room = room.subarray(numbers.length);
     const mark = `${MARK}${lists.size}`;
     lists.set(mark, numbers);
     text += `${bytes.toString("utf8", done, from)}"${mark}"`;
-    done = scanner.at;
-    at = done - KEY.length;
+    done = end;
+    at = end;
   }
   return lists.size === 0 ? null : { text: text + bytes.toString("utf8", done), lists };
 }
 
-/** Null for anything but lists of numbers that hold one at least. */
-function readNumbers(bytes: number): Float64Array | null {
-  // A number and its comma take two bytes at least.
-  let numbers = new Float64Array(Math.min(1_024, bytes));
+/** Null for anything but lists of numbers that hold one at least. They stand in `room` where it is large enough. */
+function readNumbers(bytes: Uint8Array, from: number, room: Float64Array): NumberList | null {
+  let numbers = room;
   let count = 0;
   let depth = 0;
+  let at = from;
   for (;;) {
-    while (scanner.take(OPEN)) if (++depth > MOST_DEPTH) return null;
+    let byte = bytes[at]!;
+    while (byte === OPEN || isSpace(byte)) {
+      if (byte === OPEN && ++depth > MOST_DEPTH) return null;
+      byte = bytes[++at]!;
+    }
     if (depth === 0) return null;
-    const number = scanner.number();
-    if (Number.isNaN(number)) return null;
     if (count === numbers.length) {
-      const more = new Float64Array(2 * count);
+      const more = new Float64Array(Math.max(1_024, 2 * count));
       more.set(numbers);
       numbers = more;
     }
-    numbers[count++] = number;
-    while (scanner.take(CLOSE)) if (--depth === 0) return numbers.subarray(0, count);
-    if (!scanner.take(COMMA)) return null;
+    at = readJsonNumber(bytes, at, numbers, count);
+    if (at < 0) return null;
+    count++;
+    byte = bytes[at]!;
+    while (byte !== COMMA) {
+      if (byte === CLOSE) {
+        if (--depth === 0) return { numbers: numbers.subarray(0, count), end: at + 1 };
+      } else if (!isSpace(byte)) return null;
+      byte = bytes[++at]!;
+    }
+    at++;
   }
+}
+
+interface NumberList {
+  readonly numbers: Float64Array;
+  /** After its last bracket. */
+  readonly end: number;
+}
+
+function isSpace(byte: number): boolean {
+  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
 }
