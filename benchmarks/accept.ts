@@ -18,6 +18,7 @@ const names = [
   "beam-parity",
   "beam-faults",
   "beam-random",
+  "beam-fit",
   "drift",
   "outcomes",
 ] as const;

@@ -233,6 +233,21 @@ beam
     (await import("./commands/beam.ts")).beamBackfill(own, command.optsWithGlobals()),
   );
 beam
+  .command("fit <service> [options...]")
+  .description(
+    "learn a service's transforms from a training frame and history in files: the manifest of a training set. After --: Beam's own options",
+  )
+  .requiredOption("--labels <file>", "lookup columns, event_timestamp and labels: .csv, .parquet, .jsonl or .arrow")
+  .option("--files <source=path...>", "history of the sources that name no files: CSV, JSON lines or Parquet; patterns")
+  .option("--out <file>", "the manifest, or a folder for it", "millrace.json")
+  .option("--no-profile", "leave out how the features were distributed")
+  .addOption(
+    new Option("--knowledge <mode>", "what counts").choices(["event_time", "ingested_at"]).default("event_time"),
+  )
+  .action(async (service: string, own: string[], _options, command: Command) =>
+    (await import("./commands/beam-fit.ts")).beamFit(service, own, command.optsWithGlobals()),
+  );
+beam
   .command("explain")
   .description("print the pipeline")
   .option("--source <name>", "default: every source of beam.sources")

@@ -3,7 +3,9 @@ import type { ColumnTypeSpec, Value } from "../definitions/value.ts";
 import type { LabelFrame } from "./label-groups.ts";
 import { readLabels } from "./labels.ts";
 import { readTime } from "./lookup.ts";
-import type { FrameBatch, FrameColumn } from "./offline/frame-file.ts";
+import { openArrowFrame } from "./offline/arrow-frame-files.ts";
+import type { DuckdbFrameFiles } from "./offline/duckdb-frame-files.ts";
+import type { FrameBatch, FrameColumn, FrameReader } from "./offline/frame-file.ts";
 import { type ColumnValues, valueAt } from "./offline/point-in-time.ts";
 import type { ServiceRuntime } from "./service-runtime.ts";
 import { EVENT_TIMESTAMP } from "./training-set.ts";
@@ -23,6 +25,20 @@ export interface EntityFrame {
   readonly carried: readonly FrameColumn[];
   /** Cuts batches into parts of `size` rows. `firstRow` is the number of the first, for errors. */
   parts(batches: AsyncIterable<FrameBatch>, size: number, firstRow: number): AsyncIterable<FramePart>;
+}
+
+/** Opens a frame: CSV, Parquet, JSON lines or Arrow IPC, told by the name. @throws `FILE_…` */
+export function openEntityFrame(
+  files: DuckdbFrameFiles,
+  path: string,
+  { service }: ServiceRuntime,
+): Promise<FrameReader> {
+  if (/\.(arrow|arrows|feather|ipc)$/i.test(path)) return openArrowFrame(path);
+  const texts = service.lookup.filter(({ type }) => type.kind === "string" || type.kind === "one_of");
+  return files.open(
+    path,
+    texts.map(({ name }) => name),
+  );
 }
 
 /** @throws from `parts`: `EVENT_TIMESTAMP_MISSING`, `LOOKUP_…`, `LABEL_INVALID`, each naming the row */

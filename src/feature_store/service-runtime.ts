@@ -3,16 +3,13 @@ import type { FeatureServiceMeta } from "../definitions/feature-service.ts";
 import type { SourceMeta } from "../definitions/source.ts";
 import { serviceHash } from "../feature_engineering/plan/plan-hash.ts";
 import { type CompiledRow, compileRow } from "../feature_engineering/transforms/compile-row.ts";
+import { type ViewLookup, viewLookups } from "../feature_engineering/transforms/view-lookups.ts";
 import { compileLookup, type LookupReader } from "./lookup.ts";
 import type { ViewRuntime } from "./view-runtime.ts";
 
-/** One view as a service looks it up: two roles of one view are two lookups. */
-export interface ServiceLookup {
+/** One view as a service looks it up, compiled. */
+export interface ServiceLookup extends Omit<ViewLookup, "view"> {
   readonly runtime: ViewRuntime;
-  /** Where each entity key stands in the lookup row, in the entity's order. */
-  readonly keyIndexes: readonly number[];
-  /** Which of the view's features go to which input slot of the row. */
-  readonly reads: readonly { readonly feature: number; readonly slot: number }[];
 }
 
 /** A service compiled: how its lookups are read, which values they need, how the row is made of them. */
@@ -47,23 +44,10 @@ export function createServiceRuntime(
 ): ServiceRuntime {
   const row = compileRow(service, { onFailure });
   const indexOf = new Map(service.lookup.map((column, index) => [column.name, index]));
-  const lookups = new Map<
-    string,
-    { runtime: ViewRuntime; keyIndexes: number[]; reads: { feature: number; slot: number }[] }
-  >();
-  for (const input of row.featureInputs) {
-    const names = input.view.entity.keys.map((key) => input.keys[key.name] ?? key.name);
-    const id = `${input.view.name}(${names.join(",")})`;
-    let lookup = lookups.get(id);
-    if (lookup === undefined) {
-      lookup = { runtime: runtimeOf(input.view.name), keyIndexes: names.map((name) => indexOf.get(name)!), reads: [] };
-      lookups.set(id, lookup);
-    }
-    lookup.reads.push({ feature: input.view.features.findIndex((f) => f.name === input.feature), slot: input.slot });
-  }
+  const lookups = viewLookups(row).map(({ view, ...lookup }) => ({ runtime: runtimeOf(view.name), ...lookup }));
   const requests = row.requestInputs.map((input) => ({ index: indexOf.get(input.name)!, slot: input.slot }));
   const slots = statusSlots(row);
-  const reads = [...lookups.values()].flatMap((one, lookup) =>
+  const reads = lookups.flatMap((one, lookup) =>
     one.reads.map(({ feature, slot }) => ({ lookup, feature, slot })),
   );
   const columnReads = row.columns.map((column, index) => {
@@ -75,7 +59,7 @@ export function createServiceRuntime(
     hash: serviceHash(service),
     readLookup: compileLookup(service),
     row,
-    lookups: [...lookups.values()],
+    lookups,
     requests,
     inputViews: inputViews(row),
     inputCount: row.featureInputs.length + row.requestInputs.length,
@@ -86,7 +70,7 @@ export function createServiceRuntime(
     }),
     columnReads,
     isWholeView:
-      lookups.size === 1 &&
+      lookups.length === 1 &&
       requests.length === 0 &&
       reads.length === row.featureInputs[0]!.view.features.length &&
       reads.every(({ feature, slot }) => feature === slot),

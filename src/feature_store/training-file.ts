@@ -4,15 +4,15 @@ import { copyFile, mkdir, open, readFile, rename, rm, stat, writeFile } from "no
 import { dirname, join } from "node:path";
 import { millraceError } from "../definitions/errors.ts";
 import type { ColumnTypeSpec, Value } from "../definitions/value.ts";
-import { serviceProfileBuilder } from "../feature_engineering/profiles/profile-builder.ts";
+import { profileStep, serviceProfileBuilder } from "../feature_engineering/profiles/profile-builder.ts";
 import type { ServiceProfile } from "../feature_engineering/profiles/value-profile.ts";
 import type { FittedState } from "../feature_engineering/transforms/fitted-state.ts";
 import { createFitter, type TrainingRowTransform } from "../feature_engineering/transforms/fitter.ts";
-import { createEntityFrame, type EntityFrame, type FramePart } from "./entity-frame.ts";
+import { createEntityFrame, type EntityFrame, type FramePart, openEntityFrame } from "./entity-frame.ts";
 import type { FeatureStore } from "./feature-store.ts";
 import type { Knowledge } from "./historical-reader.ts";
 import { labelMissing } from "./labels.ts";
-import { openArrowFrame, writeArrowFrame } from "./offline/arrow-frame-files.ts";
+import { writeArrowFrame } from "./offline/arrow-frame-files.ts";
 import { type DuckdbFrameFiles, duckdbFrameFiles } from "./offline/duckdb-frame-files.ts";
 import {
   type FrameBatch,
@@ -52,8 +52,6 @@ export interface TrainingProgress {
 const PART_ROWS = 200_000;
 /** Rows that pass from step to step at a time. */
 const BATCH_ROWS = 16_384;
-/** Rows that a profile is made of, at most. */
-const PROFILE_ROWS = 50_000;
 
 /**
  * Writes a training set of any size: the frame is read in parts, each part's inputs are computed from history and kept
@@ -69,9 +67,7 @@ export async function writeTrainingFile(store: FeatureStore, request: TrainingFi
   const folder = request.parts ?? `${out}.parts`;
   await mkdir(folder, { recursive: true });
   const files = await duckdbFrameFiles(folder);
-  const reader = /\.(arrow|arrows|feather|ipc)$/i.test(request.entities)
-    ? await openArrowFrame(request.entities)
-    : await files.open(request.entities, textColumns(runtime));
+  const reader = await openEntityFrame(files, request.entities, runtime);
   try {
     const fits = request.fitted === undefined && runtime.row.passes > 0;
     const frame = createEntityFrame(runtime, reader.columns, fits);
@@ -283,7 +279,7 @@ async function fit(
   return { fitted: fitter.finish(), make: fitter.trainingRows() };
 }
 
-/** Of the finished parts, since a run may have found them there; of every k-th row, so that at most PROFILE_ROWS count. */
+/** Of the finished parts, since a run may have found them there; of every k-th row. */
 async function profileOf(
   files: DuckdbFrameFiles,
   parts: readonly string[],
@@ -292,7 +288,7 @@ async function profileOf(
   total: number,
 ): Promise<ServiceProfile> {
   const profile = serviceProfileBuilder(row.columns);
-  const step = Math.max(1, Math.ceil(total / PROFILE_ROWS));
+  const step = profileStep(total);
   let next = 0;
   for await (const { count, columns } of readAll(files, parts)) {
     let at = next;
@@ -340,10 +336,6 @@ function inputColumns({ row, inputCount }: ServiceRuntime): FrameColumn[] {
 
 function labelColumns({ row }: ServiceRuntime, fits: boolean): FrameColumn[] {
   return fits ? row.labels.map(({ type }, index) => ({ name: `_label_${index}`, type: nullable(type) })) : [];
-}
-
-function textColumns({ service }: ServiceRuntime): string[] {
-  return service.lookup.filter(({ type }) => type.kind === "string" || type.kind === "one_of").map(({ name }) => name);
 }
 
 function nullable(type: ColumnTypeSpec): ColumnTypeSpec {

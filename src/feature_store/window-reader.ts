@@ -1,4 +1,5 @@
 import { aggregationOf } from "../feature_engineering/aggregations/aggregation-of.ts";
+import { isOrderFree } from "../feature_engineering/aggregations/order-free.ts";
 import type { ViewLayout } from "../feature_engineering/windows/view-layout.ts";
 import { foundBounds } from "./found-from.ts";
 import type { HistoricalInputs } from "./historical-inputs.ts";
@@ -8,9 +9,6 @@ import type { ServiceLookup } from "./service-runtime.ts";
 import { viewColumns } from "./view-columns.ts";
 import { type FoldFeature, type FoldOutput, type FoldPlan, fillWithoutEvents } from "./window-fold.ts";
 import type { WindowFolds } from "./window-folds.ts";
-
-/** Aggregations whose result is of the values alone; the others are given each event's place in the order. */
-const ORDER_FREE = new Set(["count", "sum", "mean", "variance", "stddev", "min", "max", "count_distinct"]);
 
 /**
  * Reads any features of a view from columns of events: the store gives the events of some entities at a time, which
@@ -41,7 +39,7 @@ export async function readWindows(
     reachMs: layout.reachMs,
     columns: columns.columns,
     version: columns.version,
-    orders: features.some((feature) => !ORDER_FREE.has(layout.features[feature]!.aggregation.name)),
+    orders: features.some((feature) => !isOrderFree(layout.features[feature]!.aggregation.name)),
   });
   for await (const { count, entities, times, orders, columns: values } of shares) {
     const [inputs, wheres] = [columns.inputsOf(values, count), columns.wheresOf(values, count)];

@@ -9,6 +9,8 @@ export interface ProfileBuilder {
 
 /** Values of a column that are kept for its quantiles; with more, each has the same chance to be among them. */
 const SAMPLE = 20_000;
+/** Rows that a training set's profile is made of, at most. */
+const PROFILE_ROWS = 50_000;
 const BINS = 10;
 /** Texts that are told apart while counting: beyond them, new ones are others. */
 const MAX_TEXTS = 10_000;
@@ -49,6 +51,11 @@ export function serviceProfileBuilder(columns: readonly { readonly name: string;
       return { version: 1, features: Object.fromEntries(entries) };
     },
   };
+}
+
+/** A training set's profile is made of every k-th row from the first on: k, of so many rows. */
+export function profileStep(rows: number): number {
+  return Math.max(1, Math.ceil(rows / PROFILE_ROWS));
 }
 
 function numberBuilder(): ProfileBuilder {

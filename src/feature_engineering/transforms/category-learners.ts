@@ -1,37 +1,46 @@
 import type { CategoryEncoding } from "../../definitions/expression.ts";
 import type { Value } from "../../definitions/value.ts";
+import type { ByteReader } from "../encoding/byte-reader.ts";
+import type { ByteWriter } from "../encoding/byte-writer.ts";
+import { type Category, readCategory, sortCategories, writeCategory } from "./category.ts";
 import { type FitPlace, fitTooLarge } from "./fit-error.ts";
 import { MAX_CATEGORIES } from "./fitted-shape.ts";
 import type { Learner } from "./learner.ts";
-
-type Category = string | null;
-
-/** Sorted by UTF-16 code units, the default of sort(); null last. */
-export function sortCategories(categories: Iterable<Category>): Category[] {
-  const all = [...categories];
-  const texts = all.filter((category) => category !== null).sort();
-  return texts.length < all.length ? [...texts, null] : texts;
-}
 
 interface Counter {
   /** Rows, nulls included. */
   rows: number;
   readonly counts: Map<Category, number>;
   add(value: Value): void;
+  encode(out: ByteWriter): void;
+  merge(input: ByteReader): void;
 }
 
 function createCounter(place: FitPlace, countNulls: boolean): Counter {
   const counts = new Map<Category, number>();
+  function count(category: Category, times: number): void {
+    const known = counts.get(category);
+    if (known === undefined && counts.size >= MAX_CATEGORIES) throw fitTooLarge(place);
+    counts.set(category, (known ?? 0) + times);
+  }
   const counter: Counter = {
     rows: 0,
     counts,
     add(value) {
       counter.rows++;
-      if (value === null && !countNulls) return;
-      const category = value as Category;
-      const count = counts.get(category);
-      if (count === undefined && counts.size >= MAX_CATEGORIES) throw fitTooLarge(place);
-      counts.set(category, (count ?? 0) + 1);
+      if (value !== null || countNulls) count(value as Category, 1);
+    },
+    encode(out) {
+      out.varint(counter.rows);
+      out.varint(counts.size);
+      for (const category of sortCategories(counts.keys())) {
+        writeCategory(category, out);
+        out.varint(counts.get(category)!);
+      }
+    },
+    merge(input) {
+      counter.rows += input.varint();
+      for (let left = input.varint(); left > 0; left--) count(readCategory(input), input.varint());
     },
   };
   return counter;
@@ -51,6 +60,8 @@ export function createCategoryLearner(
       if (known === null || value === null || known.has(value)) counter.add(value);
       else counter.rows++;
     },
+    encode: counter.encode,
+    merge: counter.merge,
     finish: () => {
       const { counts, rows } = counter;
       const all = declared === null ? sortCategories(counts.keys()) : nulls ? [...declared, null] : [...declared];
@@ -87,6 +98,8 @@ export function createTextImputer(none: string, place: FitPlace): Learner {
   const counter = createCounter(place, false);
   return {
     add: counter.add,
+    encode: counter.encode,
+    merge: counter.merge,
     finish: () => {
       let best = none;
       let most = 0;
@@ -106,6 +119,8 @@ export function createFrequencyLearner(nulls: boolean, place: FitPlace): Learner
   const counter = createCounter(place, nulls);
   return {
     add: counter.add,
+    encode: counter.encode,
+    merge: counter.merge,
     finish: () => {
       const categories = sortCategories(counter.counts.keys());
       const counts = categories.map((category) => counter.counts.get(category)!);

@@ -1,3 +1,7 @@
+import type { ByteReader } from "../encoding/byte-reader.ts";
+import type { ByteWriter } from "../encoding/byte-writer.ts";
+import { malformedBytes } from "../encoding/encoding-errors.ts";
+
 /** Up to this many values of a training column are kept as they are: 32 MiB. */
 export const EXACT_VALUES: number = 2 ** 22;
 /** Above that, values are rounded to 16 bits: relative error at most 2^−16. */
@@ -19,8 +23,15 @@ export interface SortedSample {
 /** Gathers a training column. */
 export interface Sample {
   add(x: number): void;
+  /** Writes the column; equal sets of values have equal bytes. */
+  encode(out: ByteWriter): void;
+  /** Adds a column that a sample with the same limit wrote. */
+  merge(input: ByteReader): void;
   sorted(): SortedSample;
 }
+
+/** The first byte of an encoded sample. */
+const encoded = { whole: 0, counted: 1 } as const;
 
 /**
  * Gathers finite numbers in bounded memory. Up to `exact` values it is the column itself; above that every value is
@@ -30,19 +41,52 @@ export function createSample(exact: number = EXACT_VALUES): Sample {
   let buffer = new Float64Array(Math.min(exact, 1_024));
   let filled = 0;
   let coarse: Counted | null = null;
-  return {
-    add(x) {
-      if (filled === buffer.length) {
-        if (filled < exact) {
-          const larger = new Float64Array(Math.min(exact, filled * 2));
-          larger.set(buffer);
-          buffer = larger;
-        } else {
-          coarse = merge(coarse, countRounded(buffer));
-          filled = 0;
-        }
+
+  function add(x: number): void {
+    if (filled === buffer.length) {
+      if (filled < exact) {
+        const larger = new Float64Array(Math.min(exact, filled * 2));
+        larger.set(buffer);
+        buffer = larger;
+      } else {
+        coarse = merge(coarse, countRounded(buffer));
+        filled = 0;
       }
-      buffer[filled++] = x;
+    }
+    buffer[filled++] = x;
+  }
+
+  return {
+    add,
+    encode(out) {
+      const rest = buffer.subarray(0, filled);
+      if (coarse === null) {
+        out.u8(encoded.whole);
+        out.varint(filled);
+        // Their order in the buffer means nothing.
+        for (const value of rest.sort()) out.f64(value);
+        return;
+      }
+      coarse = merge(coarse, countRounded(rest));
+      filled = 0;
+      out.u8(encoded.counted);
+      out.varint(coarse.values.length);
+      for (const value of coarse.values) out.f64(value);
+      for (const count of coarse.counts) out.varint(count);
+    },
+    merge(input) {
+      const form = input.u8();
+      if (form !== encoded.whole && form !== encoded.counted) {
+        throw malformedBytes(`${form} is no form of a sample`, input.position - 1);
+      }
+      const count = input.varint();
+      if (form === encoded.whole) {
+        for (let left = count; left > 0; left--) add(input.f64());
+        return;
+      }
+      // More than the limit came before it was counted, so all values are: those in the buffer when they are read.
+      const values = readNumbers(count, () => input.f64());
+      coarse = merge(coarse, { values, counts: readNumbers(count, () => input.varint()) });
     },
     sorted() {
       if (coarse === null) return sample(buffer.slice(0, filled).sort(), null);
@@ -50,6 +94,12 @@ export function createSample(exact: number = EXACT_VALUES): Sample {
       return sample(all.values, all.counts);
     },
   };
+}
+
+function readNumbers(count: number, read: () => number): Float64Array {
+  const numbers = new Float64Array(count);
+  for (let index = 0; index < count; index++) numbers[index] = read();
+  return numbers;
 }
 
 interface Counted {

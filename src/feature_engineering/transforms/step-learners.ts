@@ -1,6 +1,6 @@
 import type { FittedStep } from "../../definitions/expression.ts";
 import type { Value } from "../../definitions/value.ts";
-import { meanOfMoments, moments1, moments2 } from "../aggregations/moments.ts";
+import { type Moments, type MomentsState, meanOfMoments, moments1, moments2 } from "../aggregations/moments.ts";
 import { type FitPlace, fitOverflow } from "./fit-error.ts";
 import type { FittedTransform } from "./fitted-state.ts";
 import { kBinEdges } from "./k-bin-edges.ts";
@@ -47,28 +47,27 @@ export function createStepLearner(step: FittedStep, place: FitPlace): Learner {
   }
 }
 
-function ofMoments(finish: (moments: ReturnType<typeof moments2.create>) => FittedTransform): Learner {
-  const moments = moments2.create();
+function ofMoments(
+  finish: (moments: Moments) => FittedTransform,
+  state: MomentsState<Moments> = moments2,
+): Learner {
+  const moments = state.create();
   return {
     add: (value) => {
-      if (value !== null) moments2.add(moments, value);
+      if (value !== null) state.add(moments, value);
     },
+    encode: (out) => state.encode(moments, out),
+    merge: (input) => void state.merge(moments, state.decode(input)),
     finish: () => finish(moments),
   };
 }
 
 function meanLearner(place: FitPlace): Learner {
-  const moments = moments1.create();
-  return {
-    add: (value) => {
-      if (value !== null) moments1.add(moments, value);
-    },
-    finish: () => {
-      const mean = moments.n === 0 ? 0 : meanOfMoments(moments);
-      if (mean === null) throw fitOverflow(place, "its sum", "impute");
-      return { kind: "impute", value: mean + 0 };
-    },
-  };
+  return ofMoments((moments) => {
+    const mean = moments.n === 0 ? 0 : meanOfMoments(moments);
+    if (mean === null) throw fitOverflow(place, "its sum", "impute");
+    return { kind: "impute", value: mean + 0 };
+  }, moments1);
 }
 
 /** Without any value the minimum is above the maximum. */
@@ -80,6 +79,14 @@ function ofExtremes(finish: (min: number, max: number) => FittedTransform): Lear
       if (value === null) return;
       min = Math.min(min, value as number);
       max = Math.max(max, value as number);
+    },
+    encode: (out) => {
+      out.f64(min);
+      out.f64(max);
+    },
+    merge: (input) => {
+      min = Math.min(min, input.f64());
+      max = Math.max(max, input.f64());
     },
     finish: () => finish(min, max),
   };
@@ -95,6 +102,14 @@ function ofSample(
     add: (value: Value) => {
       rows++;
       if (value !== null && counts(value as number)) sample.add(value as number);
+    },
+    encode: (out) => {
+      out.varint(rows);
+      sample.encode(out);
+    },
+    merge: (input) => {
+      rows += input.varint();
+      sample.merge(input);
     },
     finish: () => finish(sample.sorted(), rows),
   };

@@ -1,13 +1,14 @@
 import type { Value } from "../../definitions/value.ts";
 import { type Moments, meanOfMoments, moments2, sumOfMoments, varianceOfMoments } from "../aggregations/moments.ts";
-import { sortCategories } from "./category-learners.ts";
+import type { ByteReader } from "../encoding/byte-reader.ts";
+import type { ByteWriter } from "../encoding/byte-writer.ts";
+import { type Category, readCategory, sortCategories, writeCategory } from "./category.ts";
 import { type FitPlace, fitOverflow, fitTooLarge } from "./fit-error.ts";
 import { MAX_CATEGORIES } from "./fitted-shape.ts";
 import type { FitRule, FittedTarget } from "./fitted-state.ts";
 import type { Learner } from "./learner.ts";
 
 type Rule = Extract<FitRule, { kind: "target" }>;
-type Category = string | null;
 
 /** The labels of some rows: of a number or a bool one column of moments, of listed texts one per text. */
 type Labels = Moments[];
@@ -24,6 +25,22 @@ export function createTargetLearner(rule: Rule, place: FitPlace): Learner {
   const overall = Array.from({ length: rule.folds }, create);
   const categories = new Map<Category, (Labels | undefined)[]>();
   let kept = 0;
+
+  /** The labels of a category's rows in a fold. */
+  const labelsOf = (category: Category, fold: number): Labels => {
+    let folds = categories.get(category);
+    if (folds === undefined) {
+      folds = new Array<Labels | undefined>(rule.folds);
+      categories.set(category, folds);
+    }
+    let labels = folds[fold];
+    if (labels === undefined) {
+      if (++kept > MAX_CATEGORIES) throw fitTooLarge(place);
+      labels = create();
+      folds[fold] = labels;
+    }
+    return labels;
+  };
 
   const tableWithout = (fold: number | null): FittedTarget => {
     const others = (folds: readonly (Labels | undefined)[]): Labels => {
@@ -54,23 +71,41 @@ export function createTargetLearner(rule: Rule, place: FitPlace): Learner {
         if (label !== null) addLabel(overall[fold]!, label, rule.classes);
         return;
       }
-      const category = value as Category;
       if (label === null) return;
       addLabel(overall[fold]!, label, rule.classes);
-      let folds = categories.get(category);
-      if (folds === undefined) {
-        folds = new Array<Labels | undefined>(rule.folds);
-        categories.set(category, folds);
+      addLabel(labelsOf(value as Category, fold), label, rule.classes);
+    },
+    encode(out) {
+      for (const labels of overall) writeLabels(labels, out);
+      out.varint(categories.size);
+      for (const category of sortCategories(categories.keys())) {
+        writeCategory(category, out);
+        const folds = [...categories.get(category)!.entries()].filter(([, labels]) => labels !== undefined);
+        out.varint(folds.length);
+        for (const [fold, labels] of folds) {
+          out.varint(fold);
+          writeLabels(labels!, out);
+        }
       }
-      if (folds[fold] === undefined) {
-        if (++kept > MAX_CATEGORIES) throw fitTooLarge(place);
-        folds[fold] = create();
+    },
+    merge(input) {
+      for (const labels of overall) mergeLabels(labels, input);
+      for (let left = input.varint(); left > 0; left--) {
+        const category = readCategory(input);
+        for (let folds = input.varint(); folds > 0; folds--) mergeLabels(labelsOf(category, input.varint()), input);
       }
-      addLabel(folds[fold], label, rule.classes);
     },
     finish: () => tableWithout(null),
     finishFolds: () => Array.from({ length: rule.folds }, (_, fold) => tableWithout(fold)),
   };
+}
+
+function writeLabels(labels: Labels, out: ByteWriter): void {
+  for (const moments of labels) moments2.encode(moments, out);
+}
+
+function mergeLabels(labels: Labels, input: ByteReader): void {
+  for (const moments of labels) moments2.merge(moments, moments2.decode(input));
 }
 
 function addLabel(labels: Labels, label: Value, classes: readonly string[] | null): void {

@@ -4,11 +4,12 @@ import type { FeatureViewMeta } from "../../../src/definitions/feature-view.ts";
 import { viewNumber } from "../../../src/feature_engineering/beam/script/view-number.ts";
 import { viewVersion } from "../../../src/feature_engineering/plan/plan-hash.ts";
 import type { OnlineStore } from "../../../src/feature_store/online/online-store.ts";
+import { chooser } from "./chooser.ts";
 import { compareValues, createComparison } from "./compare-values.ts";
 import { clockOf, declarationsOf, embeddedValues } from "./embedded-values.ts";
 import { compareWithOracle, eventsOf, type StoredValues } from "./oracle.ts";
 import { randomStream } from "./random-stream.ts";
-import { type Choose, runScript, type ScriptStore } from "./script-host.ts";
+import { runScript, type ScriptStore } from "./script-host.ts";
 
 const CASES = Number(process.env.BEAM_RANDOM_CASES ?? 150);
 const END = 1_767_225_600_000;
@@ -74,15 +75,4 @@ function readOnly(store: ScriptStore, view: FeatureViewMeta): OnlineStore {
       for (const [key, bytes] of valuesOf(store, view)) yield [{ key: Buffer.from(key, "hex"), value: { bytes } }];
     },
   } as unknown as OnlineStore;
-}
-
-function chooser(seed: number): Choose {
-  let state = seed | 1;
-  return (below) => {
-    // Xorshift: G. Marsaglia, "Xorshift RNGs" (2003).
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % below;
-  };
 }

@@ -1,3 +1,5 @@
+import type { FitSettings } from "./fit-settings.ts";
+
 /** What a job's workers must know beside the plan: plain JSON, made by the launcher. */
 export interface JobSettings {
   /** The sources of the job, in the order that messages name them by. */
@@ -7,6 +9,8 @@ export interface JobSettings {
    * add up. It stays the same when a job goes on from a savepoint.
    */
   readonly generation: number;
+  /** Of a job that fits a service, and writes no tiles. */
+  readonly fit?: FitSettings;
 }
 
 export interface SourceSettings {

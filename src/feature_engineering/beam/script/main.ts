@@ -2,8 +2,9 @@ import type { RowFunction } from "../../../definitions/expression.ts";
 import { createByteReader } from "../../encoding/byte-reader.ts";
 import { createByteWriter } from "../../encoding/byte-writer.ts";
 import { parsePlan } from "../../plan/plan.ts";
-import { readPlan } from "../../plan/read-plan.ts";
+import { type PlannedDeclarations, readPlan } from "../../plan/read-plan.ts";
 import type { ViewLayout } from "../../windows/view-layout.ts";
+import { type FitScript, openFit } from "./fit-script.ts";
 import { createFold } from "./fold-messages.ts";
 import { createIdentify } from "./identify-messages.ts";
 import type { JobSettings } from "./job-settings.ts";
@@ -38,8 +39,7 @@ export function open(
   functions: Readonly<Record<string, RowFunction>>,
   protobuf: Protobuf | null,
 ): WorkerScript {
-  const settings = JSON.parse(settingsText) as JobSettings;
-  const declarations = readPlan(parsePlan(planText), (source) => functions[source]!);
+  const { settings, declarations } = readJob(planText, settingsText, functions);
   const layouts = new Map<number, ViewLayout>();
   const runtimes = settings.sources.map((source): SourceRuntime => {
     const meta = declarations.sources.find((one) => one.name === source.name)!;
@@ -69,6 +69,28 @@ export function open(
     compact: (_text, partials) => compactPartials(layouts, new Uint8Array(partials)),
     merge: (_text, bytes) => call(() => mergeTiles(layouts, createByteReader(new Uint8Array(bytes)), out)),
     describe: () => JSON.stringify(runtimes.map(describeSource)),
+  };
+}
+
+/** The same for a job that fits a service. @throws also `SERVICE_UNKNOWN` */
+export function openFitting(...[planText, settingsText, functions, protobuf]: Parameters<typeof open>): FitScript {
+  const { settings, declarations } = readJob(planText, settingsText, functions);
+  return openFit(declarations, settings, settings.fit!, protobuf);
+}
+
+/** Whether a job fits a service. */
+export function isFitting(settingsText: string): boolean {
+  return (JSON.parse(settingsText) as JobSettings).fit !== undefined;
+}
+
+function readJob(
+  planText: string,
+  settingsText: string,
+  functions: Readonly<Record<string, RowFunction>>,
+): { readonly settings: JobSettings; readonly declarations: PlannedDeclarations } {
+  return {
+    settings: JSON.parse(settingsText) as JobSettings,
+    declarations: readPlan(parsePlan(planText), (source) => functions[source]!),
   };
 }
 

@@ -7,14 +7,21 @@ import org.apache.beam.sdk.coders.Coder;
 import org.apache.beam.sdk.coders.CoderRegistry;
 import org.apache.beam.sdk.transforms.Combine.CombineFn;
 
-/** Puts partial tiles one behind the other; the script makes one of them where they grow long. */
+/** Puts partials one behind the other; the script makes one of them where they grow long. */
 final class ConcatenateFn extends CombineFn<byte[], byte[], byte[]> {
   /** Bytes from which partials are made one. */
   private static final int LONG = 16 << 10;
   private final JobFile job;
+  private final String compact;
 
   ConcatenateFn(JobFile job) {
+    this(job, "compact");
+  }
+
+  /** With the script's function that makes one partial of several. */
+  ConcatenateFn(JobFile job, String compact) {
     this.job = job;
+    this.compact = compact;
   }
 
   @Override
@@ -58,7 +65,7 @@ final class ConcatenateFn extends CombineFn<byte[], byte[], byte[]> {
   }
 
   private byte[] shorten(byte[] partials) {
-    return ScriptPool.call(job, "compact", "", partials);
+    return ScriptPool.call(job, compact, "", partials);
   }
 
   @Override

@@ -21,6 +21,11 @@ final class FrameWriter {
     at = 0;
   }
 
+  /** Goes back to an earlier size. */
+  void truncate(int size) {
+    at = size;
+  }
+
   int size() {
     return at;
   }

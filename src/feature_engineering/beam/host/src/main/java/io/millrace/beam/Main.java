@@ -79,6 +79,10 @@ public final class Main {
     try (WorkerScript script = ScriptPool.open(job)) {
       described = JobFile.parse(script.describe());
     }
+    if (job.get("fit").isObject()) {
+      FitPipeline.build(pipeline, job, described);
+      return;
+    }
     JsonNode sources = job.get("sources");
     for (int source = 0; source < sources.size(); source++) {
       addSource(pipeline, job, source, sources.get(source), described.get(source));
@@ -157,7 +161,7 @@ public final class Main {
   }
 
   /** Each event once. */
-  private static PCollection<RawMessage> distinct(
+  static PCollection<RawMessage> distinct(
       PCollection<RawMessage> messages,
       JobFile job,
       int index,
