@@ -104,7 +104,9 @@ function compare(service: string, expected: FittedState, found: FittedState): nu
   print(`${service}: mismatches`, String(differ.length), "0");
   print(`${service}: millrace.json, with the profile`, isEqual ? "equal byte for byte" : "not equal", "equal");
   for (const id of differ.slice(0, 5)) {
-    process.stdout.write(`  ${id}: ${JSON.stringify(expected.transforms[id])} ${JSON.stringify(found.transforms[id])}\n`);
+    process.stdout.write(
+      `  ${id}: ${JSON.stringify(expected.transforms[id])} ${JSON.stringify(found.transforms[id])}\n`,
+    );
   }
   return differ.length + (isEqual ? 0 : 1);
 }

@@ -47,9 +47,7 @@ export function createServiceRuntime(
   const lookups = viewLookups(row).map(({ view, ...lookup }) => ({ runtime: runtimeOf(view.name), ...lookup }));
   const requests = row.requestInputs.map((input) => ({ index: indexOf.get(input.name)!, slot: input.slot }));
   const slots = statusSlots(row);
-  const reads = lookups.flatMap((one, lookup) =>
-    one.reads.map(({ feature, slot }) => ({ lookup, feature, slot })),
-  );
+  const reads = lookups.flatMap((one, lookup) => one.reads.map(({ feature, slot }) => ({ lookup, feature, slot })));
   const columnReads = row.columns.map((column, index) => {
     const direct = service.features.find((one) => one.name === column.feature)?.expression.op === "feature";
     return direct ? (reads.find(({ slot }) => slot === slots[index]) ?? null) : null;

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { millraceError } from "../../definitions/errors.ts";
-import { type BeamHost, JVM_OPTIONS } from "./beam-host.ts";
 import type { BeamFitJob } from "./beam-fit-job.ts";
+import { type BeamHost, JVM_OPTIONS } from "./beam-host.ts";
 import type { BeamJob } from "./beam-job.ts";
 
 export interface RunOptions {
@@ -47,7 +47,11 @@ export interface RunningBeamJob {
 const LAST_WORDS = 4_000;
 
 /** Starts a job in a JVM of its own. The job file, which holds passwords, is private and removed when the job has ended. */
-export async function runBeamJob(host: BeamHost, job: BeamJob | BeamFitJob, options: RunOptions): Promise<RunningBeamJob> {
+export async function runBeamJob(
+  host: BeamHost,
+  job: BeamJob | BeamFitJob,
+  options: RunOptions,
+): Promise<RunningBeamJob> {
   const folder = await mkdtemp(join(tmpdir(), "millrace-beam-"));
   const file = join(folder, "job.json");
   await writeFile(file, JSON.stringify(job), { mode: 0o600 });

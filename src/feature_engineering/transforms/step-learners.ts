@@ -47,10 +47,7 @@ export function createStepLearner(step: FittedStep, place: FitPlace): Learner {
   }
 }
 
-function ofMoments(
-  finish: (moments: Moments) => FittedTransform,
-  state: MomentsState<Moments> = moments2,
-): Learner {
+function ofMoments(finish: (moments: Moments) => FittedTransform, state: MomentsState<Moments> = moments2): Learner {
   const moments = state.create();
   return {
     add: (value) => {

@@ -60,7 +60,14 @@ export function runFit(
   }
   function elements(step: Step, number: number, text: string, all: readonly Element[]): Element[] {
     return bundles(shuffled(all, choose), choose).flatMap((bundle) =>
-      call(step, text, groupFrame(number, bundle.map(([key, bytes]) => [key, [bytes]]))),
+      call(
+        step,
+        text,
+        groupFrame(
+          number,
+          bundle.map(([key, bytes]) => [key, [bytes]]),
+        ),
+      ),
     );
   }
   function grouped(step: Step, all: readonly Element[]): Element[] {

@@ -107,9 +107,16 @@ const choices = (maxRows: number): fc.Arbitrary<Choices> =>
         fc.constantFrom("a", "b", "ü", "日本", "nobody", null),
         fc.constantFrom("a", "b", null),
         fc.constantFrom(1, 2, -7, 99, null),
-        fc.oneof(fc.constant(null), fc.integer({ min: -50, max: 50 }).map((x) => x / 4 + 0)),
+        fc.oneof(
+          fc.constant(null),
+          fc.integer({ min: -50, max: 50 }).map((x) => x / 4 + 0),
+        ),
         fc.constantFrom("x", "größe", "😀", "😁", "", null),
-        fc.oneof(fc.nat(600_000), fc.nat(3 * 86_400_000), fc.nat(10).map((n) => n * 60_000)),
+        fc.oneof(
+          fc.nat(600_000),
+          fc.nat(3 * 86_400_000),
+          fc.nat(10).map((n) => n * 60_000),
+        ),
         fc.oneof(fc.constant(null), fc.integer({ min: -5, max: 5 })),
         fc.constantFrom("late", "lost", "paid"),
       ),

@@ -1,6 +1,6 @@
+import type { EventOrder } from "../../aggregations/aggregation.ts";
 import type { ByteReader } from "../../encoding/byte-reader.ts";
 import type { ByteWriter } from "../../encoding/byte-writer.ts";
-import type { EventOrder } from "../../aggregations/aggregation.ts";
 import type { EvaluatedEvent } from "../../windows/fold-event.ts";
 import type { FitView } from "./fit-plan.ts";
 

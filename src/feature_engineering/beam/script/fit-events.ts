@@ -18,7 +18,10 @@ export const blockOf = { events: 0, rows: 1 } as const;
  * Decodes a frame of a source's messages, and gives each event to the groups whose rows may see it: what the features of
  * the view aggregate of it, by the view, the span of time and the entity.
  */
-export function createFitEvents(plan: FitPlan, source: number): (text: string, frame: ByteReader, out: FitOutput) => void {
+export function createFitEvents(
+  plan: FitPlan,
+  source: number,
+): (text: string, frame: ByteReader, out: FitOutput) => void {
   const { runtime, views } = plan.sources[source]!;
   const decoders = new Map<string, ReturnType<SourceRuntime["decoder"]>>();
   const adders = views.map((index) => createAdder(plan, index));
@@ -86,7 +89,14 @@ function createAdder({ settings, views }: FitPlan, index: number): Adder {
       for (let segment = segmentAt(view, from); segment <= segmentAt(view, to); segment++) {
         writeEventEntry(view, known, event, evaluated, blocks.entry);
         const group = view.segmentMs === null ? id : `${segment} ${typeof id} ${String(id)}`;
-        blocks.end(group, () => groupKey(index, view, segment, keyIndexes.map((column) => row[column]!)));
+        blocks.end(group, () =>
+          groupKey(
+            index,
+            view,
+            segment,
+            keyIndexes.map((column) => row[column]!),
+          ),
+        );
       }
       return true;
     },

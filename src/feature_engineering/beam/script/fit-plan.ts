@@ -6,8 +6,8 @@ import { type ViewLookup, viewLookups } from "../../transforms/view-lookups.ts";
 import { createFeatureReader, type FeatureReader } from "../../windows/read-features.ts";
 import type { ViewLayout } from "../../windows/view-layout.ts";
 import type { FitSettings } from "./fit-settings.ts";
-import type { Protobuf } from "./protobuf-message.ts";
 import type { SourceSettings } from "./job-settings.ts";
+import type { Protobuf } from "./protobuf-message.ts";
 import { createSourceRuntime, type SourceRuntime } from "./source-runtime.ts";
 
 /** Rows that are one element, from when they are whole. */

@@ -53,7 +53,10 @@ export function createFitRows(plan: FitPlan): FitRows {
             lookups.entry.zigzag(time);
             const segment = segmentAt(view, time);
             const bytes = groupKey(index, view, segment, key);
-            lookups.end(`${index} ${segment} ${key.map((part) => `${String(part).length}:${String(part)}`).join()}`, () => bytes);
+            lookups.end(
+              `${index} ${segment} ${key.map((part) => `${String(part).length}:${String(part)}`).join()}`,
+              () => bytes,
+            );
           }
         }
       });

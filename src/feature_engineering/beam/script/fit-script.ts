@@ -52,7 +52,8 @@ export function openFit(
   protobuf: Protobuf | null,
 ): FitScript {
   const service = services.find(({ name }) => name === settings.service);
-  if (service === undefined) throw millraceError("SERVICE_UNKNOWN", `There is no feature service '${settings.service}'.`);
+  if (service === undefined)
+    throw millraceError("SERVICE_UNKNOWN", `There is no feature service '${settings.service}'.`);
   let failures = 0;
   const plan = compileFit(settings, service, sources, protobuf, () => failures++);
   const events = sources.map((_, index) => createFitEvents(plan, index));
@@ -89,7 +90,10 @@ export function openFit(
   }
   /** A call with groups, after a number. */
   const ofGroups =
-    (run: (groups: Iterable<FitGroup>, text: string, number: number) => void, nameOf: (key: Uint8Array) => string = () => "A group") =>
+    (
+      run: (groups: Iterable<FitGroup>, text: string, number: number) => void,
+      nameOf: (key: Uint8Array) => string = () => "A group",
+    ) =>
     (text: string, bytes: ArrayBuffer): Uint8Array => {
       const frame = createByteReader(new Uint8Array(bytes));
       return call(() => {
