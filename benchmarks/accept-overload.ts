@@ -30,7 +30,9 @@ export async function run(args: readonly string[]): Promise<void> {
       const url = `${server.url}/v1/models/whole/predict`;
       const bodies = Array.from({ length: 50 }, (_, i) =>
         JSON.stringify({
-          rows: [Object.fromEntries(FEATURES.map((name, f) => [name, ((i * 31 + f * 17) % 100) / 10]))],
+          rows: Array.from({ length: ROWS }, (_, row) =>
+            Object.fromEntries(FEATURES.map((name, f) => [name, ((i * 31 + row * 7 + f * 17) % 100) / 10])),
+          ),
         }),
       );
       await httpLoad(url, bodies, 16, 3);
@@ -53,11 +55,11 @@ export async function run(args: readonly string[]): Promise<void> {
       );
       const health = await fetch(`${server.url}/readyz`);
       print(
-        `=> served ${((100 * served.length) / over.sent.length).toFixed(1)}% of what came, ${((100 * served.length) / seconds / capacity).toFixed(0)}% of the capacity; P99 of the served ${quantile(served, 0.99).toFixed(1)} ms (aim: under 250); ${others} answers other than 200 and 503; /readyz ${health.status}`,
+        `=> served ${((100 * served.length) / over.sent.length).toFixed(1)}% of what came, ${((100 * served.length) / seconds / capacity).toFixed(0)}% of the capacity (aim: 90); P99 of the served ${quantile(served, 0.99).toFixed(1)} ms (aim: under 100); ${others} answers other than 200 and 503; /readyz ${health.status}`,
       );
       const after = await timedLoad(url, bodies, capacity / 2, 10, CONNECTIONS);
       print(
-        `=> recovered ${recoverySeconds(after.sent).toFixed(2)} s after the overload (aim: under 2); then ${summary(after.sent, 10)}; the load was late by ${after.lagP99.toFixed(1)} ms (P99)`,
+        `=> recovered ${recoverySeconds(after.sent).toFixed(2)} s after the overload (aim: under 1); then ${summary(after.sent, 10)}; the load was late by ${after.lagP99.toFixed(1)} ms (P99)`,
       );
     } finally {
       await server.stop();
@@ -68,15 +70,25 @@ export async function run(args: readonly string[]): Promise<void> {
   }
 }
 
-/** The end of the last quarter of a second in which something was refused or took ten times as long as it should. */
+/**
+ * When the first second begins in which nothing is refused and, of each quarter of it, 99% take what they should; the
+ * latency afterwards is printed beside it.
+ */
 function recoverySeconds(sent: readonly Sent[]): number {
-  const usual = quantile(sent, 0.5);
-  let bad = 0;
-  for (const { at, latency, status } of sent) {
-    if (status !== 200 || latency > Math.max(50, 10 * usual))
-      bad = Math.max(bad, Math.ceil((at + 1) / CALM_MS) * CALM_MS);
+  const usual = Math.max(50, 10 * quantile(sent, 0.5));
+  const spans = new Map<number, Sent[]>();
+  for (const one of sent) {
+    const span = Math.floor(one.at / CALM_MS);
+    spans.set(span, [...(spans.get(span) ?? []), one]);
   }
-  return bad / 1_000;
+  const isGood = (span: number): boolean => {
+    const all = spans.get(span) ?? [];
+    return all.length > 0 && all.every(({ status }) => status === 200) && quantile(all, 0.99) <= usual;
+  };
+  for (let span = 0; span <= Math.max(...spans.keys()); span++) {
+    if ([0, 1, 2, 3].every((next) => isGood(span + next))) return (span * CALM_MS) / 1_000;
+  }
+  return Infinity;
 }
 
 function summary(sent: readonly Sent[], seconds: number): string {

@@ -44,10 +44,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/**
- * Over a connection of its own, which is dealt to the next process. One that is on its way to a process that is killed
- * is never answered (see docs/production.md): as every client should, this one does not wait for ever.
- */
+/** Over a connection of its own, which is dealt to the next process. */
 async function post(path: string, body: unknown, headers: object = {}): Promise<{ status: number; text: string }> {
   const response = await fetch(`${millrace.url}${path}`, {
     method: "POST",

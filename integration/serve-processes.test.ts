@@ -150,6 +150,38 @@ it("keeps what a process counted that died, and answers meanwhile", async () => 
   expect((await predict()).status).toBe(200);
 });
 
+it("lets no client wait whose connection was on its way to a process that is killed", async () => {
+  const statuses: (number | string)[] = [];
+  let longest = 0;
+  let isDone = false;
+  const load = Promise.all(
+    Array.from({ length: 16 }, async () => {
+      while (!isDone) {
+        const started = performance.now();
+        // Whoever had its request in the process that died sees the connection end.
+        statuses.push(
+          await predict().then(
+            ({ status }) => status,
+            (error: Error) => error.message,
+          ),
+        );
+        longest = Math.max(longest, performance.now() - started);
+      }
+    }),
+  );
+  for (let i = 0; i < 3; i++) {
+    const [first] = servers();
+    process.kill(first!, "SIGKILL");
+    await until(() => bothServe([first!]));
+  }
+  isDone = true;
+  await load;
+  expect(new Set(statuses).difference(new Set([200, "socket hang up", "read ECONNRESET"]))).toEqual(new Set());
+  expect(statuses.filter((status) => status === 200).length).toBeGreaterThan(50);
+  // No client of this test gives up by itself: one that is forgotten would never come to an end.
+  expect(longest).toBeLessThan(15_000);
+});
+
 it("replaces its processes one by one at SIGHUP, and fails no request", async () => {
   const before = servers();
   const statuses: number[] = [];

@@ -36,12 +36,20 @@ export interface Admission {
 
 /** A queue that did not go for so long is a standing one, milliseconds. Source: see `createAdmission`. */
 const INTERVAL_MS = 100;
+/** As long after something was refused a queue counts as standing, though the loop had time now and then, milliseconds. */
+const CALM_MS = 1_000;
+/** The most rows in flight, whatever they wait for: a store that hangs must not fill the memory. */
+const MOST_ROWS = 20_000;
+/** Over how long the quickest read of the hot store is looked for, milliseconds. */
+const READ_MS = 1_000;
 /** Over how much time with rows in flight their rate is measured, milliseconds. */
 const RATE_MS = 20;
 /** Less than this is no waiting for work: the loop only asked the system, milliseconds. */
 const IDLE_MS = 0.2;
 /** A pause, such as of the garbage collector, is one turn; a queue takes more, milliseconds apart. */
 const STANDING_TURNS = 4;
+/** A turn so much shorter than the one before: the queue is being worked off. */
+const SHRINKING = 0.9;
 /** What a burst may wait, milliseconds. */
 const BURST_MS = 500;
 /** Large requests are worked on in chunks of so many rows, between which others get their turn. */
@@ -86,11 +94,13 @@ function refusalFor(url: string): ReturnType<typeof refusal> {
 }
 
 /**
- * A request's wait is estimated when it arrives: half of the event loop's last turn, in which its bytes came, the time
- * since this turn began, and the rows in flight at the rate at which rows are predicted. Where there was no
- * queue within the last 100 ms, or few turns ago, a request may wait for 500 ms, so that bursts and pauses cost nothing;
- * else there is a standing queue, and only what waits less than the target is taken. Source: controlled delay as B. Maurer describes it in "Fail
- * at Scale", ACM Queue 13(8), 2015, after K. Nichols and V. Jacobson, "Controlling Queue Delay", ACM Queue 10(5), 2012.
+ * A request's wait is estimated when it arrives, at worst: the event loop's last turn, in which its bytes came, the time
+ * since this turn began, and the rows in flight at the rate at which rows are predicted, without what the quickest of
+ * them spent on reading the hot store, since a store that answers slowly is no queue here. Where there was no queue
+ * within the last 100 ms, or few turns ago, or while it shrinks, a request may wait for 500 ms, so that bursts and pauses
+ * cost nothing; else, and for a second after the last refusal, there is a standing queue, and only what waits less than the target is taken.
+ * Source: controlled delay as B. Maurer describes it in "Fail at Scale", ACM Queue 13(8), 2015, after K. Nichols and
+ * V. Jacobson, "Controlling Queue Delay", ACM Queue 10(5), 2012.
  */
 export function createAdmission(options: AdmissionOptions): Admission {
   const { targetDelayMs, now = () => performance.now(), idle = () => performance.nodeTiming.idleTime } = options;
@@ -100,14 +110,21 @@ export function createAdmission(options: AdmissionOptions): Admission {
   let done = 0;
   let busyMs = 0;
   let busySince = 0;
+  let hasEnded = false;
   let turnIsOpen = false;
   let turnStarted = now();
   let idleBefore = idle();
   let backlog = 0;
+  let shrinks = false;
   let hasRefused = false;
   /** Since the last one without a queue. */
   let turns = 0;
   let emptyAt = now();
+  let refusedAt = Number.NEGATIVE_INFINITY;
+  /** The quickest read of this span of time, and of the one before it, milliseconds. */
+  let quickest = Infinity;
+  let quickestBefore = Infinity;
+  let readsSince = now();
 
   const began = (message: unknown): void => {
     if (rows === 0) busySince = now();
@@ -116,17 +133,44 @@ export function createAdmission(options: AdmissionOptions): Admission {
   const ended = (message: unknown): void => {
     const event = message as PredictionEvent;
     rows = Math.max(0, rows - shareOf(event.rows));
-    if (event.outcome === "ok") done += event.rows;
     const at = now();
+    if (event.outcome === "ok") {
+      done += event.rows;
+      noteRead(event.stages.features * 1_000, at);
+    }
     busyMs += at - busySince;
     busySince = at;
-    if (busyMs < RATE_MS) return;
+    hasEnded = true;
+  };
+
+  /** Between turns, since what is done in one turn often ends all at once. */
+  function noteRate(at: number): void {
+    if (rows > 0) {
+      busyMs += at - busySince;
+      busySince = at;
+    }
+    // While a large request is under way, nothing is known of it.
+    if (busyMs < RATE_MS || !hasEnded) return;
+    hasEnded = false;
     // More at once may be done faster: that is believed at once, the contrary by and by.
     const sample = done / busyMs;
     rate = sample > rate ? sample : 0.7 * rate + 0.3 * sample;
     done = 0;
     busyMs = 0;
-  };
+  }
+
+  function noteRead(ms: number, at: number): void {
+    if (at - readsSince > READ_MS) {
+      quickestBefore = quickest;
+      quickest = Infinity;
+      readsSince = at;
+    }
+    if (ms < quickest) quickest = ms;
+  }
+  function readMs(): number {
+    const ms = Math.min(quickest, quickestBefore);
+    return ms === Infinity ? 0 : ms;
+  }
 
   function beginTurn(at: number): void {
     if (turnIsOpen) return;
@@ -134,6 +178,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
     setImmediate(() => {
       turnIsOpen = false;
     });
+    noteRate(at);
     const idleNow = idle();
     const waited = idleNow - idleBefore;
     const hadTime = waited > IDLE_MS;
@@ -145,13 +190,15 @@ export function createAdmission(options: AdmissionOptions): Admission {
       turns = 0;
     }
     hasRefused = false;
+    const before = backlog;
     backlog = hadTime ? 0 : at - turnStarted;
+    shrinks = backlog < SHRINKING * before;
     idleBefore = idleNow;
     turnStarted = at;
   }
 
-  const inFlightMs = (): number => (rate === 0 ? 0 : rows / rate);
-  const estimate = (at: number): number => backlog / 2 + (at - turnStarted) + inFlightMs();
+  const inFlightMs = (): number => (rate === 0 ? 0 : Math.max(0, rows / rate - readMs()));
+  const estimate = (at: number): number => backlog + (at - turnStarted) + inFlightMs();
 
   function admits(kind: RouteClass): boolean {
     if (targetDelayMs === null) return true;
@@ -159,11 +206,13 @@ export function createAdmission(options: AdmissionOptions): Admission {
     if (share === Infinity) return true;
     const at = now();
     beginTurn(at);
-    const wait = estimate(at);
-    const isStanding = at - emptyAt > INTERVAL_MS && turns >= STANDING_TURNS;
+    const isOld = at - emptyAt > INTERVAL_MS && turns >= STANDING_TURNS;
+    const isStanding = (isOld && !shrinks) || at - refusedAt < CALM_MS;
     const limit = isStanding ? targetDelayMs : Math.max(BURST_MS, targetDelayMs);
-    if (wait <= limit * share) return true;
+    if (estimate(at) <= limit * share && rows < MOST_ROWS) return true;
     hasRefused = true;
+    // What gives way first says nothing of the others.
+    if (share === 1) refusedAt = at;
     return false;
   }
 

@@ -1,6 +1,7 @@
 import { channel } from "node:diagnostics_channel";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
-import { Socket } from "node:net";
+import { type Socket, Server as TcpServer } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
 import fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
@@ -18,6 +19,7 @@ import { type ApiSecurity, apiAuth } from "./auth/api-auth.ts";
 import { HTTP_REQUEST_CHANNEL, HTTP_START_CHANNEL, type HttpRequestEvent, type HttpStartEvent } from "./channels.ts";
 import { directConnections } from "./direct/direct-connections.ts";
 import { directPredict } from "./direct/direct-predict.ts";
+import { listenFailure } from "./listen-failure.ts";
 import { describeApi } from "./openapi.ts";
 import { PROBLEM_TYPE, toProblem } from "./problem.ts";
 import { parseBody } from "./request-body.ts";
@@ -51,6 +53,7 @@ import {
   replaceCertificate,
   tlsServerOptions,
 } from "./server-tls.ts";
+import { takenConnections } from "./taken-connections.ts";
 
 export interface ApiServerOptions extends ApiContext {
   /** A pino logger, or its options. */
@@ -76,6 +79,8 @@ export interface ApiServerOptions extends ApiContext {
 export interface ApiServer {
   /** Port 0 takes a free one. */
   listen(address: { readonly host: string; readonly port: number }): Promise<{ readonly url: string }>;
+  /** Serves a connection that another process accepted. False: the server drains, and has not touched it. */
+  take(connection: Socket): boolean;
   /** Answers 503 on `/readyz` from now on, takes no new connections, finishes what is in flight, closes. */
   drain(): Promise<void>;
   close(): Promise<void>;
@@ -88,8 +93,15 @@ export interface ApiServer {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** The kernel holds as many connections that were not accepted yet, as far as it is allowed to (`net.core.somaxconn`). */
+const BACKLOG = 4_096;
 /** How long a whole request may take to arrive, milliseconds. */
 const REQUEST_MS = 120_000;
+/**
+ * Clients that send all the time may have sent once more on a connection that is idle here: so long a server that stops
+ * goes on reading, and says with each answer that it is the last of its connection. Milliseconds.
+ */
+const LAST_REQUESTS_MS = 100;
 /** How long requests in flight may take once the server stops, unless the options say otherwise, seconds. */
 const DRAIN_SECONDS = 10;
 
@@ -144,6 +156,10 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     };
     starts.runStores(event, done);
   });
+  app.addHook("onSend", (_request, reply, payload, done) => {
+    if (isDraining) reply.header("connection", "close");
+    done(null, payload);
+  });
   app.addHook("onResponse", (request, reply, done) => {
     if (requests.hasSubscribers) {
       requests.publish({
@@ -154,8 +170,6 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
         seconds: reply.elapsedTime / 1_000,
       } satisfies HttpRequestEvent);
     }
-    // Else the client would keep the connection, and the server wait for it.
-    if (isDraining && request.raw.socket instanceof Socket) request.raw.socket.destroySoon();
     done();
   });
 
@@ -218,6 +232,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     }),
   );
 
+  const taken = takenConnections(app.server);
   const close = (): Promise<void> => {
     isDraining = true;
     closing ??= (async () => {
@@ -226,11 +241,18 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
         () => {
           app.server.closeAllConnections();
           direct.destroy();
+          taken.destroy();
         },
         (options.load?.drainSeconds ?? DRAIN_SECONDS) * 1_000,
       );
       direct.drain();
+      // Node's own way to stop listening would close idle connections at once.
+      const left = new Promise<void>((resolve) => TcpServer.prototype.close.call(app.server, () => resolve()));
+      await Promise.race([Promise.all([left, taken.ended()]), pause(LAST_REQUESTS_MS)]);
+      direct.closeIdle();
+      app.server.closeIdleConnections();
       await app.close();
+      await Promise.all([left, taken.ended()]);
       clearTimeout(timer);
       admission.close();
     })();
@@ -239,10 +261,14 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   return {
     async listen({ host, port }) {
       try {
-        return { url: await app.listen({ host, port }) };
+        return { url: await app.listen({ host, port, backlog: BACKLOG }) };
       } catch (cause) {
         throw listenFailure(cause, host, port);
       }
+    },
+    take(connection) {
+      if (!isDraining) taken.take(connection);
+      return !isDraining;
     },
     drain: close,
     close,
@@ -284,23 +310,6 @@ function refuseBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void
   const line = isLong ? "431 Request Header Fields Too Large" : "400 Bad Request";
   socket.end(
     `HTTP/1.1 ${line}\r\nContent-Type: ${PROBLEM_TYPE}\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-  );
-}
-
-function listenFailure(cause: unknown, host: string, port: number): Error {
-  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
-  const why: Readonly<Record<string, string>> = {
-    EADDRINUSE: "another process listens there: stop it, or choose another port (MILLRACE_PORT; 0 takes a free one)",
-    EACCES: "this user may not: choose a port of 1024 or above (MILLRACE_PORT)",
-    EADDRNOTAVAIL: "this machine has no such address (MILLRACE_HOST)",
-    ENOTFOUND: "this host's name is unknown (MILLRACE_HOST)",
-  };
-  return apiError(
-    "ADDRESS_UNAVAILABLE",
-    `The server cannot listen on ${host}:${port}: ${why[code] ?? String(cause)}.`,
-    {
-      cause,
-    },
   );
 }
 

@@ -1,9 +1,8 @@
-import cluster, { type Worker as ClusterWorker } from "node:cluster";
-import { once } from "node:events";
+import { type ChildProcess, fork } from "node:child_process";
 import { existsSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import type { Logger } from "pino";
+import { listenFailure } from "../api/listen-failure.ts";
 import type { ResolvedConfig } from "../config/config.ts";
 import { areShared } from "../config/store-config.ts";
 import { millraceError } from "../definitions/errors.ts";
@@ -11,9 +10,18 @@ import type { PlanPreview } from "../feature_store/registry/registry.ts";
 import { createMetrics } from "../monitoring/metrics.ts";
 import { OPENMETRICS } from "../monitoring/negotiate-format.ts";
 import { claimFolder, unwind, workerOptions } from "../platform.ts";
+import { type ConnectionDealer, type ConnectionTaker, connectionDealer } from "./connection-dealer.ts";
 import { createGroupMetrics, type GroupMetrics } from "./group-metrics.ts";
 import { type PipelineThread, startPipelineThread } from "./pipeline-thread.ts";
-import type { GroupMethods, ModelAct, Readiness, ServingMethods } from "./process-messages.ts";
+import type {
+  GroupMethods,
+  ModelAct,
+  OfferAnswer,
+  OfferedConnection,
+  Readiness,
+  ServingMethods,
+  ServingOptions,
+} from "./process-messages.ts";
 import { requireKey } from "./require-key.ts";
 import { skewLimits, startSkewChecks } from "./skew-checks.ts";
 import { callRpc, type RpcClient, type RpcPeer, serveRpc } from "./thread-rpc.ts";
@@ -50,8 +58,10 @@ interface Place {
   deaths: number;
 }
 
-interface Member {
-  readonly worker: ClusterWorker;
+interface Member extends ConnectionTaker {
+  /** Unlike a process id, never used again. */
+  readonly id: number;
+  readonly worker: ChildProcess;
   readonly rpc: RpcClient<ServingMethods>;
   readonly ended: Promise<void>;
   /** It is to end. */
@@ -66,7 +76,8 @@ const FILLING = "views are being filled";
 /**
  * Starts the pipeline's thread here, and `config.server.processes` processes that serve. Each reads the hot store itself
  * (LMDB lets several processes read) and has its own models; what changes anything goes through this process: pushed
- * events, operators' acts, new declarations. Connections are dealt out in turn. A process that dies is replaced.
+ * events, operators' acts, new declarations. It accepts connections and deals them out in turn. A process that dies is
+ * replaced.
  */
 export async function openProcessGroup(config: ResolvedConfig, options: ProcessGroupOptions): Promise<ProcessGroup> {
   const { log } = options;
@@ -87,6 +98,9 @@ export async function openProcessGroup(config: ResolvedConfig, options: ProcessG
   let revision = 0;
   let turn: Promise<unknown> = Promise.resolve();
   let closing: Promise<void> | null = null;
+  const dealer: ConnectionDealer = connectionDealer();
+  const children = new Set<ChildProcess>();
+  let lastId = 0;
   let readiness: Readiness = { waiting: [FILLING], failure: null };
   try {
     const thread: PipelineThread = await startPipelineThread(
@@ -189,7 +203,7 @@ export async function openProcessGroup(config: ResolvedConfig, options: ProcessG
           metrics.render(
             accept,
             places.flatMap(({ label: name, member: one }) =>
-              one === null ? [] : [{ label: name, process: one.worker.id, metrics: () => one.rpc.metrics() }],
+              one === null ? [] : [{ label: name, process: one.id, metrics: () => one.rpc.metrics() }],
             ),
           ),
         groupModelAct: (act: ModelAct) => inTurn(() => modelAct(member(), act)),
@@ -201,7 +215,7 @@ export async function openProcessGroup(config: ResolvedConfig, options: ProcessG
             if (other !== member()) other.rpc.modelAct({ act: "refresh", model }).catch(() => {});
           }
         },
-        keepMetrics: (text: string) => metrics.keep(label, member().worker.id, text),
+        keepMetrics: (text: string) => metrics.keep(label, member().id, text),
       };
       return new Proxy(groupMethods as unknown as GroupMethods, {
         get: (own, name: keyof GroupMethods) =>
@@ -211,43 +225,64 @@ export async function openProcessGroup(config: ResolvedConfig, options: ProcessG
       });
     }
 
-    async function start(place: Place): Promise<{ readonly member: Member; readonly url: string }> {
-      const worker = cluster.fork();
+    async function start(place: Place): Promise<Member> {
+      const worker = fork(workerFile(), [], { serialization: "advanced" });
+      children.add(worker);
       const ended = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
       const peer: RpcPeer = {
         postMessage: (message) => {
-          if (worker.isConnected()) worker.send(message as object, () => {});
+          if (worker.connected) worker.send(message as object, () => {});
         },
         on: (event, listener) => worker.on(event as "message", listener),
       };
-      const member: Member = { worker, rpc: callRpc<ServingMethods>(peer, () => {}), ended, isLeaving: false };
+      const member: Member = {
+        id: ++lastId,
+        worker,
+        rpc: callRpc<ServingMethods>(peer, () => {}),
+        ended,
+        isLeaving: false,
+        offer(id, connection) {
+          const message: OfferedConnection = { offered: id };
+          // If it cannot be sent the process is ending, and the connection goes to another one then.
+          if (worker.connected) worker.send(message, connection, { keepOpen: true }, () => {});
+        },
+      };
+      worker.on("message", (message: OfferAnswer) => {
+        if ("answered" in message) dealer.answered(message.answered, message.isTaken);
+      });
       serveRpc(
         peer,
         methodsOf(() => member, place.label),
       );
       const startedAt = performance.now();
       worker.once("exit", (code, signal) => {
-        metrics.end(place.label, worker.id);
+        children.delete(worker);
+        // What it said last may not be read yet.
+        if (worker.connected) worker.once("disconnect", () => dealer.gone(member));
+        else dealer.gone(member);
+        metrics.end(place.label, member.id);
         if (place.member === member) place.member = null;
         if (member.isLeaving || closing !== null) return;
         log.error(
-          { pid: worker.process.pid, code, signal, process: place.label },
+          { pid: worker.pid, code, signal, process: place.label },
           "a serving process ended: another one starts",
         );
         place.deaths = performance.now() - startedAt < SETTLED_MS ? place.deaths + 1 : 0;
         void replace(place);
       });
-      metrics.begin(place.label, worker.id);
-      const opened = await member.rpc.open(
-        {
-          config: { ...config, server, declarations },
-          token,
-          label: place.label,
-          readiness,
-          certificate: certificate?.current ?? null,
-        },
-        [...acts.values()],
-      );
+      metrics.begin(place.label, member.id);
+      const options: ServingOptions = {
+        config: { ...config, declarations },
+        token,
+        label: place.label,
+        readiness,
+        certificate: certificate?.current ?? null,
+      };
+      const opened = await member.rpc.open(options, [...acts.values()]).catch((error: unknown) => {
+        member.isLeaving = true;
+        worker.kill("SIGKILL");
+        throw error;
+      });
       if (appliedHash !== null && opened.planHash !== appliedHash) {
         member.isLeaving = true;
         worker.kill("SIGKILL");
@@ -262,7 +297,8 @@ export async function openProcessGroup(config: ResolvedConfig, options: ProcessG
       place.member = member;
       // It may have changed while the process started.
       if (certificate !== null) await member.rpc.setCertificate(certificate.current);
-      return { member, url: opened.url };
+      dealer.join(member);
+      return member;
     }
 
     async function replace(place: Place): Promise<void> {
@@ -281,8 +317,9 @@ export async function openProcessGroup(config: ResolvedConfig, options: ProcessG
 
     async function leave(member: Member, label: string): Promise<void> {
       member.isLeaving = true;
+      dealer.pause(member);
       try {
-        metrics.keep(label, member.worker.id, await member.rpc.drain());
+        metrics.keep(label, member.id, await member.rpc.drain());
         member.worker.disconnect();
       } catch {
         member.worker.kill("SIGKILL");
@@ -290,15 +327,11 @@ export async function openProcessGroup(config: ResolvedConfig, options: ProcessG
       await member.ended;
     }
 
-    // A port for good: if all processes died at once, the next ones would get another free one.
-    const port = config.server.port === 0 ? await freePort(config.server.host) : config.server.port;
-    const server = { ...config.server, port };
-    cluster.setupPrimary({ exec: workerFile(), args: [], serialization: "advanced" });
-    const urls = await Promise.all(places.map(start));
+    await Promise.all(places.map(start));
     undo.push(async () => {
       await Promise.all(places.map(({ member, label }) => (member === null ? null : leave(member, label))));
     });
-    ({ url } = urls[0]!);
+    url = await listen(dealer, config.server);
     await claim?.update(url, certificate?.current.leaf ?? null);
     const ready = rpc.start().then(
       () => setReadiness({ ...readiness, waiting: [] }),
@@ -311,6 +344,7 @@ export async function openProcessGroup(config: ResolvedConfig, options: ProcessG
 
     const close = (): Promise<void> => {
       closing ??= (async () => {
+        dealer.close();
         await Promise.all(places.map(({ member, label }) => (member === null ? null : leave(member, label))));
         if (isPipelineUp) await rpc.giveUp();
         await turn;
@@ -322,7 +356,7 @@ export async function openProcessGroup(config: ResolvedConfig, options: ProcessG
       url,
       token,
       get pids() {
-        return members().map(({ worker }) => worker.process.pid!);
+        return members().map(({ worker }) => worker.pid!);
       },
       ready: () => ready,
       reloadCertificate: async () => certificate?.look(),
@@ -339,20 +373,23 @@ export async function openProcessGroup(config: ResolvedConfig, options: ProcessG
     };
   } catch (error) {
     closing ??= Promise.resolve();
-    for (const { member } of places) member?.worker.kill("SIGKILL");
-    for (const worker of Object.values(cluster.workers ?? {})) worker?.process.kill("SIGKILL");
+    dealer.close();
+    for (const child of children) child.kill("SIGKILL");
     await unwind(undo, log);
     throw error;
   }
 }
 
-async function freePort(host: string): Promise<number> {
-  const server = createServer().listen(0, host);
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
+/** @throws `ADDRESS_UNAVAILABLE` */
+async function listen(dealer: ConnectionDealer, server: ResolvedConfig["server"]): Promise<string> {
+  const { host, port, tls } = server;
+  try {
+    const taken = await dealer.listen(host, port);
+    const named = ["0.0.0.0", "::"].includes(host) ? "127.0.0.1" : host.includes(":") ? `[${host}]` : host;
+    return `${tls === null ? "http" : "https"}://${named}:${taken.port}`;
+  } catch (cause) {
+    throw listenFailure(cause, host, port);
+  }
 }
 
 /** Beside this file: TypeScript in the repository, JavaScript where it was built. */

@@ -29,8 +29,8 @@ export interface Readiness {
 
 /** What the first process asks of one that serves. */
 export type ServingMethods = {
-  /** Loads declarations and models, does what was done to models before, and listens. */
-  readonly open: (options: ServingOptions, acts: readonly ModelAct[]) => Promise<{ url: string; planHash: string }>;
+  /** Loads declarations and models, and does what was done to models before: then it can take connections. */
+  readonly open: (options: ServingOptions, acts: readonly ModelAct[]) => Promise<{ planHash: string }>;
   /** For connections from now on. */
   readonly setCertificate: (certificate: ApiCertificate) => void;
   readonly setReadiness: (readiness: Readiness) => void;
@@ -56,3 +56,13 @@ export type GroupMethods = WorkerMethods & {
   /** The metrics so far, for when the process dies. */
   readonly keepMetrics: (text: string) => void;
 };
+
+/** A connection that the first process accepted, sent with the message. */
+export interface OfferedConnection {
+  readonly offered: number;
+}
+/** Whether it is taken; said before anything of it is read. */
+export interface OfferAnswer {
+  readonly answered: number;
+  readonly isTaken: boolean;
+}

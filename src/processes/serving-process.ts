@@ -1,4 +1,5 @@
 import { subscribe } from "node:diagnostics_channel";
+import type { Socket } from "node:net";
 import { join } from "node:path";
 import { MODEL_SWAP_CHANNEL, type ModelSwapEvent } from "../api/channels.ts";
 import type { ModelHost } from "../api/models/model-host.ts";
@@ -19,7 +20,15 @@ import { openTracing } from "../monitoring/tracing/open-tracing.ts";
 import { openOnlineStore } from "../pipeline/stores.ts";
 import { VERSION } from "../version.ts";
 import { createGeneration, type Generation } from "./generation.ts";
-import type { GroupMethods, ModelAct, Readiness, ServingMethods, ServingOptions } from "./process-messages.ts";
+import type {
+  GroupMethods,
+  ModelAct,
+  OfferAnswer,
+  OfferedConnection,
+  Readiness,
+  ServingMethods,
+  ServingOptions,
+} from "./process-messages.ts";
 import { apiTls } from "./server-certificate.ts";
 import { callRpc, type RpcPeer, serveRpc } from "./thread-rpc.ts";
 
@@ -49,9 +58,13 @@ const running = (): Omit<ServingMethods, "open"> => {
 };
 serveRpc(peer, {
   async open(options: ServingOptions, acts: readonly ModelAct[]) {
-    const { methods, url, planHash: hash } = await open(options, acts);
+    const { methods, planHash: hash, take } = await open(options, acts);
     opened = methods;
-    return { url, planHash: hash };
+    process.on("message", (message: OfferedConnection, connection?: Socket) => {
+      if (!("offered" in message)) return;
+      answerOffer(message.offered, connection ?? null, take);
+    });
+    return { planHash: hash };
   },
   setCertificate: (certificate: ApiCertificate) => running().setCertificate(certificate),
   setReadiness: (readiness: Readiness) => running().setReadiness(readiness),
@@ -67,7 +80,7 @@ serveRpc(peer, {
 async function open(
   options: ServingOptions,
   acts: readonly ModelAct[],
-): Promise<{ methods: Omit<ServingMethods, "open">; url: string; planHash: string }> {
+): Promise<{ methods: Omit<ServingMethods, "open">; planHash: string; take: (connection: Socket) => boolean }> {
   const { config, token } = options;
   const base = { pid: process.pid, process: options.label };
   const secrets = secretsOf(config, process.env);
@@ -152,13 +165,12 @@ async function open(
     version: VERSION,
     token,
   });
-  const { url } = await server.listen({ host: config.server.host, port: config.server.port });
   const keeping = setInterval(() => {
     void rendered().then((text) => group.keepMetrics(text));
   }, KEEP_METRICS_MS);
 
   return {
-    url,
+    take: (connection) => server.take(connection),
     planHash: planHash(compilePlan(current.declarations)),
     methods: {
       setCertificate: (certificate) => server.setCertificate(certificate),
@@ -203,6 +215,15 @@ async function open(
       },
     },
   };
+}
+
+/** The answer goes first: whoever has said that it takes a connection may read of it. */
+function answerOffer(offered: number, connection: Socket | null, take: (connection: Socket) => boolean): void {
+  let isTaken = true;
+  // It is none any more if its client left meanwhile.
+  if (connection !== null) isTaken = take(connection);
+  if (!isTaken) connection?.destroy();
+  peer.postMessage({ answered: offered, isTaken } satisfies OfferAnswer);
 }
 
 async function actOn(models: ModelHost, act: ModelAct): Promise<string | null> {

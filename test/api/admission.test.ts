@@ -18,8 +18,8 @@ function open(targetDelayMs: number | null): void {
   admission = createAdmission({ targetDelayMs, now: () => clock, idle: () => idle });
 }
 const begin = (rows: number): void => started.publish({ model: "m", rows });
-function end(rows: number): void {
-  const stages = { features: 0, model: 0 };
+function end(rows: number, features = 0): void {
+  const stages = { features, model: 0 };
   ended.publish({ model: "m", version: "1", rows, seconds: 0, stages, outcome: "ok" });
 }
 /** A turn of the loop in which it did not wait for work. */
@@ -48,6 +48,14 @@ describe("admission", () => {
     for (let i = 0; i < 4; i++) await busyTurn(60);
     expect(admission.admits("predict")).toBe(false);
     expect(admission.admits("features")).toBe(false);
+  });
+
+  it("refuses nothing while a queue after a pause is worked off", async () => {
+    open(20);
+    for (let turn = 300; turn > 15; turn *= 0.8) {
+      expect(admission.admits("predict"), `turn of ${turn} ms`).toBe(true);
+      await busyTurn(turn);
+    }
   });
 
   it.each([
@@ -80,8 +88,7 @@ describe("admission", () => {
     expect(admission.admits("predict")).toBe(false);
     expect(admission.admits("health")).toBe(true);
     expect(admission.admits("admin")).toBe(true);
-    await busyTurn(30);
-    // Half of the last turn: 15 ms.
+    await busyTurn(15);
     expect(admission.admits("batch")).toBe(false);
     expect(admission.admits("predict")).toBe(true);
   });
@@ -93,6 +100,45 @@ describe("admission", () => {
     await nextTurn();
     clock += 5;
     expect(admission.admits("predict")).toBe(true);
+  });
+
+  it("stays strict for a second after it refused, though the loop has time now and then", async () => {
+    open(20);
+    for (let i = 0; i < 6; i++) await busyTurn(60);
+    expect(admission.admits("predict")).toBe(false);
+    // A loop that waits for work a little between long turns: without memory it would take whatever comes.
+    for (let i = 0; i < 10; i++) {
+      clock += 1;
+      idle += 1;
+      await busyTurn(0);
+      expect(admission.admits("predict")).toBe(true);
+      clock += 60;
+      expect(admission.admits("predict"), `turn ${i}`).toBe(false);
+      await nextTurn();
+    }
+    clock += 1_100;
+    idle += 1_100;
+    expect(admission.admits("predict")).toBe(true);
+    clock += 60;
+    expect(admission.admits("predict")).toBe(true);
+  });
+
+  it("does not count how long a slow store takes as a queue, but bounds what waits for it", async () => {
+    open(20);
+    // 200 ms for each, 100 at once: half a row a millisecond, and no queue.
+    for (let i = 0; i < 20; i++) {
+      for (let row = 0; row < 100; row++) begin(1);
+      clock += 200;
+      idle += 199;
+      expect(admission.admits("predict"), `turn ${i}`).toBe(true);
+      for (let row = 0; row < 100; row++) end(1, 0.2);
+      await nextTurn();
+    }
+    for (let row = 0; row < 19_999; row++) begin(1);
+    expect(admission.rowsInFlight).toBe(19_999);
+    begin(1);
+    expect(admission.admits("predict")).toBe(false);
+    for (let row = 0; row < 20_000; row++) end(1, 0.2);
   });
 
   it("counts what waits in rows, at the rate at which rows are done", async () => {

@@ -1,4 +1,5 @@
 import { channel } from "node:diagnostics_channel";
+import { Agent, request } from "node:http";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -251,6 +252,41 @@ describe("a stop", () => {
     held.resolve();
     expect((await answer).status).toBe(200);
     await drained;
+    await other.close();
+  });
+
+  it("fails no request of clients that keep their connections, until they may not connect any more", async () => {
+    const other = await openTestApi();
+    await writeModel(join(other.folder, "risk", "1"), { answer: 0.25, features: RISK_COLUMNS });
+    await other.models.refresh();
+    const { url } = await other.server.listen({ host: "127.0.0.1", port: 0 });
+    const agent = new Agent({ keepAlive: true });
+    const failures: string[] = [];
+    let answered = 0;
+    const load = Array.from({ length: 12 }, async (_, i) => {
+      // Some of them by the HTTP server, the others past it.
+      const headers = { "content-type": "application/json", ...(i % 3 === 0 ? { "x-unknown": "1" } : {}) };
+      for (;;) {
+        const body = JSON.stringify({ rows: [{ card_id: "c1", amount: 1 }] });
+        const status = await new Promise<number | string>((resolve) => {
+          const sent = request(`${url}/v1/models/risk/predict`, { method: "POST", agent, headers }, (answer) => {
+            answer.resume().on("end", () => resolve(answer.statusCode!));
+          });
+          sent.on("error", ({ message }) => resolve(message));
+          sent.end(body);
+        });
+        if (String(status).startsWith("connect ECONNREFUSED")) return;
+        if (status === 200) answered++;
+        else failures.push(String(status));
+        if (failures.length > 0) return;
+      }
+    });
+    while (answered < 200) await new Promise((resolve) => setImmediate(resolve));
+    const before = answered;
+    await other.server.drain();
+    await Promise.all(load);
+    expect(failures).toEqual([]);
+    expect(answered).toBeGreaterThan(before);
     await other.close();
   });
 

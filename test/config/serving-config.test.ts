@@ -7,7 +7,7 @@ describe("the serving configuration", () => {
     expect(resolveServing(undefined, {})).toEqual({
       processes: 1,
       requestTimeoutMs: null,
-      queueDelayTargetMs: 100,
+      queueDelayTargetMs: 50,
       drainSeconds: 10,
     });
   });

@@ -23,8 +23,10 @@ export type DirectHandler = (
 ) => boolean;
 
 export interface DirectConnections {
-  /** From now on requests are for the HTTP server; connections are closed that are idle, the others after their answer. */
+  /** From now on requests are for the HTTP server, and each answer says that it is the last of its connection. */
   drain(): void;
+  /** Closes connections that are idle, when they drain. */
+  closeIdle(): void;
   /** Cuts off what is left. */
   destroy(): void;
 }
@@ -33,6 +35,8 @@ export interface DirectConnections {
 const MOST_BYTES = 65_536;
 /** Heads of which what was read is remembered: clients send the same ones all the time. */
 const KNOWN_HEADS = 1_024;
+/** In place of the lines that answers share otherwise. */
+const LAST = "Connection: close\r\n\r\n";
 const HEAD_END = Buffer.from("\r\n\r\n");
 
 /**
@@ -106,7 +110,7 @@ export function directConnections(server: Server, handle: DirectHandler): Direct
       isNew = false;
       if (socket.destroyed) return;
       const length = Buffer.byteLength(body);
-      const text = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${headers}content-length: ${length}\r\n${shared()}${body}`;
+      const text = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${headers}content-length: ${length}\r\n${isDraining ? LAST : shared()}${body}`;
       socket.write(text, length === body.length ? "latin1" : "utf8");
       if (isDraining || isLast) socket.destroySoon();
       else if (early !== null) handOver(early);
@@ -125,7 +129,7 @@ export function directConnections(server: Server, handle: DirectHandler): Direct
 
     const connection: DirectConnection = {
       socket,
-      drain() {
+      closeIdle() {
         if (isBusy) return;
         // Whoever has just connected has a request under way.
         if (isNew || part !== null) handOver(part);
@@ -155,7 +159,9 @@ export function directConnections(server: Server, handle: DirectHandler): Direct
   return {
     drain() {
       isDraining = true;
-      for (const connection of open) connection.drain();
+    },
+    closeIdle() {
+      for (const connection of open) connection.closeIdle();
     },
     destroy() {
       for (const { socket } of open) socket.destroy();
@@ -165,6 +171,5 @@ export function directConnections(server: Server, handle: DirectHandler): Direct
 
 interface DirectConnection {
   readonly socket: Socket;
-  /** Ends with the request that is under way, if there is one. */
-  drain(): void;
+  closeIdle(): void;
 }

@@ -204,7 +204,7 @@ describe("connections whose plain requests are answered directly", () => {
     await new Promise((resolve) => setImmediate(resolve));
   });
 
-  it("close where they are idle when the server drains, and after their answer where they are not", async () => {
+  it("take one more request where they are idle when the server drains, and close after their answer", async () => {
     let finish: (answer: DirectAnswer) => void = () => {};
     let asked = Promise.withResolvers<void>();
     handle = (_head, _bytes, _from, answer) => {
@@ -212,18 +212,25 @@ describe("connections whose plain requests are answered directly", () => {
       asked.resolve();
       return true;
     };
-    const [idle, busy, fresh] = [await client(), await client(), await client()];
-    idle.send(requestOf(BODY));
-    await asked.promise;
-    finish({ status: 200, headers: "", body: "first" });
-    await idle.answers(1);
-    asked = Promise.withResolvers<void>();
+    const [idle, late, busy, fresh] = [await client(), await client(), await client(), await client()];
+    for (const one of [idle, late]) {
+      one.send(requestOf(BODY));
+      await asked.promise;
+      finish({ status: 200, headers: "", body: "first" });
+      await one.answers(1);
+      asked = Promise.withResolvers<void>();
+    }
     busy.send(requestOf(BODY));
     await asked.promise;
     direct.drain();
+    late.send(requestOf(BODY, "Connection: close\r\n"));
+    expect((await late.answers(1))[0]!.body).toBe("ordinary 12");
+    direct.closeIdle();
     await idle.ended;
     finish({ status: 200, headers: "", body: "done" });
-    expect((await busy.answers(1))[0]!.body).toBe("done");
+    const [last] = await busy.answers(1);
+    expect(last!.head).toMatch(/^connection: close$/im);
+    expect(last!.body).toBe("done");
     await busy.ended;
     // It had asked for nothing yet: its request may be on its way.
     fresh.send(requestOf(BODY, "Connection: close\r\n"));
