@@ -37,7 +37,11 @@ export async function caughtUp(options: CatchUpOptions, signal: AbortSignal): Pr
     try {
       if ((await offline.documents(KIND)).some(({ name }) => name === source.name)) return true;
       const found = (await partitions()).filter(({ partition }) => !partition.startsWith("http:"));
-      if (found.length > 0 && found.every(isAtEnd) && found.length >= (await expected(options))) {
+      if (
+        found.length > 0 &&
+        found.every((partition) => isAtEnd(source, partition)) &&
+        found.length >= (await expected(options))
+      ) {
         await settled();
         await offline.putDocument(KIND, source.name, JSON.stringify({ at: new Date().toISOString() }));
         return true;
@@ -50,8 +54,13 @@ export async function caughtUp(options: CatchUpOptions, signal: AbortSignal): Pr
   return false;
 }
 
-function isAtEnd({ lagMessages, lagSeconds }: BoardPartition): boolean {
-  return lagMessages === null ? lagSeconds !== null && lagSeconds <= YOUNG_SECONDS : lagMessages === 0;
+/** Whether a partition is read to its end. Kafka counts its messages: while it says nothing, nothing is known. */
+export function isAtEnd(
+  { connector: { connector } }: Pick<SourceMeta, "connector">,
+  { lagMessages, lagSeconds }: Pick<BoardPartition, "lagMessages" | "lagSeconds">,
+): boolean {
+  if (lagMessages !== null || connector === "kafka") return lagMessages === 0;
+  return lagSeconds !== null && lagSeconds <= YOUNG_SECONDS;
 }
 
 /** A partition that nobody has taken yet is on no board. */

@@ -14,6 +14,8 @@ export interface KafkaFetchPartition {
   readonly topicId: string;
   readonly partition: number;
   readonly offset: number;
+  /** Of the leader that is asked: a broker that led under an earlier one, or follows, refuses; −1 asks any. */
+  readonly leaderEpoch: number;
 }
 
 export interface KafkaPartitionId {
@@ -184,9 +186,9 @@ export async function joinKafka(options: KafkaSourceOptions): Promise<KafkaMembe
             -1,
             [...byTopic].map(([topicId, wanted]) => ({
               topicId,
-              partitions: wanted.map(({ partition, offset }) => ({
+              partitions: wanted.map(({ partition, offset, leaderEpoch }) => ({
                 partition,
-                currentLeaderEpoch: -1,
+                currentLeaderEpoch: leaderEpoch,
                 fetchOffset: BigInt(offset),
                 lastFetchedEpoch: -1,
                 partitionMaxBytes: options.maxPartitionBytes ?? 2 ** 20,

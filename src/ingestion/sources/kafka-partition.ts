@@ -1,3 +1,4 @@
+import type { PartitionLag } from "../message-source.ts";
 import type { RawMessage } from "../stream-message.ts";
 
 /** What a member knows of a partition that it owns. */
@@ -25,6 +26,8 @@ export interface KafkaPartition {
   told: number;
   /** The offset that the next message will get, as far as committed transactions go; null before the first answer. */
   end: number | null;
+  /** Whether the last fetch of it was answered: what came since is else not known. */
+  answered: boolean;
   /** When the transport took the last message that was handed out; epoch milliseconds. */
   lastTaken: number | null;
 }
@@ -45,6 +48,7 @@ export function kafkaPartition(topic: string, index: number, next: number): Kafk
     handled: next,
     told: -1,
     end: null,
+    answered: false,
     lastTaken: null,
   };
 }
@@ -88,6 +92,29 @@ export function takeBuffered(partition: KafkaPartition, most: number): readonly 
   partition.handedOut = last.offset;
   partition.lastTaken = last.ingestedAt;
   return messages;
+}
+
+/**
+ * Notes an answer of the leader, and where the log ends as far as that knows: one that has just begun to lead may know of
+ * less than the one before did, which was true all the same.
+ */
+export function noteAnswered(partition: KafkaPartition, end: number): void {
+  partition.refused = 0;
+  partition.answered = true;
+  partition.end = Math.max(end, partition.end ?? end);
+}
+
+/** Notes that a fetch brought nothing but an error: the leader moved, or its broker is gone. */
+export function noteUnanswered(partition: KafkaPartition): void {
+  partition.answered = false;
+}
+
+/** How far it is behind, at least: while nobody answers for it, it is never said to have caught up. `now` is epoch ms. */
+export function lagOf({ name, handled, end, answered, lastTaken }: KafkaPartition, now: number): PartitionLag {
+  const known = end === null ? null : Math.max(0, end - handled);
+  const messages = known === 0 && !answered ? null : known;
+  const seconds = messages === 0 ? 0 : lastTaken === null ? null : Math.max(0, (now - lastTaken) / 1_000);
+  return { partition: name, messages, seconds };
 }
 
 /** Notes that everything up to `offset` is handled: with nothing on the way, also what holds no message. */

@@ -1,10 +1,19 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { ingestionError } from "../ingestion-error.ts";
-import type { MessageSource, PartitionLag, RawBatch, ResumePosition } from "../message-source.ts";
+import type { MessageSource, RawBatch, ResumePosition } from "../message-source.ts";
 import { joinKafka, type KafkaFetchResponse, type KafkaMember, type KafkaMetadata } from "./kafka-client.ts";
 import { kafkaOffsetGone, kafkaReadDenied, kafkaRefused } from "./kafka-errors.ts";
 import type { KafkaSourceOptions } from "./kafka-options.ts";
-import { addBuffered, type KafkaPartition, kafkaPartition, noteHandled, takeBuffered } from "./kafka-partition.ts";
+import {
+  addBuffered,
+  type KafkaPartition,
+  kafkaPartition,
+  lagOf,
+  noteAnswered,
+  noteHandled,
+  noteUnanswered,
+  takeBuffered,
+} from "./kafka-partition.ts";
 import { type KafkaRecordsBatch, readKafkaRecords } from "./kafka-records.ts";
 
 /**
@@ -142,12 +151,14 @@ export function kafkaSource(options: KafkaSourceOptions): MessageSource {
           topicId: metadata.topics.get(topic)?.id ?? "",
           partition: index,
           offset: next,
+          leaderEpoch: metadata.topics.get(topic)?.partitions[index]?.leaderEpoch ?? -1,
         })),
       );
       const names = new Map([...metadata.topics].map(([name, topic]) => [topic.id, name]));
       await take(joined, response, names, wanted);
     } catch (error) {
       failure ??= error;
+      for (const partition of wanted) noteUnanswered(partition);
       await joined.metadata(true).catch(() => {});
     } finally {
       for (const partition of wanted) partition.fetching = false;
@@ -174,16 +185,15 @@ export function kafkaSource(options: KafkaSourceOptions): MessageSource {
         if (answer.errorCode === TOPIC_AUTHORIZATION_FAILED) throw kafkaReadDenied(partition.topic);
         if (answer.errorCode !== 0) {
           moved = true;
+          noteUnanswered(partition);
           partition.refused++;
           if (partition.refused % REFUSALS === 0) failure ??= kafkaRefused(name, answer.errorCode, REFUSALS);
           continue;
         }
-        partition.refused = 0;
-        partition.end = Number(answer.lastStableOffset >= 0n ? answer.lastStableOffset : answer.highWatermark);
-        if (answer.records === undefined) continue;
+        noteAnswered(partition, Number(answer.lastStableOffset >= 0n ? answer.lastStableOffset : answer.highWatermark));
         const read = readKafkaRecords(
           name,
-          answer.records as readonly KafkaRecordsBatch[],
+          (answer.records ?? []) as readonly KafkaRecordsBatch[],
           answer.abortedTransactions ?? [],
           partition.next,
         );
@@ -290,11 +300,7 @@ export function kafkaSource(options: KafkaSourceOptions): MessageSource {
       assigned = null;
     },
     async lag() {
-      return [...partitions.values()].map(({ name, handled, end, lastTaken }): PartitionLag => {
-        const messages = end === null ? null : Math.max(0, end - handled);
-        const seconds = messages === 0 ? 0 : lastTaken === null ? null : Math.max(0, (Date.now() - lastTaken) / 1_000);
-        return { partition: name, messages, seconds };
-      });
+      return [...partitions.values()].map((partition) => lagOf(partition, Date.now()));
     },
     async close() {
       if (closed) return;

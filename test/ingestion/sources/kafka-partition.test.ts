@@ -1,6 +1,15 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { addBuffered, kafkaPartition, takeBuffered } from "../../../src/ingestion/sources/kafka-partition.ts";
+import {
+  addBuffered,
+  type KafkaPartition,
+  kafkaPartition,
+  lagOf,
+  noteAnswered,
+  noteHandled,
+  noteUnanswered,
+  takeBuffered,
+} from "../../../src/ingestion/sources/kafka-partition.ts";
 import type { RawMessage } from "../../../src/ingestion/stream-message.ts";
 
 const message = (offset: number): RawMessage => ({
@@ -43,4 +52,39 @@ test("what several fetches brought is taken in order, as much at a time as is wa
       },
     ),
   );
+});
+
+/** A partition of which everything below `next` was fetched, and everything below `handled` handled. */
+function readUpTo(next: number, handled: number): KafkaPartition {
+  const partition = kafkaPartition("t", 0, 0);
+  addBuffered(
+    partition,
+    Array.from({ length: next }, (_, offset) => message(offset)),
+  );
+  partition.next = next;
+  takeBuffered(partition, handled);
+  noteHandled(partition, handled - 1);
+  return partition;
+}
+
+test("a leader that knows of less than the one before does not make the lag smaller", () => {
+  const partition = readUpTo(10, 6);
+  expect(lagOf(partition, 0).messages).toBeNull();
+  noteAnswered(partition, 10);
+  expect(lagOf(partition, 0).messages).toBe(4);
+  noteAnswered(partition, 6);
+  expect(lagOf(partition, 0).messages).toBe(4);
+  noteAnswered(partition, 12);
+  expect(lagOf(partition, 0).messages).toBe(6);
+});
+
+test("a partition for which nobody answers has not caught up, whatever was known of it", () => {
+  const partition = readUpTo(10, 10);
+  noteAnswered(partition, 10);
+  expect(lagOf(partition, 91)).toEqual({ partition: "t:0", messages: 0, seconds: 0 });
+  noteUnanswered(partition);
+  expect(lagOf(partition, 91)).toEqual({ partition: "t:0", messages: null, seconds: 0.001 });
+  noteAnswered(partition, 12);
+  noteUnanswered(partition);
+  expect(lagOf(partition, 91).messages).toBe(2);
 });
