@@ -76,7 +76,7 @@ describe("a pipeline that reads Kafka into the embedded stores", () => {
     await cluster.kill(0);
     await cluster.start(0);
     await producer.send(1_500);
-    await caughtUp([last], PARTITIONS);
+    await caughtUp([last], producer.lastOffsets);
     await last.kill("SIGTERM");
     const found = await check(producer, stores);
     await producer.close();
@@ -95,7 +95,7 @@ describe("a pipeline that reads Kafka into the embedded stores", () => {
     await producer.send(1_500);
     expect(await consumer.ended).toBe("SIGKILL");
     const last = start(planOf(producer, stores, { recovery: false }));
-    await caughtUp([last], PARTITIONS);
+    await caughtUp([last], producer.lastOffsets);
     await last.kill("SIGTERM");
     await producer.close();
     expect((await check(producer, stores)).mismatches).toBeGreaterThan(0);
@@ -145,7 +145,7 @@ describe("pipelines that share the partitions of Kafka, on Redis and PostgreSQL"
       producing = false;
       await load;
       members.push(other);
-      await caughtUp(members, PARTITIONS);
+      await caughtUp(members, producer.lastOffsets);
       // Each knows what the other one reads.
       for (const member of members) {
         const owners = (): number =>

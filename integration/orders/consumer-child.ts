@@ -47,6 +47,7 @@ while (!stopping) {
     lastError,
     lag: Object.fromEntries(own.map((p) => [p.partition, p.lagMessages])),
     owners: Object.fromEntries(partitions.map((p) => [p.partition, p.owner])),
+    committed: Object.fromEntries(partitions.map((p) => [p.partition, p.committed])),
   });
   await new Promise((resolve) => setTimeout(resolve, 100));
 }

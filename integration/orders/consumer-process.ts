@@ -9,6 +9,8 @@ export interface ConsumerProcess {
   lag(): Readonly<Record<string, number | null>>;
   /** Who reads each partition, as far as it knows. */
   owners(): Readonly<Record<string, string | null>>;
+  /** The last offset of each partition in the cold store, as it saw it last. */
+  committed(): Readonly<Record<string, number>>;
   /** Resolves when it says something again. */
   heard(): Promise<void>;
   /** What it wrote to stderr, and why a source stopped. */
@@ -25,6 +27,7 @@ export function startConsumer(plan: ConsumerPlan): ConsumerProcess {
   });
   let lag: Record<string, number | null> = {};
   let owners: Record<string, string | null> = {};
+  let committed: Record<string, number> = {};
   let words = "";
   let heard = Promise.withResolvers<void>();
   child.stderr!.on("data", (text: Buffer) => {
@@ -34,10 +37,12 @@ export function startConsumer(plan: ConsumerPlan): ConsumerProcess {
     const said = JSON.parse(line) as {
       lag?: Record<string, number | null>;
       owners?: Record<string, string | null>;
+      committed?: Record<string, number>;
       failed?: string;
     };
     if (said.lag !== undefined) lag = said.lag;
     if (said.owners !== undefined) owners = said.owners;
+    if (said.committed !== undefined) committed = said.committed;
     if (said.failed !== undefined) words += `${said.failed}\n`;
     heard.resolve();
     heard = Promise.withResolvers<void>();
@@ -52,6 +57,7 @@ export function startConsumer(plan: ConsumerPlan): ConsumerProcess {
   return {
     lag: () => lag,
     owners: () => owners,
+    committed: () => committed,
     heard: () => heard.promise,
     words: () => words,
     ended,
@@ -63,23 +69,26 @@ export function startConsumer(plan: ConsumerPlan): ConsumerProcess {
   };
 }
 
-/** Resolves when the consumers together read every partition and are behind on none. */
+/**
+ * Resolves when the consumers together have every message up to the last offsets, by partition, in the cold store. Their
+ * lag would not do: it is as old as the last answer of a broker, which beside much other work may be a second.
+ */
 export async function caughtUp(
   consumers: readonly ConsumerProcess[],
-  partitions: number,
+  lastOffsets: ReadonlyMap<string, number>,
   withinMs = 60_000,
 ): Promise<void> {
   const deadline = Date.now() + withinMs;
-  let calm = 0;
-  while (calm < 3) {
-    const lags = consumers.flatMap((consumer) => Object.values(consumer.lag()));
-    calm = lags.length === partitions && lags.every((lag) => lag === 0) ? calm + 1 : 0;
+  const isRead = ([partition, last]: readonly [string, number]): boolean =>
+    consumers.some((consumer) => (consumer.committed()[partition] ?? -1) >= last);
+  while (![...lastOffsets].every(isRead)) {
     const dead = consumers.filter((consumer) => !consumer.isAlive());
     if (dead.length > 0 || Date.now() > deadline) {
+      const states = consumers.map((c) => ({ committed: c.committed(), alive: c.isAlive(), words: c.words() }));
       throw new TypeError(
-        `The consumers did not catch up: ${JSON.stringify(consumers.map((c) => ({ lag: c.lag(), alive: c.isAlive(), words: c.words() })))}`,
+        `The consumers did not catch up with ${JSON.stringify([...lastOffsets])}: ${JSON.stringify(states)}`,
       );
     }
-    await Promise.race([Promise.all(consumers.map((c) => c.heard())), new Promise((r) => setTimeout(r, 1_000))]);
+    await Promise.race([...consumers.map((c) => c.heard()), new Promise((r) => setTimeout(r, 1_000))]);
   }
 }

@@ -8,6 +8,8 @@ export interface KafkaOrderProducer extends OrderProducer {
   readonly topic: string;
   /** Messages of transactions that were aborted. */
   readonly aborted: number;
+  /** Of what consumers must find: the last offset, by `topic:index`. */
+  readonly lastOffsets: ReadonlyMap<string, number>;
   /** Resolves when every replica has everything again and the preferred ones lead; sends go on over new connections. */
   settle(): Promise<void>;
 }
@@ -47,6 +49,18 @@ export async function kafkaOrderProducer(
   const messagesOf = (orders: readonly OrderRow[]) =>
     orders.map((row) => ({ topic, partition: row[0] % partitions, value: Buffer.from(orderText(row)) }));
 
+  const lastOffsets = new Map<string, number>();
+  function noteOffsets(
+    messages: readonly { readonly partition: number }[],
+    { offsets = [] }: Awaited<ReturnType<typeof plain.send>>,
+  ): void {
+    for (const { partition, offset } of offsets) {
+      const count = messages.filter((message) => message.partition === Number(partition)).length;
+      const [name, last] = [`${topic}:${partition}`, Number(offset) + count - 1];
+      if (offset >= 0n) lastOffsets.set(name, Math.max(last, lastOffsets.get(name) ?? -1));
+    }
+  }
+
   async function close(): Promise<void> {
     await plain.close(true);
     await transactional.close(true);
@@ -56,6 +70,7 @@ export async function kafkaOrderProducer(
     stream: { transport: "kafka", topic },
     topic,
     produced,
+    lastOffsets,
     get poison() {
       return poison;
     },
@@ -67,17 +82,19 @@ export async function kafkaOrderProducer(
         const size = Math.min(100, count - sent);
         sent += size;
         const orders = rows.next(size);
+        const messages = messagesOf(orders);
         if (batches++ % (often ? 4 : Number.POSITIVE_INFINITY) === 0) {
           const takenBack = await transactional.beginTransaction();
           await takenBack.send({ messages: messagesOf(rows.next(20)) });
           await takenBack.abort();
           aborted += 20;
           const transaction = await transactional.beginTransaction();
-          await transaction.send({ messages: messagesOf(orders) });
+          noteOffsets(messages, await transaction.send({ messages }));
           await transaction.commit();
         } else {
           const bad = { topic, partition: poison++ % partitions, value: Buffer.from(POISON) };
-          await plain.send({ messages: [...messagesOf(orders), bad], acks: -1 });
+          messages.push(bad);
+          noteOffsets(messages, await plain.send({ messages, acks: -1 }));
         }
         produced.push(...orders);
       }
