@@ -36,7 +36,7 @@ export const ingestionBatchDuration: HistogramFamily<["source", "stage"]> = {
 export const lagMessages: GaugeFamily<["source", "partition"]> = {
   name: "millrace_ingestion_lag_messages",
   type: "gauge",
-  help: "Messages of the partition that are not handled yet; absent if the transport cannot tell.",
+  help: "Messages of the partition that are not handled yet, by the transport's last answer; absent if it cannot tell.",
   labels: ["source", "partition"],
   buckets: [],
 };
