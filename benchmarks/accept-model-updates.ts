@@ -26,6 +26,8 @@ export async function run(args: readonly string[]): Promise<void> {
       `wrong version     ${result.wrongVersion} (aim: 0), wrong value ${result.wrongValue} (aim: 0); ${result.versionsThatAnswered} versions answered`,
       `refused           ${refused.join(", ")}`,
       `alias to swap     ${ms(result.swap)}`,
+      `memory            ${result.memory[0]} MiB after a tenth of the updates, ${result.memory[1]} after all (two versions are kept)`,
+      `event loop        waited for at most ${1_000 * result.loopLag.p99} ms (P99), ${1_000 * result.loopLag.largest} ms (largest)`,
       `latency, quiet    ${ms(result.quiet)}`,
       `latency, updates  ${ms(result.during)}`,
       "",

@@ -5,7 +5,8 @@ import { type MlflowServer, startMlflow } from "../integration/services/mlflow-s
 import { MillraceError } from "../src/definitions/errors.ts";
 import { modelFiles, type WrittenModel } from "../test/api/models/write-model.ts";
 import { httpLoad } from "./http-load.ts";
-import { type LoadedRequest, openLoad } from "./open-load.ts";
+import { type LoadedRequest, monotonicMs, openLoad } from "./open-load.ts";
+import { processUsage } from "./process-usage.ts";
 
 export interface ModelUpdatesOptions {
   readonly updates: number;
@@ -34,6 +35,10 @@ export interface ModelUpdatesResult {
   readonly wrongValue: number;
   readonly versionsThatAnswered: number;
   readonly refused: Readonly<Record<string, number>>;
+  /** Resident memory of the server after a tenth of the updates, and after all; MiB. */
+  readonly memory: readonly [number, number];
+  /** How long a task waited for the server's event loop while versions were exchanged: at most so long, seconds. */
+  readonly loopLag: { readonly p99: number; readonly largest: number };
   /** From moving the alias to the new version serving, milliseconds. */
   readonly swap: Spread;
   /** Of requests while nothing changed, and while versions were exchanged, from when they were due; milliseconds. */
@@ -95,12 +100,16 @@ export async function modelUpdates(options: ModelUpdatesOptions): Promise<ModelU
   const load = openLoad({ url: target, body, perSecond, connections: 256 });
   const quiet: LoadedRequest[] = [];
   const during: LoadedRequest[] = [];
-  /** Within these times, epoch milliseconds, this version alone may answer what is sent. */
+  /** Within these times, of `monotonicMs`, this version alone may answer what is sent. */
   const spans: { readonly version: string; readonly from: number; to: number }[] = [];
   const swaps: number[] = [];
   const refused: Record<string, number> = {};
+  const resident = (): number => processUsage([millrace.pid]).residentMiB;
+  let memory = resident();
+  let lagBefore = await loopLag(millrace);
   try {
     await pause(Math.max(1_000, watchMs * 10));
+    lagBefore = await loopLag(millrace);
     append(quiet, load.take());
     spans.push({ version: "1", from: 0, to: Number.POSITIVE_INFINITY });
     const isBroken = brokenOnes(updates, broken, seed);
@@ -108,17 +117,18 @@ export async function modelUpdates(options: ModelUpdatesOptions): Promise<ModelU
       const kind = isBroken[update] ? BROKEN[update % BROKEN.length]! : "good";
       const version = await register(mlflow, name, files, update + 2, kind);
       if (version !== String(update + 2)) throw failure(`MLflow numbered version ${update + 2} as ${version}`);
-      const movedAt = Date.now();
+      const movedAt = monotonicMs();
       if (kind === "good") spans.at(-1)!.to = movedAt;
       await mlflow.setAlias(name, "champion", version);
       if (kind === "good") {
         await waitFor(millrace, (model) => model.serving?.version === version);
-        swaps.push(Date.now() - movedAt);
-        spans.push({ version, from: Date.now(), to: Number.POSITIVE_INFINITY });
+        swaps.push(monotonicMs() - movedAt);
+        spans.push({ version, from: monotonicMs(), to: Number.POSITIVE_INFINITY });
       } else {
         const { last_failure: why } = await waitFor(millrace, (model) => model.last_failure?.version === version);
         refused[`${kind}: ${why?.code}`] = (refused[`${kind}: ${why?.code}`] ?? 0) + 1;
       }
+      if (update + 1 === Math.ceil(updates / 10)) memory = resident();
       options.onUpdate?.(`version ${version}, ${kind}`);
       await pause(watchMs);
       append(during, load.take());
@@ -127,7 +137,15 @@ export async function modelUpdates(options: ModelUpdatesOptions): Promise<ModelU
     await load.stop();
   }
   append(during, load.take());
-  return judge(quiet, during, spans, { capacity, perSecond, modelBytes: first["model.json"]!.length, swaps, refused });
+  return judge(quiet, during, spans, {
+    capacity,
+    perSecond,
+    modelBytes: first["model.json"]!.length,
+    swaps,
+    refused,
+    memory: [memory, resident()],
+    loopLag: spreadOfLag(lagBefore, await loopLag(millrace)),
+  });
 }
 
 /** One by one: as arguments of one call they may be too many. */
@@ -168,6 +186,26 @@ async function waitFor(millrace: MillraceProcess, isSo: (model: ModelState) => b
   }
 }
 
+/** By upper bound in seconds, how many tasks waited no longer for the loop that serves. */
+async function loopLag({ url }: MillraceProcess): Promise<ReadonlyMap<number, number>> {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  const bucket =
+    /^millrace_thread_event_loop_lag_seconds_bucket\{(?=[^}]*thread="main")[^}]*le="([^"]+)"[^}]*\} (\S+)/gm;
+  return new Map(
+    [...text.matchAll(bucket)].map(([, bound, count]) => [Number(bound!.replace("+Inf", "Infinity")), Number(count)]),
+  );
+}
+
+function spreadOfLag(
+  before: ReadonlyMap<number, number>,
+  after: ReadonlyMap<number, number>,
+): ModelUpdatesResult["loopLag"] {
+  const counts = [...after].map(([bound, count]) => [bound, count - (before.get(bound) ?? 0)] as const);
+  const all = counts.at(-1)?.[1] ?? Number.NaN;
+  const at = (share: number): number => counts.find(([, count]) => count >= share * all)?.[0] ?? Number.NaN;
+  return { p99: at(0.99), largest: at(1) };
+}
+
 /** Which updates are broken: spread by chance, never the first. */
 function brokenOnes(updates: number, broken: number, seed: number): boolean[] {
   const order = Array.from({ length: updates - 1 }, (_, i) => i + 1);
@@ -191,6 +229,8 @@ function judge(
     readonly modelBytes: number;
     readonly swaps: readonly number[];
     readonly refused: Readonly<Record<string, number>>;
+    readonly memory: readonly [number, number];
+    readonly loopLag: ModelUpdatesResult["loopLag"];
   },
 ): ModelUpdatesResult {
   const all = [...quiet, ...during].sort((a, b) => a.sent - b.sent);

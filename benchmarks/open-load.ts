@@ -2,7 +2,7 @@ import { connect, type Socket } from "node:net";
 import { fileURLToPath } from "node:url";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 
-/** A request of a load at a constant rate, and its answer. Times are epoch milliseconds. */
+/** A request of a load at a constant rate, and its answer. Times are those of {@link monotonicMs}. */
 export interface LoadedRequest {
   /** When it was due: a server that is late is not spared the requests that it would have got meanwhile. */
   readonly due: number;
@@ -28,6 +28,11 @@ interface LoadOptions {
 }
 
 const HEAD_END = Buffer.from("\r\n\r\n");
+
+/** One clock of all threads, unlike `performance.now()`, and one that nobody sets, unlike `Date.now()`; milliseconds. */
+export function monotonicMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
+}
 
 /** Sends the body `perSecond` times a second from a thread of its own, over at most so many connections. */
 export function openLoad(options: LoadOptions): OpenLoad {
@@ -58,7 +63,6 @@ function generate({ url, body, perSecond, connections }: LoadOptions): void {
   const request = Buffer.from(
     `POST ${pathname} HTTP/1.1\r\nhost: ${hostname}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   );
-  const now = (): number => performance.timeOrigin + performance.now();
   const idle: Connection[] = [];
   const waiting: number[] = [];
   let answered: LoadedRequest[] = [];
@@ -76,14 +80,14 @@ function generate({ url, body, perSecond, connections }: LoadOptions): void {
   function send(connection: Connection, due: number): void {
     inFlight++;
     connection.due = due;
-    connection.sent = now();
+    connection.sent = monotonicMs();
     connection.received = [];
     connection.socket.write(request);
   }
 
   function finish(connection: Connection, status: number, text: string): void {
     inFlight--;
-    answered.push({ due: connection.due, sent: connection.sent, received: now(), status, body: text });
+    answered.push({ due: connection.due, sent: connection.sent, received: monotonicMs(), status, body: text });
   }
 
   function dial(): void {
@@ -123,10 +127,10 @@ function generate({ url, body, perSecond, connections }: LoadOptions): void {
   }
   const idleOnSend = new Map<Connection, () => void>();
 
-  const started = now();
+  const started = monotonicMs();
   let sent = 0;
   const tick = setInterval(() => {
-    const wanted = isStopping ? sent : Math.floor(((now() - started) / 1_000) * perSecond);
+    const wanted = isStopping ? sent : Math.floor(((monotonicMs() - started) / 1_000) * perSecond);
     for (; sent < wanted; sent++) {
       const due = started + (sent / perSecond) * 1_000;
       const connection = idle.pop();

@@ -1,3 +1,4 @@
+import { setPriority } from "node:os";
 import { parentPort } from "node:worker_threads";
 import { isMillraceError, type MillraceError } from "../../definitions/errors.ts";
 import type { PackedLightgbm } from "./lightgbm-model.ts";
@@ -14,7 +15,12 @@ export interface PackAnswer {
   readonly error?: Pick<MillraceError, "code" | "message" | "kind" | "details">;
 }
 
+/** Of "nice": a tenth of what an ordinary thread gets of a core that both want. */
+const BELOW_OTHERS = 10;
+
 const port = parentPort!;
+// Requests go first. Linux alone has a priority for each thread; elsewhere it would be that of the whole process.
+if (process.platform === "linux") setPriority(BELOW_OTHERS);
 port.once("message", ({ kind, bytes }: PackRequest) => {
   const answer = pack(kind, bytes);
   port.postMessage(answer, buffersOf(answer.packed));
