@@ -1,8 +1,8 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-import { appendFile } from "node:fs/promises";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { apiError } from "../api-errors.ts";
 import { type ApiKeys, apiKeys } from "./api-keys.ts";
+import { appendAudit } from "./append-audit.ts";
 import { type RateLimit, rateLimit } from "./rate-limit.ts";
 import { declaredScope } from "./route-scopes.ts";
 
@@ -71,7 +71,7 @@ export function apiAuth(app: FastifyInstance, security: ApiSecurity, token: stri
       remote: request.ip,
       request_id: request.id,
     };
-    await appendFile(auditFile, `${JSON.stringify(line)}\n`, { mode: 0o600 }).catch((error: unknown) => {
+    await appendAudit(auditFile, line).catch((error: unknown) => {
       request.log.error({ err: error }, "the audit log cannot be written");
     });
   });

@@ -8,6 +8,7 @@ import { deadlineExceeded } from "./deadline-exceeded.ts";
 import type { InferencePool } from "./inference-pool.ts";
 import type { PredictionRow } from "./model-output.ts";
 import type { ModelAnswer } from "./model-runner.ts";
+import { narrowDown } from "./narrow-down.ts";
 import type { ServedModel } from "./served-model.ts";
 import type { VersionSlot } from "./version-loader.ts";
 
@@ -83,6 +84,9 @@ interface Turn {
 /** Rows that are read and predicted before other work of the thread gets its turn, and the most of one shared batch. */
 const CHUNK_ROWS = 64;
 
+/** Of a batch that a scoring server refuses: enough to find two wrong rows of 64. */
+const MOST_ATTEMPTS = 24;
+
 const queued = channel(PREDICTION_QUEUED_CHANNEL);
 const together = channel(PREDICTION_BATCH_CHANNEL);
 
@@ -112,41 +116,53 @@ export function createRowPredictor({ store, pool, large }: RowPredictorOptions):
   const isHere = (served: ServedModel, rows: number): boolean =>
     rows < (served.loaded.flavor === "onnx" ? large.onnx : large.others);
 
-  /** One of them may be wrong: then each is predicted alone, and only that one fails. */
+  /** One of them may be wrong: then the others are predicted without it, and only that one fails. */
   async function predictBatch(served: ServedModel, service: string, batch: readonly WaitingRequest[]): Promise<void> {
+    try {
+      await predictTogether(served, service, batch);
+    } catch (error) {
+      const isElsewhere = served.loaded.flavor === "python_function";
+      await narrowDown(batch, error, {
+        attempt: (part) => predictTogether(served, service, part),
+        reject: (one, why) => one.reject(why),
+        // What a server refuses altogether would else be put to it row by row.
+        attempts: isElsewhere && isMillraceError(error) && error.code === "MODEL_RUN_FAILED" ? MOST_ATTEMPTS : Infinity,
+      });
+    }
+  }
+
+  /** Rejects before any of them has its answer. */
+  async function predictTogether(
+    served: ServedModel,
+    service: string,
+    batch: readonly WaitingRequest[],
+  ): Promise<void> {
     const current = batch.filter(isInTime);
     if (current.length === 0) return;
-    const { request, resolve, reject } = current[0]!;
-    try {
-      const rows = current.length === 1 ? request.rows : current.flatMap((one) => one.request.rows);
-      const started = performance.now();
-      const features = await store.getOnlineFeatures(service, { ...request, rows, fitted: served.fitted });
-      const read = performance.now();
-      for (const { stages } of current) stages.features = (read - started) / 1_000;
-      if (!current.every(isInTime)) {
-        // Reading took long. What is left is small, and is read again.
-        const left = current.filter((one) => !isPast(one.request, read));
-        if (left.length > 0) await predictBatch(served, service, left);
-        return;
-      }
-      const predictions = toPredictions(served, await predictHere(served, features.rows));
-      const seconds = (performance.now() - read) / 1_000;
-      for (const { stages } of current) stages.model = seconds;
-      if (current.length > 1 && together.hasSubscribers) {
-        together.publish({
-          requests: current,
-          rows: rows.length,
-          seconds: (performance.now() - started) / 1_000,
-        } satisfies PredictionBatchEvent);
-      }
-      if (current.length === 1) resolve({ predictions, features });
-      else share(current, { predictions, features });
-    } catch (error) {
-      if (current.length === 1) return reject(error);
-      const isOfAll = isMillraceError(error) && error.kind === "operational";
-      if (isOfAll) for (const one of current) one.reject(error);
-      else for (const one of current) await predictBatch(served, service, [one]);
+    const { request, resolve } = current[0]!;
+    const rows = current.length === 1 ? request.rows : current.flatMap((one) => one.request.rows);
+    const started = performance.now();
+    const features = await store.getOnlineFeatures(service, { ...request, rows, fitted: served.fitted });
+    const read = performance.now();
+    for (const { stages } of current) stages.features = (read - started) / 1_000;
+    if (!current.every(isInTime)) {
+      // Reading took long. What is left is small, and is read again.
+      const left = current.filter((one) => !isPast(one.request, read));
+      if (left.length > 0) await predictBatch(served, service, left);
+      return;
     }
+    const predictions = toPredictions(served, await predictHere(served, features.rows));
+    const seconds = (performance.now() - read) / 1_000;
+    for (const { stages } of current) stages.model = seconds;
+    if (current.length > 1 && together.hasSubscribers) {
+      together.publish({
+        requests: current,
+        rows: rows.length,
+        seconds: (performance.now() - started) / 1_000,
+      } satisfies PredictionBatchEvent);
+    }
+    if (current.length === 1) resolve({ predictions, features });
+    else share(current, { predictions, features });
   }
 
   async function predictLarge(
