@@ -6,7 +6,7 @@ import { createFitAssemble } from "./fit-chunks.ts";
 import { createFitEvents } from "./fit-events.ts";
 import { createFitLearn } from "./fit-learn.ts";
 import { type FitGroup, type FitOutput, fitGroups, fitOutput, readNumberKey } from "./fit-output.ts";
-import { compileFit } from "./fit-plan.ts";
+import { CHUNK_ROWS, compileFit } from "./fit-plan.ts";
 import { createFitProfile } from "./fit-profile.ts";
 import { createFitRead } from "./fit-read.ts";
 import { createFitRows } from "./fit-rows.ts";
@@ -121,7 +121,10 @@ export function openFit(
     ),
     fitAssemble: ofGroups(
       (groups) => assemble(groups, output),
-      () => `A thousand rows of service '${service.name}'`,
+      (key) => {
+        const first = readNumberKey(key) * CHUNK_ROWS;
+        return `Rows ${first} to ${Math.min(first + CHUNK_ROWS, settings.rows) - 1} of the training frame`;
+      },
     ),
     fitLearn: ofGroups((groups, text, pass) => learn.learn(text, pass, groups, output)),
     fitCompact: (_text, partials) => learn.compact(new Uint8Array(partials)),
@@ -152,6 +155,6 @@ export function openFit(
 function tooLarge(what: string): FitProblem {
   return {
     code: "BEAM_FIT_TOO_LARGE",
-    message: `${what} has more bytes than a worker takes at once: fit on fewer rows or a shorter history, or use \`millrace training-set\`.`,
+    message: `${what}: more bytes than a worker takes at once. Fit on fewer rows or a shorter history, or use \`millrace training-set\`.`,
   };
 }
