@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { createProject, INDEX, type Project } from "./project.ts";
 
 const FEATURES = `
-import { CategoricalTransform, count, entity, featureService, featureView, kafka, label, NumericTransform, streamSource, sum, t } from ${JSON.stringify(INDEX)};
+import { CategoricalTransform, count, entity, featureService, featureView, kafka, label, latest, NumericTransform, streamSource, sum, t } from ${JSON.stringify(INDEX)};
 export const card = entity("card", { card_id: t.int64() });
 export const payments = streamSource("payments", {
   stream: kafka({ topic: "payments" }), eventTime: "at", lateness: "1m",
@@ -15,7 +15,8 @@ export const logins = streamSource("logins", {
   schema: { card_id: t.int64(), country: t.string(), at: t.timestamp() },
 });
 export const paying = featureView("paying", { source: payments, entity: card, features: { spend: sum(payments.amount).over("1h") } });
-export const going = featureView("going", { source: logins, entity: card, features: { n: count().over("1h") } });
+export const going = featureView("going", { source: logins, entity: card, features: { n: count().over("1h"), last: latest(logins.country) } });
+export const guess = featureService("guess", { features: { spend: NumericTransform.of(CategoricalTransform.of(going.last).target(label("won", t.bool()))).fillNull(0) } });
 export const plain = featureService("plain", { features: { spend: paying.spend } });
 export const risk = featureService("risk", { features: { spend: NumericTransform.of(paying.spend).standardize(), n: going.n } });
 `;
@@ -37,7 +38,7 @@ afterAll(() => project[Symbol.asyncDispose]());
 const fit = (...args: string[]): ReturnType<Project["run"]> => project.run(["beam", "fit", ...args]);
 
 it.each([
-  ["an unknown service", ["nothing", "--labels", "labels.csv"], "SERVICE_UNKNOWN", "plain, risk"],
+  ["an unknown service", ["nothing", "--labels", "labels.csv"], "SERVICE_UNKNOWN", "guess, plain, risk"],
   ["a frame that is not there", ["risk", "--labels", "none.csv"], "FILE_NOT_FOUND", "none.csv"],
   ["a frame without moments", ["risk", "--labels", "no-time.csv"], "EVENT_TIMESTAMP_MISSING", "Row 0"],
   ["a frame without a key", ["risk", "--labels", "no-key.csv"], "LOOKUP_COLUMN_MISSING", "Row 0"],

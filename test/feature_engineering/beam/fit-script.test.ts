@@ -103,7 +103,7 @@ test("a group that is too large is named: the view, or the rows", () => {
   expect(problem("fitProfile", numberKey(0))).toContain("The profile of 'y'");
 });
 
-test("more partials than one learner takes is too large, whoever merges them", () => {
+test("of several reasons why a transform could not learn the first by its words is kept, whoever merges them", () => {
   const won = label("won", t.float64());
   const { job } = jobOf({ y: CategoricalTransform.of(paying.shop).target(won) }, 0);
   const script = openFitScript(job);
