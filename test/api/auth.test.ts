@@ -107,10 +107,12 @@ it("a training set by a query is an administrator's, whatever else may be read",
 
 it("a key may send its rate, and a burst of a second's worth", () => {
   let now = 0;
-  const limit = rateLimit(() => now);
+  const { take: limit, giveBack } = rateLimit(() => now);
   expect([limit("a", 2), limit("a", 2), limit("b", 2)]).toEqual([0, 0, 0]);
   expect(limit("a", 2)).toBeCloseTo(0.5, 6);
   now += 500;
+  expect(limit("a", 2)).toBe(0);
+  giveBack("a");
   expect(limit("a", 2)).toBe(0);
   expect(limit("a", 2)).toBeGreaterThan(0);
 });

@@ -3,7 +3,6 @@ import { describe, expect, it } from "vitest";
 import { compileNumberRows } from "../../src/api/number-rows.ts";
 import { compilePlainRows } from "../../src/api/plain-rows.ts";
 import {
-  type FeatureService,
   featureService,
   NumericTransform,
   requestSource,

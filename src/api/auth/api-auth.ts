@@ -1,9 +1,6 @@
-import { createHash, timingSafeEqual } from "node:crypto";
 import type { FastifyInstance, FastifyRequest } from "fastify";
-import { apiError } from "../api-errors.ts";
-import { type ApiKeys, apiKeys } from "./api-keys.ts";
 import { appendAudit } from "./append-audit.ts";
-import { type RateLimit, rateLimit } from "./rate-limit.ts";
+import { type Caller, credentialOfHeaders, type KeyGuard, keyGuard } from "./key-guard.ts";
 import { declaredScope } from "./route-scopes.ts";
 
 export interface ApiSecurity {
@@ -17,8 +14,8 @@ export interface ApiSecurity {
   readonly auditFile: string | null;
 }
 
-/** Who a request is from; absent before it was checked. */
-const callers = new WeakMap<FastifyRequest, { readonly id: string; readonly isAdmin: boolean }>();
+/** Absent before a request was checked. */
+const callers = new WeakMap<FastifyRequest, Caller>();
 
 /** True if the request was let in by a key with the scope of its route, or by the token. */
 export function isLetIn(request: FastifyRequest): boolean {
@@ -35,25 +32,24 @@ export function isFromAdmin(request: FastifyRequest): boolean {
  * without one asks for `admin`. The server's own token counts as a key with all scopes. Sets security headers, answers
  * the preflights of allowed origins, limits the rate of each key, and notes what administrators do.
  *
+ * Gives what checks keys, for requests that come by another way; null where none are asked for.
  * @throws from the hooks: `UNAUTHORIZED`, `SCOPE_MISSING`, `RATE_LIMITED`
  */
-export function apiAuth(app: FastifyInstance, security: ApiSecurity, token: string | null): void {
-  const keys = security.keysFile === null ? null : apiKeys(security.keysFile);
-  const limit = rateLimit();
-  const tokenHash = token === null ? null : digest(token);
+export function apiAuth(app: FastifyInstance, security: ApiSecurity, token: string | null): KeyGuard | null {
+  const { keysFile, rateLimit } = security;
+  const guard = keysFile === null ? null : keyGuard(keysFile, rateLimit, token);
   const always = securityHeaders(security);
 
   app.addHook("onRequest", async (request, reply) => {
     reply.headers(always);
-    if (allowOrigin(security.corsOrigins, request, reply) && request.method === "OPTIONS") {
-      return reply.code(204).send();
-    }
-    if (keys === null) return;
-    await check(request, keys, tokenHash, limit, security.rateLimit);
+    const allowed = originHeaders(security, request.headers.origin);
+    if (allowed !== null) reply.headers(allowed);
+    if (allowed !== null && request.method === "OPTIONS") return reply.code(204).send();
+    if (guard !== null) await check(request, guard);
   });
 
   const { auditFile } = security;
-  if (auditFile === null) return;
+  if (auditFile === null) return guard;
   app.addHook("onResponse", async (request, reply) => {
     const route = request.routeOptions.url;
     if (route === undefined || request.method === "GET" || request.method === "HEAD") return;
@@ -75,6 +71,7 @@ export function apiAuth(app: FastifyInstance, security: ApiSecurity, token: stri
       request.log.error({ err: error }, "the audit log cannot be written");
     });
   });
+  return guard;
 }
 
 /** What every answer has. */
@@ -87,75 +84,24 @@ export function securityHeaders({ corsOrigins }: ApiSecurity): Readonly<Record<s
   };
 }
 
-async function check(
-  request: FastifyRequest,
-  keys: ApiKeys,
-  tokenHash: Buffer | null,
-  limit: RateLimit,
-  usualLimit: number | null,
-): Promise<void> {
+async function check(request: FastifyRequest, guard: KeyGuard): Promise<void> {
   const route = request.routeOptions.url;
   const scope = route === undefined ? "read" : (declaredScope(request.method, route) ?? "admin");
   if (scope === "public") return;
-  const text = credentials(request);
-  if (text !== null && tokenHash !== null && timingSafeEqual(digest(text), tokenHash)) {
-    callers.set(request, { id: "token", isAdmin: true });
-    return;
-  }
-  const key = text === null ? null : await keys.find(text);
-  if (key === null) {
-    throw apiError(
-      "UNAUTHORIZED",
-      "This needs an API key that is neither expired nor revoked, as 'Authorization: Bearer <key>' or 'X-API-Key: <key>': 'millrace keys create' makes one.",
-    );
-  }
-  const isAdmin = key.scopes.includes("admin");
-  callers.set(request, { id: key.id, isAdmin });
-  if (!isAdmin && !key.scopes.includes(scope)) {
-    throw apiError(
-      "SCOPE_MISSING",
-      `This needs an API key with the scope '${scope}'; the key ${key.id} has ${key.scopes.join(", ")}.`,
-      {
-        details: { scope, scopes: key.scopes },
-      },
-    );
-  }
-  const perSecond = key.rate_limit ?? usualLimit;
-  const wait = perSecond === null ? 0 : limit(key.id, perSecond);
-  if (wait > 0) {
-    throw apiError(
-      "RATE_LIMITED",
-      "This API key sends more requests than the server takes from one: send fewer, or later.",
-      {
-        kind: "operational",
-        details: { retry_after_seconds: Math.ceil(wait) },
-      },
-    );
-  }
+  const { authorization, "x-api-key": apiKey } = request.headers;
+  await guard.check(credentialOfHeaders(authorization, apiKey), scope, (caller) => callers.set(request, caller));
 }
 
-function credentials(request: FastifyRequest): string | null {
-  const bearer = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? "")?.[1];
-  const header = request.headers["x-api-key"];
-  return bearer ?? (typeof header === "string" ? header : null);
-}
-
-function allowOrigin(
-  origins: readonly string[],
-  request: FastifyRequest,
-  reply: { header(name: string, value: string): unknown },
-): boolean {
-  if (origins.length === 0) return false;
-  const { origin } = request.headers;
-  if (origin === undefined || !origins.includes(origin)) return false;
-  reply.header("access-control-allow-origin", origin);
-  reply.header("access-control-allow-methods", "GET, POST, DELETE");
-  reply.header("access-control-allow-headers", "authorization, content-type, x-api-key, x-request-timeout-ms");
-  reply.header("access-control-max-age", "600");
-  return true;
-}
-
-/** Of equal length whatever is given. */
-function digest(text: string): Buffer {
-  return createHash("sha256").update(text).digest();
+/** What an answer to a page of an allowed origin has; null for any other. */
+export function originHeaders(
+  { corsOrigins }: ApiSecurity,
+  origin: string | undefined,
+): Readonly<Record<string, string>> | null {
+  if (origin === undefined || !corsOrigins.includes(origin)) return null;
+  return {
+    "access-control-allow-origin": origin,
+    "access-control-allow-methods": "GET, POST, DELETE",
+    "access-control-allow-headers": "authorization, content-type, x-api-key, x-request-timeout-ms",
+    "access-control-max-age": "600",
+  };
 }

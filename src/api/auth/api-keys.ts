@@ -1,4 +1,4 @@
-import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
+import { hash, randomBytes, timingSafeEqual } from "node:crypto";
 import { chmod, mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { millraceError } from "../../definitions/errors.ts";
@@ -36,10 +36,19 @@ export interface MadeKey {
   readonly text: string;
 }
 
+/** A text that may be a key, hashed. */
+export interface Credential {
+  /** Null for a text that no key has the form of. */
+  readonly id: string | null;
+  readonly sha256: Buffer;
+}
+
 /** The keys of a private file, which several processes may share. */
 export interface ApiKeys {
   /** The key that this text is; null for an unknown, revoked or expired one. */
   readonly find: (text: string) => Promise<ApiKey | null>;
+  /** As `find`; at once if the file was looked at within the last second. */
+  readonly match: (credential: Credential) => ApiKey | null | Promise<ApiKey | null>;
   readonly list: () => Promise<readonly ApiKey[]>;
   readonly create: (key: NewKey) => Promise<MadeKey>;
   /**
@@ -63,9 +72,9 @@ export function apiKeys(path: string, now: () => number = Date.now): ApiKeys {
   let byId: ReadonlyMap<string, ApiKey> = new Map();
   let stamp = "";
   let lookedAt = Number.NEGATIVE_INFINITY;
+  let looking: Promise<ReadonlyMap<string, ApiKey>> | null = null;
 
-  async function look(isForced: boolean): Promise<ReadonlyMap<string, ApiKey>> {
-    if (!isForced && Math.abs(now() - lookedAt) < LOOK_MS) return byId;
+  async function look(): Promise<ReadonlyMap<string, ApiKey>> {
     const found = await stat(path, { bigint: true }).catch(() => null);
     const changed = found === null ? "none" : `${found.mtimeNs}:${found.size}:${found.ino}`;
     if (changed !== stamp) {
@@ -85,7 +94,7 @@ export function apiKeys(path: string, now: () => number = Date.now): ApiKeys {
         `${path}.lock`,
         async () => false,
         async () => {
-          const [keys, made] = make(await look(true));
+          const [keys, made] = make(await look());
           await save(keys);
           return made;
         },
@@ -103,15 +112,27 @@ export function apiKeys(path: string, now: () => number = Date.now): ApiKeys {
     lookedAt = Number.NEGATIVE_INFINITY;
   }
 
+  function match(credential: Credential): ApiKey | null | Promise<ApiKey | null> {
+    if (credential.id === null) return null;
+    if (Math.abs(now() - lookedAt) < LOOK_MS) return matchIn(byId, credential);
+    // Requests of one moment wait for one look.
+    looking ??= look().finally(() => {
+      looking = null;
+    });
+    return looking.then((keys) => matchIn(keys, credential));
+  }
+
+  function matchIn(keys: ReadonlyMap<string, ApiKey>, { id, sha256 }: Credential): ApiKey | null {
+    const key = keys.get(id!);
+    // An unknown id takes as long as a wrong secret.
+    const isRight = timingSafeEqual(key === undefined ? NO_HASH : hashOf(key), sha256);
+    return key !== undefined && isRight && isLive(key, now()) ? key : null;
+  }
+
   return {
-    async find(text) {
-      const id = KEY.exec(text)?.[1];
-      const key = id === undefined ? undefined : (await look(false)).get(id);
-      // An unknown id takes as long as a wrong secret.
-      const isRight = timingSafeEqual(Buffer.from(key?.sha256 ?? "0".repeat(64), "hex"), digest(text));
-      return key !== undefined && isRight && isLive(key, now()) ? key : null;
-    },
-    list: async () => [...(await look(true)).values()],
+    find: async (text) => match(credentialOf(text)),
+    match,
+    list: async () => [...(await look()).values()],
     create: (wanted) =>
       change((keys) => {
         const made = makeKey(wanted, now());
@@ -144,6 +165,19 @@ export function apiKeys(path: string, now: () => number = Date.now): ApiKeys {
   };
 }
 
+/** Hashes a text once for any number of checks. */
+export function credentialOf(text: string): Credential {
+  return { id: KEY.exec(text)?.[1] ?? null, sha256: hash("sha256", text, "buffer") };
+}
+
+const NO_HASH: Buffer = Buffer.alloc(32);
+const hashes = new WeakMap<ApiKey, Buffer>();
+function hashOf(key: ApiKey): Buffer {
+  const known = hashes.get(key) ?? Buffer.from(key.sha256, "hex");
+  hashes.set(key, known);
+  return known;
+}
+
 /** True for a key that is neither revoked nor expired at `now`, epoch milliseconds. */
 export function isLive({ revoked_at: revokedAt, expires_at: expiresAt }: ApiKey, now: number): boolean {
   return revokedAt === null && (expiresAt === null || Date.parse(expiresAt) > now);
@@ -156,17 +190,13 @@ function makeKey({ name, scopes, expiresAt, rateLimit }: NewKey, now: number): M
     id,
     name,
     scopes,
-    sha256: digest(text).toString("hex"),
+    sha256: hash("sha256", text),
     created_at: new Date(now).toISOString(),
     expires_at: expiresAt === null ? null : expiresAt.toISOString(),
     revoked_at: null,
     ...(rateLimit === undefined ? {} : { rate_limit: rateLimit }),
   };
   return { key, text };
-}
-
-function digest(text: string): Buffer {
-  return createHash("sha256").update(text).digest();
 }
 
 async function readKeys(path: string): Promise<ReadonlyMap<string, ApiKey>> {

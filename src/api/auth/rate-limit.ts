@@ -1,5 +1,10 @@
-/** Takes one from a key's bucket: 0 if it may go on, else the seconds until it may. `perSecond`: as its last call said. */
-export type RateLimit = (key: string, perSecond: number) => number;
+/** Buckets of requests, one for each key. */
+export interface RateLimit {
+  /** Takes one from a key's bucket: 0 if it may go on, else the seconds until it may. */
+  take(key: string, perSecond: number): number;
+  /** What was taken last did not count. */
+  giveBack(key: string): void;
+}
 
 /** Buckets that were full again are forgotten above this many. */
 const MOST_BUCKETS = 10_000;
@@ -12,7 +17,7 @@ const MOST_BUCKETS = 10_000;
  */
 export function rateLimit(now: () => number = () => performance.now()): RateLimit {
   const buckets = new Map<string, { tokens: number; at: number; fullAt: number }>();
-  return (key, perSecond) => {
+  function take(key: string, perSecond: number): number {
     const at = now();
     const most = Math.max(perSecond, 1);
     const bucket = buckets.get(key) ?? { tokens: most, at, fullAt: at };
@@ -26,5 +31,13 @@ export function rateLimit(now: () => number = () => performance.now()): RateLimi
     if (bucket.tokens < 1) return (1 - bucket.tokens) / perSecond;
     bucket.tokens--;
     return 0;
+  }
+
+  return {
+    take,
+    giveBack(key) {
+      const bucket = buckets.get(key);
+      if (bucket !== undefined) bucket.tokens++;
+    },
   };
 }
