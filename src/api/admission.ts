@@ -25,8 +25,8 @@ export interface AdmissionOptions {
 export interface Admission {
   /** Whether a request of this class is taken now. */
   admits(kind: RouteClass): boolean;
-  /** The answer to a request of this class on Millrace's own routes that is not taken; counts it. */
-  refuse(kind: RouteClass): DirectAnswer;
+  /** The answer to a request of this class that is not taken, by Millrace's own routes or by the Open Inference Protocol's; counts it. */
+  refuse(kind: RouteClass, isInference?: boolean): DirectAnswer;
   /** Answers 503 at once where the request is not taken. True: it was taken. */
   admit(request: IncomingMessage, response: ServerResponse): boolean;
   /** Rows that are being predicted or wait for it. */
@@ -76,11 +76,12 @@ const PROBLEM = refusal(PROBLEM_TYPE, {
 const INFERENCE_ERROR = refusal("application/json", { error: DETAIL, code: "OVERLOADED" });
 const SCORING_ERROR = refusal("application/json", { error_code: "OVERLOADED", message: DETAIL });
 
-const DIRECT: DirectAnswer = {
-  status: 503,
-  headers: `content-type: ${PROBLEM_TYPE}\r\nretry-after: 1\r\n`,
-  body: PROBLEM.body,
-};
+const DIRECT: DirectAnswer = directRefusal(PROBLEM);
+const DIRECT_INFERENCE: DirectAnswer = directRefusal(INFERENCE_ERROR);
+
+function directRefusal({ head, body }: ReturnType<typeof refusal>): DirectAnswer {
+  return { status: 503, headers: `content-type: ${head["content-type"]}\r\nretry-after: 1\r\n`, body };
+}
 
 function refusal(type: string, members: object): { readonly head: Record<string, string | number>; body: string } {
   const body = JSON.stringify(members);
@@ -220,9 +221,9 @@ export function createAdmission(options: AdmissionOptions): Admission {
   subscribe(PREDICTION_CHANNEL, ended);
   return {
     admits,
-    refuse(kind) {
+    refuse(kind, isInference = false) {
       publishShed(kind);
-      return DIRECT;
+      return isInference ? DIRECT_INFERENCE : DIRECT;
     },
     admit(request, response) {
       const kind = routeClassOf(request.method ?? "", request.url ?? "");

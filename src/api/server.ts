@@ -18,7 +18,7 @@ import { apiError } from "./api-errors.ts";
 import { type ApiSecurity, apiAuth } from "./auth/api-auth.ts";
 import { HTTP_REQUEST_CHANNEL, HTTP_START_CHANNEL, type HttpRequestEvent, type HttpStartEvent } from "./channels.ts";
 import { directConnections } from "./direct/direct-connections.ts";
-import { directPredict } from "./direct/direct-predict.ts";
+import { directRequests } from "./direct/direct-requests.ts";
 import { listenFailure } from "./listen-failure.ts";
 import { describeApi } from "./openapi.ts";
 import { PROBLEM_TYPE, toProblem } from "./problem.ts";
@@ -95,6 +95,8 @@ export interface ApiServer {
 
 /** The kernel holds as many connections that were not accepted yet, as far as it is allowed to (`net.core.somaxconn`). */
 const BACKLOG = 4_096;
+/** Larger bodies are read by Node's HTTP parser, bytes. */
+const MOST_DIRECT_BYTES = 2 ** 22;
 /** How long a whole request may take to arrive, milliseconds. */
 const REQUEST_MS = 120_000;
 /**
@@ -174,7 +176,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   });
 
   if (tls !== undefined) clientCertificates(app, tls);
-  if (options.security !== undefined) apiAuth(app, options.security, options.token);
+  const guard = options.security === undefined ? null : apiAuth(app, options.security, options.token);
   requestDeadlines(app, options.load?.requestTimeoutMs ?? null);
 
   const routes: { readonly method: string; readonly url: string; readonly pattern: RegExp }[] = [];
@@ -222,14 +224,16 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   if (options.load !== undefined && options.load.queueDelayTargetMs !== null) refuseBeforehand(app.server, admission);
   const direct = directConnections(
     app.server,
-    directPredict({
+    directRequests({
       api: options,
       admission,
       security: options.security ?? null,
+      guard,
       asksForCertificates: tls !== undefined && asksEachRequest(tls),
       requestTimeoutMs: options.load?.requestTimeoutMs ?? null,
       log,
     }),
+    Math.min(options.limits.bodyLimitBytes, MOST_DIRECT_BYTES),
   );
 
   const taken = takenConnections(app.server);

@@ -2,12 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { compileNumberRows } from "../../src/api/number-rows.ts";
 import { compilePlainRows } from "../../src/api/plain-rows.ts";
-import {
-  featureService,
-  NumericTransform,
-  requestSource,
-  t,
-} from "../../src/definitions/index.ts";
+import { featureService, NumericTransform, requestSource, t } from "../../src/definitions/index.ts";
 import { Meta } from "../../src/definitions/meta.ts";
 import { createServiceRuntime, type ServiceRuntime } from "../../src/feature_store/service-runtime.ts";
 

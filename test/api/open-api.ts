@@ -60,6 +60,8 @@ export interface TestApiOptions {
   /** Stands in for the write side's answers. */
   readonly backend?: Partial<ApiBackend>;
   readonly features?: (store: FeatureStore) => FeatureStore;
+  /** Declared besides the payments', with models in folders of their names under the folder. */
+  readonly more?: (folder: string) => object;
   readonly maxRows?: number;
   readonly security?: ApiSecurity;
   readonly load?: ApiServerOptions["load"];
@@ -75,7 +77,7 @@ export interface TestApiOptions {
 /** A whole server on memory stores, without a network; versions count as complete at once and are looked for by `refresh`. */
 export async function openTestApi(options: TestApiOptions = {}): Promise<TestApi> {
   const folder = await mkdtemp(join(tmpdir(), "millrace-api-"));
-  const collected = collectDeclarations({ ...declared, ...paymentModels(folder) });
+  const collected = collectDeclarations({ ...declared, ...paymentModels(folder), ...options.more?.(folder) });
   const declarations: Declarations = {
     ...collected,
     models: collected.models.map((model) => ({

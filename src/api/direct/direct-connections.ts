@@ -2,25 +2,32 @@ import { type Server, STATUS_CODES } from "node:http";
 import { Server as TlsServer } from "node:https";
 import type { Socket } from "node:net";
 import { type PlainHead, readPlainHead } from "./request-head.ts";
+import { joinPieces, type WholeRequest } from "./request-pieces.ts";
 
 /** The answer to a plain request. */
 export interface DirectAnswer {
   readonly status: number;
   /** Whole lines, each ended by CR LF; `Date`, `Connection`, `Keep-Alive` and `Content-Length` come on top. */
   readonly headers: string;
-  readonly body: string;
+  readonly body: string | Buffer;
+}
+
+/** What becomes of a plain request; one of the first two, once. */
+export interface DirectReply {
+  answer(answer: DirectAnswer): void;
+  /** It is none that is answered directly, and nothing was done: as false of the handler, later. */
+  decline(): void;
+  /** True once the client has left. */
+  isGone(): boolean;
+  /** When it began to come, on the monotonic clock, milliseconds; null if it came at once. */
+  readonly begunAt: number | null;
 }
 
 /**
- * Answers a plain request whose body is `bytes` from `from` on, now or later. False: it is none that it answers, and
- * nothing was done.
+ * Answers a plain request whose body is `bytes` from `from` on, now or later; they hold until then. False: it is none
+ * that it answers, and nothing was done.
  */
-export type DirectHandler = (
-  head: PlainHead,
-  bytes: Buffer,
-  from: number,
-  answer: (answer: DirectAnswer) => void,
-) => boolean;
+export type DirectHandler = (head: PlainHead, bytes: Buffer, from: number, reply: DirectReply) => boolean;
 
 export interface DirectConnections {
   /** From now on requests are for the HTTP server, and each answer says that it is the last of its connection. */
@@ -31,8 +38,8 @@ export interface DirectConnections {
   destroy(): void;
 }
 
-/** Bodies above this are for the HTTP server, bytes. */
-const MOST_BYTES = 65_536;
+/** How long the pieces of a request are waited for before it is the HTTP server's, milliseconds. */
+const PIECES_MS = 10_000;
 /** Heads of which what was read is remembered: clients send the same ones all the time. */
 const KNOWN_HEADS = 1_024;
 /** In place of the lines that answers share otherwise. */
@@ -43,8 +50,9 @@ const HEAD_END = Buffer.from("\r\n\r\n");
  * Reads plain requests off the server's connections and answers them without Node's HTTP parser and its streams, which
  * cost more than a prediction. As soon as a connection sends anything else, it is the HTTP server's with all that came,
  * for good. So nothing is refused here: whatever is not plain, or wrong, is read by the parser that knows all of HTTP.
+ * Bodies above `mostBytes` are for it too.
  */
-export function directConnections(server: Server, handle: DirectHandler): DirectConnections {
+export function directConnections(server: Server, handle: DirectHandler, mostBytes: number): DirectConnections {
   // With TLS a connection begins twice; only the second time there is HTTP on it.
   const begins = server instanceof TlsServer ? "secureConnection" : "connection";
   const handlers = server.listeners(begins) as ((socket: Socket) => void)[];
@@ -63,10 +71,11 @@ export function directConnections(server: Server, handle: DirectHandler): Direct
   }
 
   function accept(socket: Socket): void {
-    /** What came of a request that is not whole yet. */
-    let part: Buffer | null = null;
+    let part: PartRequest | null = null;
     /** What came while a request was being answered. */
     let early: Buffer | null = null;
+    /** The request that is being answered. */
+    let whole: WholeRequest | null = null;
     let isBusy = false;
     let isLast = false;
     let isNew = true;
@@ -86,35 +95,76 @@ export function directConnections(server: Server, handle: DirectHandler): Direct
         socket.pause();
         return;
       }
-      const bytes = part === null ? data : Buffer.concat([part, data]);
-      const end = isDraining || socket.writableLength > 0 ? -1 : bytes.indexOf(HEAD_END);
-      const head = end < 0 ? null : headOf(bytes.toString("latin1", 0, end));
-      const from = end + HEAD_END.length;
-      const missing = head === null ? -1 : head.bodyBytes + from - bytes.length;
-      if (head !== null && missing > 0 && part === null && head.bodyBytes <= MOST_BYTES) {
-        // Many clients send the body in a piece of its own. More pieces than that are for the HTTP server.
-        part = bytes;
+      if (part !== null) {
+        readPiece(part, data);
         return;
       }
+      const end = isDraining || socket.writableLength > 0 ? -1 : data.indexOf(HEAD_END);
+      const head = end < 0 ? null : headOf(data.toString("latin1", 0, end));
+      const from = end + HEAD_END.length;
+      const missing = head === null ? -1 : head.bodyBytes + from - data.length;
+      if (head !== null && missing > 0 && head.bodyBytes <= mostBytes) {
+        part = { head, from, pieces: [data], missing, begunAt: performance.now() };
+      } else if (head !== null && missing === 0) begin(head, data, from);
+      else handOver(data);
+    }
+
+    function readPiece(waiting: PartRequest, data: Buffer): void {
+      const { head, from, pieces, begunAt } = waiting;
+      pieces.push(data);
+      waiting.missing -= data.length;
+      const isLate = isDraining || performance.now() - begunAt > PIECES_MS;
+      if (waiting.missing > 0 && !isLate) return;
       part = null;
-      if (head !== null && missing === 0) {
-        isBusy = true;
-        if (handle(head, bytes, from, answer)) return;
-        isBusy = false;
+      if (waiting.missing !== 0 || isDraining) {
+        handOver(Buffer.concat(pieces));
+        return;
       }
-      handOver(bytes);
+      whole = joinPieces(pieces);
+      reply.begunAt = begunAt;
+      begin(head, whole.bytes, from);
+    }
+
+    function begin(head: PlainHead, bytes: Buffer, from: number): void {
+      isBusy = true;
+      if (whole === null) whole = { bytes, release: nothing };
+      if (!handle(head, bytes, from, reply)) decline();
+    }
+
+    function ended(): void {
+      whole?.release();
+      whole = null;
+      isBusy = false;
+      reply.begunAt = null;
+    }
+
+    function decline(): void {
+      const { bytes, release } = whole!;
+      const own = release === nothing ? bytes : Buffer.from(bytes);
+      ended();
+      const all = early === null ? own : Buffer.concat([own, early]);
+      early = null;
+      if (!socket.destroyed) handOver(all);
     }
 
     function answer({ status, headers, body }: DirectAnswer): void {
-      isBusy = false;
+      ended();
       isNew = false;
       if (socket.destroyed) return;
-      const length = Buffer.byteLength(body);
-      const text = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${headers}content-length: ${length}\r\n${isDraining ? LAST : shared()}${body}`;
-      socket.write(text, length === body.length ? "latin1" : "utf8");
+      const length = typeof body === "string" ? Buffer.byteLength(body) : body.length;
+      const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${headers}content-length: ${length}\r\n${isDraining ? LAST : shared()}`;
+      if (typeof body === "string") socket.write(head + body, length === body.length ? "latin1" : "utf8");
+      else {
+        socket.cork();
+        socket.write(head, "latin1");
+        socket.write(body);
+        socket.uncork();
+      }
       if (isDraining || isLast) socket.destroySoon();
       else if (early !== null) handOver(early);
     }
+
+    const reply = { answer, decline, isGone: () => socket.destroyed, begunAt: null as number | null };
 
     function end(): void {
       isLast = true;
@@ -132,7 +182,7 @@ export function directConnections(server: Server, handle: DirectHandler): Direct
       closeIdle() {
         if (isBusy) return;
         // Whoever has just connected has a request under way.
-        if (isNew || part !== null) handOver(part);
+        if (isNew || part !== null) handOver(part === null ? null : Buffer.concat(part.pieces));
         else socket.destroySoon();
       },
     };
@@ -168,6 +218,19 @@ export function directConnections(server: Server, handle: DirectHandler): Direct
     },
   };
 }
+
+/** A request of which the head is there, and not all of the body. */
+interface PartRequest {
+  readonly head: PlainHead;
+  /** Where the body begins. */
+  readonly from: number;
+  readonly pieces: Buffer[];
+  /** Bytes that are still to come. */
+  missing: number;
+  readonly begunAt: number;
+}
+
+function nothing(): void {}
 
 interface DirectConnection {
   readonly socket: Socket;

@@ -84,6 +84,8 @@ export interface WholeOptions {
 
 /** A request whose answer is told. */
 export interface SoonRequest extends Pick<PredictRequest, "rows" | "deadline"> {
+  /** Runs what is done for it alone where the request came; null: anywhere. Default: null. */
+  readonly inContext?: ((work: () => void) => void) | null;
   readonly answered: (prediction: Prediction) => void;
   readonly failed: (error: unknown) => void;
 }
@@ -248,7 +250,8 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
     }
   }
 
-  function predictSoon(name: string, { rows, deadline, answered, failed }: SoonRequest, startedAt: number): boolean {
+  function predictSoon(name: string, request: SoonRequest, startedAt: number): boolean {
+    const { rows, deadline, inContext = null, answered, failed } = request;
     const versions = models.get(name);
     const slot = versions === undefined || versions.isUnloaded ? null : versions.serving;
     if (versions === undefined || slot === null || slot.resident === null) return false;
@@ -256,25 +259,27 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
     if (model.timeoutMs !== null || isLogged(model)) return false;
     const served = slot.resident;
     const stages: PredictStages = { features: 0, model: 0 };
-    const ended = (version: string | null, outcome: string): void => {
-      versions.release(slot);
+    function ended(version: string | null, outcome: string): void {
+      versions!.release(slot!);
       publishPrediction(name, version, rows.length, startedAt, stages, outcome);
-    };
+    }
+    function resolve(done: PredictedRows): void {
+      const { version } = slot!.version;
+      ended(version, "ok");
+      if (rowsChannel.hasSubscribers) {
+        rowsChannel.publish(predictedRows(model, served, done.features.rows, done.predictions));
+      }
+      answered(predictionOf(name, version, done));
+    }
+    function reject(error: unknown): void {
+      ended(null, isMillraceError(error) ? error.code : "INTERNAL");
+      failed(error);
+    }
     const waits = rowPredictor.predictSoon(served, model.service.name, {
       request: deadline === undefined ? { rows } : { rows, deadline },
       stages,
-      resolve(done) {
-        const { version } = slot.version;
-        ended(version, "ok");
-        if (rowsChannel.hasSubscribers) {
-          rowsChannel.publish(predictedRows(model, served, done.features.rows, done.predictions));
-        }
-        answered(predictionOf(name, version, done));
-      },
-      reject(error) {
-        ended(null, isMillraceError(error) ? error.code : "INTERNAL");
-        failed(error);
-      },
+      resolve: inContext === null ? resolve : (done) => inContext(() => resolve(done)),
+      reject: inContext === null ? reject : (error) => inContext(() => reject(error)),
     });
     if (!waits) return false;
     // In memory, so at once; what was queued is not looked at before the end of this turn.

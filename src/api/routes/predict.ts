@@ -3,14 +3,12 @@ import type { LookupRow } from "../../feature_store/feature-store.ts";
 import type { ApiContext } from "../api-context.ts";
 import { locateLookup } from "../locate-lookup.ts";
 import type { Prediction } from "../models/model-host.ts";
-import type { NumberMatrixRows } from "../number-rows.ts";
 import { type PredictForm, predictForms } from "../predict-forms.ts";
+import { largeNumbers, predictNumbers } from "../predict-numbers.ts";
 import { type JsonObject, parseBody, readFlag, readMoment, readObject, readRows } from "../request-body.ts";
 import { deadlineOf } from "../request-deadlines.ts";
 import { predictSchema } from "../schemas/predict.ts";
 
-/** Some thirty rows of as many numbers. */
-const LARGE_BYTES = 16_384;
 const KNOWN = ["rows", "as_of", "exact", "include_features"];
 
 interface PredictBody {
@@ -40,12 +38,6 @@ export function predictRoutes(app: FastifyInstance, api: ApiContext): void {
     };
   }
 
-  /** Large bodies of numbers alone: small ones share a read and a call of the model with others of their turn. */
-  function readNumbers(bytes: unknown, form: PredictForm): NumberMatrixRows | null {
-    if (form.readNumbers === null || !Buffer.isBuffer(bytes) || bytes.length < LARGE_BYTES) return null;
-    return form.readNumbers(bytes, 0, bytes.length);
-  }
-
   void app.register(async (scope) => {
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser("application/json", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
@@ -57,15 +49,9 @@ export function predictRoutes(app: FastifyInstance, api: ApiContext): void {
         const { model } = api.models.get(request.params.name);
         const form = formOf(model);
         reply.type("application/json; charset=utf-8");
-        const numbers = readNumbers(request.body, form);
+        const numbers = Buffer.isBuffer(request.body) ? largeNumbers(form, request.body, 0) : null;
         if (numbers !== null) {
-          const { count, matrix, release } = numbers;
-          const asOf = await api.features.now(api.features.service(model.service.name));
-          const whole = { startedAt, ...deadlineOf(request) };
-          const answer = await api.models.predictWhole(model.name, { kind: "matrix", count, matrix }, whole);
-          // What failed, or was too late, may still be reading them.
-          if (!answer.fallback) release();
-          return form.writeWhole(answer, asOf);
+          return predictNumbers(api, model, form, numbers, { startedAt, ...deadlineOf(request) });
         }
         const { rows, given, asOf, exact, withFeatures } = readBody(request.body, form);
         let prediction: Prediction;

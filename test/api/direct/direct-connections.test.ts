@@ -34,12 +34,12 @@ describe("connections whose plain requests are answered directly", () => {
         response.end(`ordinary ${body.length}`);
       });
     });
-    handle = (_head, bytes, from, answer) => {
+    handle = (_head, bytes, from, { answer }) => {
       plain.push(bytes.toString("utf8", from));
       answer({ status: 200, headers: "x-way: direct\r\n", body: `direct ${bytes.length - from}` });
       return true;
     };
-    direct = directConnections(server, (...args) => handle(...args));
+    direct = directConnections(server, (...args) => handle(...args), 300_000);
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
     port = (server.address() as AddressInfo).port;
@@ -148,7 +148,7 @@ describe("connections whose plain requests are answered directly", () => {
   it("keep what comes while a request is answered", async () => {
     let finish: (answer: DirectAnswer) => void = () => {};
     const asked = Promise.withResolvers<void>();
-    handle = (_head, _bytes, _from, answer) => {
+    handle = (_head, _bytes, _from, { answer }) => {
       finish = answer;
       asked.resolve();
       return true;
@@ -189,7 +189,7 @@ describe("connections whose plain requests are answered directly", () => {
   it("outlive a client that goes while it waits", async () => {
     let finish: (answer: DirectAnswer) => void = () => {};
     const asked = Promise.withResolvers<void>();
-    handle = (_head, _bytes, _from, answer) => {
+    handle = (_head, _bytes, _from, { answer }) => {
       finish = answer;
       asked.resolve();
       return true;
@@ -207,7 +207,7 @@ describe("connections whose plain requests are answered directly", () => {
   it("take one more request where they are idle when the server drains, and close after their answer", async () => {
     let finish: (answer: DirectAnswer) => void = () => {};
     let asked = Promise.withResolvers<void>();
-    handle = (_head, _bytes, _from, answer) => {
+    handle = (_head, _bytes, _from, { answer }) => {
       finish = answer;
       asked.resolve();
       return true;

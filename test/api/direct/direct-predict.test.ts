@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import {
   HTTP_REQUEST_CHANNEL,
-  HTTP_START_CHANNEL,
   type HttpRequestEvent,
   PREDICTED_ROWS_CHANNEL,
   PREDICTION_CHANNEL,
@@ -143,14 +142,6 @@ describe("a prediction that is answered directly", () => {
   it("is left to the route where the model is not known or has no version in memory", async () => {
     expect((await send(rows(ROW), "", "nothing")).text).toContain('"code":"MODEL_UNKNOWN"');
     expect((await send(rows(ROW), "", "scaled")).text).toContain('"code":"MODEL_NOT_READY"');
-  });
-
-  it("is left to the route while requests are traced", async () => {
-    const listen = (): void => {};
-    subscribe(HTTP_START_CHANNEL, listen);
-    expect(isDirect(await send(rows(ROW)))).toBe(false);
-    unsubscribe(HTTP_START_CHANNEL, listen);
-    expect(isDirect(await send(rows(ROW)))).toBe(true);
   });
 
   it("says so when its time is over", async () => {

@@ -8,7 +8,7 @@ const head = (...lines: readonly string[]): string => [LINE, ...lines].join("\r\
 
 describe("a plain head", () => {
   it("names the model and the length of the body, and may have headers that change nothing", () => {
-    const expected = { model: "fraud", bodyBytes: 12, timeout: undefined, authorization: undefined, apiKey: undefined };
+    const expected = { kind: "predict", model: "fraud", bodyBytes: 12 };
     expect(readPlainHead(head(...PLAIN))).toEqual(expected);
     const more = [
       "user-agent: x/1",
@@ -17,13 +17,28 @@ describe("a plain head", () => {
       "Connection: Keep-Alive",
       "X-Forwarded-For: ::1",
     ];
-    expect(readPlainHead(head(...more, ...PLAIN))).toEqual(expected);
+    expect(readPlainHead(head(...more, ...PLAIN))).toEqual({ ...expected, acceptEncoding: "gzip, br" });
     expect(readPlainHead(head(...PLAIN, "x-request-timeout-ms: 50", "X-API-Key: k"))).toEqual({
       ...expected,
       timeout: "50",
       apiKey: "k",
     });
     expect(readPlainHead(head(...PLAIN).replace("json", "json; charset=UTF-8"))).toEqual(expected);
+  });
+
+  it("of the Open Inference Protocol may have any type, or none, and says how much of the body is JSON", () => {
+    const infer = (...lines: readonly string[]): unknown =>
+      readPlainHead(["POST /v2/models/fraud/infer HTTP/1.1", ...lines].join("\r\n"));
+    const expected = { kind: "infer", model: "fraud", bodyBytes: 12 };
+    expect(infer(...PLAIN)).toEqual(expected);
+    expect(infer(PLAIN[0]!, PLAIN[2]!)).toEqual(expected);
+    const more = [
+      "Content-Type: application/octet-stream",
+      "Inference-Header-Content-Length: 5",
+      "Origin: https://a.b",
+    ];
+    expect(infer(PLAIN[0]!, PLAIN[2]!, ...more)).toEqual({ ...expected, jsonBytes: "5", origin: "https://a.b" });
+    expect(infer(...PLAIN, "Content-Encoding: gzip")).toBeNull();
   });
 
   it.each([
@@ -40,7 +55,7 @@ describe("a plain head", () => {
     ["an expectation", [...PLAIN, "Expect: 100-continue"]],
     ["an encoded body", [...PLAIN, "Content-Encoding: gzip"]],
     ["another type", [PLAIN[0]!, "Content-Type: text/csv", PLAIN[2]!]],
-    ["an origin", [...PLAIN, "Origin: https://app.example.com"]],
+    ["a length of JSON ahead of tensors", [...PLAIN, "Inference-Header-Content-Length: 5"]],
     ["a header that is not known", [...PLAIN, "X-Http-Method-Override: GET"]],
     ["a folded line", [...PLAIN, " folded"]],
     ["a space ahead of the colon", [...PLAIN, "User-Agent : x"]],
