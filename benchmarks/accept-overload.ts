@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { writeModel } from "../test/api/models/write-model.ts";
 import { httpLoad } from "./http-load.ts";
-import { processUsage } from "./process-usage.ts";
+import { processUsage, waitedForCore } from "./process-usage.ts";
 import { pinLoad, startMillrace } from "./serving-contestants.ts";
 import { type Sent, timedLoad } from "./timed-load.ts";
 
@@ -44,6 +44,7 @@ export async function run(args: readonly string[]): Promise<void> {
       const half = await timedLoad(url, bodies, capacity / 2, 5, CONNECTIONS);
       print(`half of it: ${summary(half.sent, 5)}`);
       const [served0, load0] = [processUsage([server.pid]).cpuSeconds, process.cpuUsage()];
+      const waited0 = waitedForCore(server.pid);
       const over = await timedLoad(url, bodies, capacity * 4, seconds, CONNECTIONS);
       const used = process.cpuUsage(load0);
       const cores = (used.user + used.system) / 1e6 / seconds;
@@ -51,7 +52,7 @@ export async function run(args: readonly string[]): Promise<void> {
       const served = over.sent.filter(({ status }) => status === 200);
       const others = over.sent.filter(({ status }) => status !== 200 && status !== 503).length;
       print(
-        `${(over.sent.length / seconds / capacity).toFixed(1)} times the capacity for ${seconds} s: ${summary(over.sent, seconds)}, ${over.unsent} not sent (all of ${CONNECTIONS} connections waited); the load was late by ${over.lagP99.toFixed(1)} ms (P99) and took ${cores.toFixed(2)} cores, the server ${serverCores.toFixed(2)}`,
+        `${(over.sent.length / seconds / capacity).toFixed(1)} times the capacity for ${seconds} s: ${summary(over.sent, seconds)}, ${over.unsent} not sent (all of ${CONNECTIONS} connections waited); the load was late by ${over.lagP99.toFixed(1)} ms (P99) and took ${cores.toFixed(2)} cores, the server ${serverCores.toFixed(2)}, and had work and no core in ${((100 * (waitedForCore(server.pid) - waited0)) / seconds).toFixed(1)}% of the time`,
       );
       const health = await fetch(`${server.url}/readyz`);
       print(

@@ -6,7 +6,7 @@ import { MillraceError } from "../src/definitions/errors.ts";
 import { modelFiles, type WrittenModel } from "../test/api/models/write-model.ts";
 import { httpLoad } from "./http-load.ts";
 import { type LoadedRequest, monotonicMs, openLoad } from "./open-load.ts";
-import { processUsage } from "./process-usage.ts";
+import { processUsage, waitedForCore } from "./process-usage.ts";
 
 export interface ModelUpdatesOptions {
   readonly updates: number;
@@ -39,6 +39,8 @@ export interface ModelUpdatesResult {
   readonly memory: readonly [number, number];
   /** How long a task waited for the server's event loop while versions were exchanged: at most so long, seconds. */
   readonly loopLag: { readonly p99: number; readonly largest: number };
+  /** The share of that time in which the serving thread had work and no core. */
+  readonly starved: number;
   /** From moving the alias to the new version serving, milliseconds. */
   readonly swap: Spread;
   /** Of requests while nothing changed, and while versions were exchanged, from when they were due; milliseconds. */
@@ -107,9 +109,11 @@ export async function modelUpdates(options: ModelUpdatesOptions): Promise<ModelU
   const resident = (): number => processUsage([millrace.pid]).residentMiB;
   let memory = resident();
   let lagBefore = await loopLag(millrace);
+  let [began, waited] = [monotonicMs(), waitedForCore(millrace.pid)];
   try {
     await pause(Math.max(1_000, watchMs * 10));
     lagBefore = await loopLag(millrace);
+    [began, waited] = [monotonicMs(), waitedForCore(millrace.pid)];
     append(quiet, load.take());
     spans.push({ version: "1", from: 0, to: Number.POSITIVE_INFINITY });
     const isBroken = brokenOnes(updates, broken, seed);
@@ -144,6 +148,7 @@ export async function modelUpdates(options: ModelUpdatesOptions): Promise<ModelU
     swaps,
     refused,
     memory: [memory, resident()],
+    starved: (1_000 * (waitedForCore(millrace.pid) - waited)) / (monotonicMs() - began),
     loopLag: spreadOfLag(lagBefore, await loopLag(millrace)),
   });
 }
@@ -231,6 +236,7 @@ function judge(
     readonly refused: Readonly<Record<string, number>>;
     readonly memory: readonly [number, number];
     readonly loopLag: ModelUpdatesResult["loopLag"];
+    readonly starved: number;
   },
 ): ModelUpdatesResult {
   const all = [...quiet, ...during].sort((a, b) => a.sent - b.sent);

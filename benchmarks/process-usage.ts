@@ -25,3 +25,9 @@ export function processUsage(roots: readonly number[]): { readonly residentMiB: 
     cpuSeconds: own.reduce((sum, { ticks }) => sum + ticks, 0) / 100,
   };
 }
+
+/** How long a process's first thread could have run since its start and no core was free for it, seconds. */
+export function waitedForCore(pid: number): number {
+  // "Documentation/scheduler/sched-stats.rst" of the kernel: run time, time on a run queue, slices; nanoseconds.
+  return Number(readFileSync(`/proc/${pid}/schedstat`, "utf8").split(" ")[1]) / 1e9;
+}

@@ -7,6 +7,7 @@ import { cleanArtifactCache } from "./artifact-cleaning.ts";
 import { type DownloadedFile, downloadArtifact } from "./artifact-download.ts";
 import { isPickle, MAX_ARTIFACT_DEPTH, safeArtifactPath } from "./artifact-path.ts";
 import type { ArtifactSet } from "./artifact-set.ts";
+import { diskFailure, isDiskError, isDiskFull } from "./cache-disk-error.ts";
 import { withFileLock } from "./file-lock.ts";
 import { etagOfFiles } from "./folder-etag.ts";
 import { modelError } from "./model-errors.ts";
@@ -32,7 +33,7 @@ export interface ArtifactCache {
    * The set as a folder, downloaded unless it is there whole. What is there is hashed before its first use in this
    * process, and downloaded again if a file is not what it was. Pickles are left out, and what lies deeper than five
    * folders. The folder stays until it is released.
-   * @throws MODEL_PATH_OUTSIDE, MODEL_TOO_LARGE, MODEL_SERVER_UNAVAILABLE, and what the set throws
+   * @throws MODEL_PATH_OUTSIDE, MODEL_TOO_LARGE, MODEL_SERVER_UNAVAILABLE, MODEL_CACHE_UNAVAILABLE, and what the set throws
    */
   fetch(set: ArtifactSet): Promise<CachedModel>;
   /** It may be removed when space is needed. */
@@ -211,7 +212,20 @@ export function artifactCache(options: ArtifactCacheOptions): ArtifactCache {
     await rename(downloaded, blob);
   }
 
+  /** Once more if the disk was full and what nobody uses has made room. */
   async function fetch(set: ArtifactSet): Promise<CachedModel> {
+    try {
+      return await fetchOnce(set).catch(async (error: unknown) => {
+        if (!isDiskFull(error)) throw error;
+        await cleanArtifactCache(folder, 0, (key) => held.has(key) || key === set.key).catch(() => {});
+        return fetchOnce(set);
+      });
+    } catch (error) {
+      throw isDiskError(error) ? diskFailure(error, folder) : error;
+    }
+  }
+
+  async function fetchOnce(set: ArtifactSet): Promise<CachedModel> {
     for (const name of ["versions", "trees", "blobs", "parts", "locks"]) {
       await mkdir(place(name), { recursive: true, mode: 0o700 });
     }

@@ -1,9 +1,10 @@
 import { createHash, type Hash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { open, rename, stat } from "node:fs/promises";
+import { open, rename, rm, stat } from "node:fs/promises";
 import { setTimeout as wait } from "node:timers/promises";
 import { isMillraceError } from "../../definitions/errors.ts";
 import type { ArtifactSet } from "./artifact-set.ts";
+import { isDiskError } from "./cache-disk-error.ts";
 import { modelError } from "./model-errors.ts";
 
 export interface DownloadedFile {
@@ -28,7 +29,7 @@ const ATTEMPTS = 5;
 /**
  * Streams one file to disk while hashing it. A connection that breaks is gone on with where it broke, up to five times
  * in a row without progress; what came until a crash is kept, too.
- * @throws MODEL_SERVER_UNAVAILABLE, MODEL_TOO_LARGE
+ * @throws MODEL_SERVER_UNAVAILABLE, MODEL_TOO_LARGE, and what the disk refuses as Node says it
  */
 export async function downloadArtifact(
   set: ArtifactSet,
@@ -49,7 +50,7 @@ export async function downloadArtifact(
       try {
         for await (const bytes of answer.bytes) {
           if (size + bytes.length > options.maxBytes) throw tooLarge(file.path, options.maxBytes);
-          await target.write(bytes);
+          await target.appendFile(bytes);
           hash.update(bytes);
           size += bytes.length;
           options.onBytes(bytes.length);
@@ -59,10 +60,15 @@ export async function downloadArtifact(
       }
       const wanted = file.sizeBytes ?? answer.totalBytes;
       if (wanted === null || size === wanted) break;
-      throw incomplete(file.path, size, wanted);
+      // An answer that came to its end is no part of the file: nothing is to go on with.
+      const came = size;
+      hash = createHash("sha256");
+      size = 0;
+      throw incomplete(file.path, came, wanted);
     } catch (error) {
-      if (isMillraceError(error) && error.code !== "MODEL_SERVER_UNAVAILABLE") throw error;
+      if (isDiskError(error) || (isMillraceError(error) && error.code !== "MODEL_SERVER_UNAVAILABLE")) throw error;
       attempt = size > before ? 1 : attempt + 1;
+      if (size === 0) await rm(options.partPath, { force: true });
       if (attempt > ATTEMPTS) throw isMillraceError(error) ? error : broken(file.path, error);
       if (file.sizeBytes !== null && size > file.sizeBytes) {
         hash = createHash("sha256");
@@ -90,9 +96,13 @@ function tooLarge(path: string, limit: number): Error {
 }
 
 function incomplete(path: string, size: number, wanted: number): Error {
-  return modelError("MODEL_SERVER_UNAVAILABLE", `${path} of the model came with ${size} of ${wanted} bytes.`, {
-    kind: "operational",
-  });
+  return modelError(
+    "MODEL_SERVER_UNAVAILABLE",
+    `${path} of the model came with ${size} of ${wanted} bytes, as what a proxy answers in its place may.`,
+    {
+      kind: "operational",
+    },
+  );
 }
 
 function broken(path: string, cause: unknown): Error {

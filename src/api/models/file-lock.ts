@@ -1,4 +1,4 @@
-import { open, readFile, rm, stat, utimes } from "node:fs/promises";
+import { type FileHandle, open, readFile, rm, stat, utimes } from "node:fs/promises";
 import { hostname } from "node:os";
 import { setTimeout as wait } from "node:timers/promises";
 
@@ -34,14 +34,22 @@ export async function withFileLock<T>(
 }
 
 async function take(path: string): Promise<boolean> {
+  let file: FileHandle;
   try {
-    const file = await open(path, "wx");
-    await file.writeFile(JSON.stringify({ pid: process.pid, host: hostname() }));
-    await file.close();
-    return true;
+    file = await open(path, "wx");
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "EEXIST") return false;
     throw error;
+  }
+  try {
+    await file.writeFile(JSON.stringify({ pid: process.pid, host: hostname() }));
+    return true;
+  } catch (error) {
+    // Of a full disk: whoever comes once there is room would wait for nobody.
+    await rm(path, { force: true });
+    throw error;
+  } finally {
+    await file.close();
   }
 }
 

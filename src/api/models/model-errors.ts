@@ -49,6 +49,8 @@ export type ModelErrorCode =
   | "MODEL_SERVER_DENIED"
   /** The configuration does not say where a declared server is, or the artifacts are where Millrace cannot read. */
   | "MODEL_SERVER_UNKNOWN"
+  /** The disk that downloaded models are kept on takes nothing. */
+  | "MODEL_CACHE_UNAVAILABLE"
   /** A webhook that is not signed by a configured server, or not now. */
   | "WEBHOOK_REFUSED"
   /** The model's declared timeout passed and it declares no fallback. */
