@@ -1,46 +1,16 @@
 import { channel } from "node:diagnostics_channel";
-import type { SourceMeta } from "../../definitions/source.ts";
 import type { MessageBatch } from "../../ingestion/stream-message.ts";
-import type { ViewLayout } from "../windows/view-layout.ts";
+import { createAppliedPositions, isNotDurable } from "./applied-positions.ts";
+import { createBatchCommits } from "./batch-commits.ts";
 import { ENGINE_BATCH_CHANNEL, type EngineBatchEvent } from "./channels.ts";
-import type { EventLog, LogCommitResult, LoggedEvent, OwnedPartition } from "./event-log.ts";
-import type { FeatureSink, WriteSession } from "./feature-sink.ts";
+import type { LogCommitResult, LoggedEvent } from "./event-log.ts";
+import type { WriteSession } from "./feature-sink.ts";
+import type { FoldEngineOptions } from "./fold-engine-options.ts";
 import { createLogFolding, foldSlices, SLICE } from "./log-folding.ts";
-import { createMessageLogger } from "./message-logger.ts";
 import { metaNames } from "./meta-names.ts";
 import { createSourceClock } from "./source-clock.ts";
 import { createViewFolder, type ViewFolder } from "./view-folder.ts";
-
-export interface FoldEngineOptions {
-  readonly source: SourceMeta;
-  /** The views of the source, each with the key space of its version. */
-  readonly views: readonly { readonly layout: ViewLayout; readonly keyspace: string }[];
-  readonly log: EventLog;
-  readonly sink: FeatureSink;
-  /** A fresh name for a new hot store. */
-  readonly newInstance: () => string;
-  /** The wall clock; epoch milliseconds. */
-  readonly now: () => number;
-  /** Monotone seconds, for durations. */
-  readonly seconds: () => number;
-  /** Entities per view that stay in memory, at least; see `ViewFolderOptions`. */
-  readonly cacheCapacity?: number;
-  /** Values changed and not written, at most, before another waiting batch is folded onto them. Default 400,000. */
-  readonly writeValues?: number;
-  /**
-   * Of the events that changed them, how many are kept, to be folded again where another writer changed a value: beyond
-   * it, that costs a look into the log. While there are such writers not more than these are folded and not written. Default 32,000.
-   */
-  readonly keptEvents?: number;
-  /** Values per write to the hot store. Default 8,000. */
-  readonly writeBatch?: number;
-  /**
-   * How long a value keeps the position up to which it holds a partition's events, after that position is durable: as
-   * long as another process may still be about to fold one of these events, which it then finds folded. An engine that
-   * waited for more than a third of it looks anew at what is folded. Default 0: no other process writes.
-   */
-  readonly keepPositionsSeconds?: number;
-}
+import { createWriteRounds } from "./write-rounds.ts";
 
 /** Where a partition goes on. */
 export interface TakenOver {
@@ -79,37 +49,7 @@ export interface FoldEngine {
   clock(): number;
 }
 
-/**
- * Values changed and not written, at most, before they begin to be written beside the next batches, and for how long: the
- * more, the fewer writes of a value that many events change. Only while a backlog is worked off.
- */
-const WRITE_VALUES = 400_000;
-const WRITE_SECONDS = 10;
-const KEPT_EVENTS = 32_000;
-/** How long after a conflict other writers are reckoned with, seconds. */
-const CONTENDED_SECONDS = 60;
-/**
- * So many events in a batch, or behind it, are a backlog: more of it is waited for, so long in milliseconds; longer if
- * the source says that it is there.
- */
-const BACKLOG = 4_000;
-const WAIT_MS = 250;
-const WAIT_BEHIND_MS = 1_000;
-/** How often `applied` follows what was written. What lies between is folded again after a crash, and skipped. */
-const FLUSH_SECONDS = 0.25;
-
 const batches = channel(ENGINE_BATCH_CHANNEL);
-
-/** Values that are written in parts, those that were changed first before others. */
-interface WriteRound {
-  /** Per partition id, what was folded when it began. */
-  readonly upTo: ReadonlyMap<number, number>;
-  /** How many events that was, and when. */
-  readonly events: number;
-  readonly since: number;
-  /** Of each view, how many of the values changed by then are not written yet. */
-  readonly left: number[];
-}
 
 export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
   const { source, log, sink, seconds } = options;
@@ -124,51 +64,53 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
     }),
   );
   const views = options.views.map(({ layout }) => layout.view.name);
-  const toLogged = createMessageLogger(source);
-  /** Log entries that were made ahead, for the partition's id of then. */
-  const prepared = new WeakMap<MessageBatch, { readonly partitionId: number; readonly events: LoggedEvent[] }>();
-  const owned = new Map<string, OwnedPartition>();
-  /** Per partition id: the last offset whose values are in the hot store, and the last that is durably so. */
-  const written = new Map<number, number>();
-  const durable = new Map<number, number>();
   let instance = "";
-  /** Per partition id: the last offset that is folded and not written. */
-  const unwritten = new Map<number, number>();
-  let unwrittenEvents = 0;
-  let unwrittenSince = 0;
-  /** While a backlog is folded on: what is being written of it, a part after each batch. */
-  let round: WriteRound | null = null;
-  let wroteAt = Number.NEGATIVE_INFINITY;
-  /** Until a backlog's next batch. */
-  let writing: NodeJS.Timeout | null = null;
-  let contendedAt = Number.NEGATIVE_INFINITY;
-  /** Since the last batch was told of. */
-  let writes = 0;
-  let writeSeconds = 0;
+  let session: WriteSession = 0;
   /** Batches that are being committed, or wait to be folded. */
   let waiting = 0;
   let folding: Promise<unknown> = Promise.resolve();
-  let flushing: Promise<void> | null = null;
-  let flushedAt = Number.NEGATIVE_INFINITY;
   let broken = false;
   let repairing: Promise<void> | null = null;
-  let session: WriteSession = 0;
   let erasuresSeen = 0;
 
-  const { writeValues = WRITE_VALUES, keptEvents = KEPT_EVENTS } = options;
-  const unwrittenValues = (): number => folders.reduce((sum, folder) => sum + folder.unwritten, 0);
-  const conflictsSeen = (): number => folders.reduce((sum, folder) => sum + folder.conflicts, 0);
   const appliedName = (folder: ViewFolder): string => `${folder.keyspace}#${instance}`;
   const keepSeconds = options.keepPositionsSeconds ?? 0;
   const sourceClock = createSourceClock({ source, sink, now: options.now, isShared: keepSeconds > 0 });
   const clock = sourceClock.now;
-  /** What was durable at least `keepSeconds` ago, and what will be when that time has passed since `agingSince`. */
-  let aged = new Map<number, number>();
-  let aging = new Map<number, number>();
-  let agingSince = Number.NEGATIVE_INFINITY;
-  const durableApplied = (partitionId: number): number => durable.get(partitionId) ?? -1;
-  const prunable = (partitionId: number): number =>
-    keepSeconds === 0 ? durableApplied(partitionId) : (aged.get(partitionId) ?? -1);
+  const positions = createAppliedPositions({
+    folders,
+    log,
+    sink,
+    session: () => session,
+    appliedName,
+    seconds,
+    keepSeconds,
+    onFailure: () => {
+      broken = true;
+    },
+  });
+  const { writeValues, keptEvents } = options;
+  const rounds = createWriteRounds({
+    folders,
+    clock: sourceClock,
+    positions,
+    sorted: sink.capabilities.sorted === true,
+    seconds,
+    ...(writeValues === undefined ? {} : { writeValues }),
+    ...(keptEvents === undefined ? {} : { keptEvents }),
+    waiting: () => waiting,
+    writeLater: (write) => {
+      if (!broken) next(write).catch(() => {});
+    },
+  });
+  const commits = createBatchCommits({
+    source,
+    log,
+    onTakenOver: ({ partitionId, committed }) => {
+      // Its last owner may have died before it folded what it had committed.
+      if (committed > positions.written(partitionId)) broken = true;
+    },
+  });
   /** Whether what was found not folded so long ago may have been folded by another process since, and say so no more. */
   const isStale = (since: number): boolean => keepSeconds > 0 && seconds() - since > keepSeconds / 3;
 
@@ -184,18 +126,10 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
   }
 
   async function recover(): Promise<void> {
-    if (flushing !== null) await flushing;
+    await positions.calm();
     for (const folder of folders) folder.reset();
-    unwritten.clear();
-    unwrittenEvents = 0;
-    round = null;
-    written.clear();
-    // Positions are pruned only up to marks of this session: should the store lose such a mark, it loses the pruned
-    // value too, and the session with it. See docs/adr/0005.
-    durable.clear();
-    aged.clear();
-    aging.clear();
-    agingSince = seconds();
+    rounds.reset();
+    positions.reset();
     // First of all: whatever is lost from now on is noticed.
     session = await sink.openSession();
     await loadInstance();
@@ -206,54 +140,17 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
       sink,
       clock: sourceClock,
       appliedName,
-      prunable,
+      prunable: positions.prunable,
       seconds,
       isStale,
       session,
     });
-    for (const [partitionId, offset] of await fromLog.run()) written.set(partitionId, offset);
+    positions.noteWritten(await fromLog.run());
     await sourceClock.write();
-    await flushOnce().catch((error: unknown) => {
+    await positions.flush().catch((error: unknown) => {
       if (!isNotDurable(error)) throw error;
     });
     await fromLog.done();
-  }
-
-  async function own(partition: string): Promise<OwnedPartition> {
-    let found = owned.get(partition);
-    if (found === undefined) {
-      found = await log.own(source.name, partition);
-      owned.set(partition, found);
-      // Its last owner may have died before it folded what it had committed.
-      if (found.committed > (written.get(found.partitionId) ?? -1)) broken = true;
-    }
-    return found;
-  }
-
-  function entriesOf(batch: MessageBatch, partitionId: number): LoggedEvent[] {
-    const ahead = prepared.get(batch);
-    prepared.delete(batch);
-    if (ahead?.partitionId === partitionId) return ahead.events;
-    return batch.messages.map((message) => toLogged(message, partitionId));
-  }
-
-  async function commit(batch: MessageBatch): Promise<LogCommitResult> {
-    const partition = await own(batch.partition);
-    // Under a later ownership, what was fetched before it may leave a gap.
-    const fenced = batch.epoch !== undefined && batch.epoch !== partition.ownerEpoch;
-    const committed = log.commit({
-      partition: fenced ? { ...partition, ownerEpoch: batch.epoch! } : partition,
-      events: entriesOf(batch, partition.partitionId),
-      deadLetters: batch.deadLetters,
-      lastOffset: batch.lastOffset,
-      ...(batch.pushes === undefined ? {} : { pushes: batch.pushes }),
-      ...(batch.cursor === undefined ? {} : { cursor: batch.cursor }),
-    });
-    return committed.catch((error: unknown) => {
-      // Should it come back to this process, it is taken over again.
-      if (codeOf(error) === "PARTITION_FENCED") owned.delete(batch.partition);
-      throw error;
-    });
   }
 
   /** Steps 2 and 3 for one batch. */
@@ -262,11 +159,11 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
     inserted: readonly LoggedEvent[],
   ): Promise<number> {
     const started = seconds();
-    const { partitionId } = owned.get(partition)!;
+    const partitionId = commits.partitionIdOf(partition);
     let foldSeconds = 0;
     try {
       // A repair may have folded this batch already.
-      const after = unwritten.get(partitionId) ?? written.get(partitionId) ?? -1;
+      const after = rounds.folded(partitionId) ?? positions.written(partitionId);
       const events =
         inserted[0] !== undefined && inserted[0].offset <= after ? inserted.filter((e) => e.offset > after) : inserted;
       const clocks = sourceClock.advance(events);
@@ -275,95 +172,13 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
         await foldSlices(folder, events, clocks);
         foldSeconds += seconds() - from;
       }
-      if (unwritten.size === 0) unwrittenSince = started;
-      unwritten.set(partitionId, lastOffset);
-      unwrittenEvents += events.length;
-      const isContended = seconds() - contendedAt < CONTENDED_SECONDS;
-      const isMany = isContended ? unwrittenEvents >= keptEvents : unwrittenValues() >= writeValues;
-      const enough = isMany || seconds() - unwrittenSince >= WRITE_SECONDS;
-      if (!isContended && unwrittenEvents > keptEvents) for (const folder of folders) folder.forgetEvents();
-      waitNoLonger();
-      const isBacklog = waiting > 0 || events.length >= BACKLOG || behind >= BACKLOG;
-      if (!isBacklog || (enough && (isContended || sink.capabilities.sorted === true))) await writeFolded();
-      else if (enough || round !== null) await writePart(Math.max(events.length, unwrittenValues() - writeValues));
-      if (unwritten.size > 0 && waiting === 0) writeWithin(behind < BACKLOG ? WAIT_MS : WAIT_BEHIND_MS);
+      rounds.note(partitionId, lastOffset, events.length, started);
+      await rounds.writeDue(events.length, behind);
     } catch (error) {
       broken = true;
       throw error;
     }
     return foldSeconds;
-  }
-
-  /** Unless a backlog's next batch, which is still being decoded by this very thread, is here before. */
-  function writeWithin(ms: number): void {
-    writing = setTimeout(() => {
-      writing = null;
-      if (waiting === 0 && !broken && unwritten.size > 0) next(writeFolded).catch(() => {});
-    }, ms).unref();
-  }
-
-  function waitNoLonger(): void {
-    if (writing !== null) clearTimeout(writing);
-    writing = null;
-  }
-
-  async function writeFolded(): Promise<void> {
-    waitNoLonger();
-    await timedWrite(async () => {
-      for (const folder of folders) writes += await folder.write(clock(), prunable);
-    });
-    if (unwrittenEvents > 0) await sourceClock.write();
-    for (const [partitionId, offset] of unwritten) written.set(partitionId, offset);
-    unwritten.clear();
-    unwrittenEvents = 0;
-    round = null;
-    if (seconds() - flushedAt >= FLUSH_SECONDS) startFlush();
-  }
-
-  /**
-   * Writes some of the values that were changed when the round began: all at once would keep the next commits waiting
-   * meanwhile, and the cold store idle.
-   */
-  async function writePart(most: number): Promise<void> {
-    round ??= {
-      upTo: new Map(unwritten),
-      events: unwrittenEvents,
-      since: seconds(),
-      left: folders.map((folder) => folder.unwritten),
-    };
-    const current = round;
-    await timedWrite(async () => {
-      let room = most;
-      for (const [index, folder] of folders.entries()) {
-        const part = Math.min(room, current.left[index]!);
-        if (part === 0) continue;
-        writes += await folder.write(clock(), prunable, part);
-        current.left[index]! -= part;
-        room -= part;
-      }
-    });
-    if (current.left.some((count) => count > 0)) return;
-    await sourceClock.write();
-    for (const [partitionId, offset] of current.upTo) {
-      written.set(partitionId, offset);
-      if (unwritten.get(partitionId) === offset) unwritten.delete(partitionId);
-    }
-    unwrittenEvents -= current.events;
-    unwrittenSince = current.since;
-    round = null;
-    if (seconds() - flushedAt >= FLUSH_SECONDS) startFlush();
-  }
-
-  async function timedWrite(run: () => Promise<void>): Promise<void> {
-    const started = seconds();
-    const conflicts = conflictsSeen();
-    try {
-      await run();
-    } finally {
-      if (conflictsSeen() > conflicts) contendedAt = seconds();
-    }
-    wroteAt = seconds();
-    writeSeconds += wroteAt - started;
   }
 
   /** Runs after what is folding now; a failure makes `broken` true and is repaired by whoever comes next. */
@@ -374,20 +189,6 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
       broken = true;
     });
     return running;
-  }
-
-  function startFlush(): void {
-    flushedAt = seconds();
-    flushing ??= flushOnce().then(
-      () => {
-        flushing = null;
-      },
-      (error: unknown) => {
-        // What is not durable yet is waited for; whatever else went wrong, the next batch repairs.
-        if (!isNotDurable(error)) broken = true;
-        flushing = null;
-      },
-    );
   }
 
   /** One at a time, and beside no fold: `broken` keeps new ones from starting. */
@@ -403,31 +204,11 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
     return repairing;
   }
 
-  async function flushOnce(): Promise<void> {
-    const upTo = [...written];
-    const marks = folders.flatMap(({ keyspace }) =>
-      upTo.map(([partitionId, offset]) => ({ keyspace, partitionId, offset })),
-    );
-    await sink.mark(marks, session);
-    await sink.durable();
-    await log.setApplied(
-      folders.flatMap((folder) =>
-        upTo.map(([partitionId, offset]) => ({ viewVersion: appliedName(folder), partitionId, offset })),
-      ),
-    );
-    for (const [partitionId, offset] of upTo) durable.set(partitionId, Math.max(offset, durableApplied(partitionId)));
-    if (keepSeconds > 0 && seconds() - agingSince >= keepSeconds) {
-      aged = aging;
-      aging = new Map(durable);
-      agingSince = seconds();
-    }
-  }
-
   async function flush(): Promise<void> {
     await settled();
     await tend();
-    if (flushing !== null) await flushing;
-    await flushOnce();
+    await positions.calm();
+    await positions.flush();
   }
 
   async function handle(batch: MessageBatch): Promise<void> {
@@ -436,7 +217,7 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
     let commitSeconds: number;
     waiting++;
     try {
-      result = await commit(batch);
+      result = await commits.commit(batch);
       commitSeconds = seconds() - started;
       // The batch before this one was folded while this one was decoded and committed: one fold at most is behind.
       await folding.catch(() => {});
@@ -445,7 +226,7 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
       const { erasures = 0 } = result;
       if (erasures !== erasuresSeen) {
         erasuresSeen = erasures;
-        if (unwritten.size > 0) await repair();
+        if (rounds.isBehind()) await repair();
         else for (const folder of folders) folder.reset();
       }
       if (isStale(started)) await repair();
@@ -458,9 +239,7 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
 
   async function foldAndPublish(batch: MessageBatch, result: LogCommitResult, commitSeconds: number): Promise<void> {
     const foldSeconds = await foldAndWrite(batch, result.inserted);
-    const since = { writes, writeSeconds };
-    writes = 0;
-    writeSeconds = 0;
+    const since = rounds.counts();
     if (!batches.hasSubscribers) return;
     batches.publish({
       source: source.name,
@@ -480,16 +259,14 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
   /** Repairs the hot store from the log if a write or a flush failed. */
   async function settled(): Promise<void> {
     await folding.catch(() => {});
-    if (!broken && unwritten.size > 0) await next(writeFolded).catch(() => {});
+    if (!broken && rounds.isBehind()) await next(rounds.writeAll).catch(() => {});
     if (broken) await repair();
   }
 
   /** Repairs also what the hot store lost while nothing was written; writes what no further batch will come for. */
   async function tend(): Promise<void> {
     await folding.catch(() => {});
-    const standsStill = seconds() - Math.max(unwrittenSince, wroteAt) >= WRITE_SECONDS;
-    const isLeft = (waiting === 0 && writing === null) || standsStill;
-    if (!broken && unwritten.size > 0 && isLeft) await next(writeFolded).catch(() => {});
+    if (!broken && rounds.isBehind() && rounds.isLeft()) await next(rounds.writeAll).catch(() => {});
     if (broken) await repair();
     try {
       await sink.checkSession(session);
@@ -499,8 +276,7 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
       await repair();
     }
     if (keepSeconds > 0) await sourceClock.write();
-    const behind = [...written].some(([partitionId, offset]) => offset > durableApplied(partitionId));
-    if (behind && flushing === null && seconds() - flushedAt >= FLUSH_SECONDS) startFlush();
+    if (positions.isBehind()) positions.flushWhenDue();
   }
 
   return {
@@ -510,16 +286,10 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
         const known = (await log.partitions(source.name)).find((p) => p.partition === partition);
         return { offset: known?.committed ?? -1, cursor: known?.cursor ?? null };
       }
-      owned.delete(partition);
-      const { committed, cursor, ownerEpoch } = await own(partition);
+      const { committed, cursor, ownerEpoch } = await commits.takeOver(partition);
       return { offset: committed, cursor, epoch: ownerEpoch };
     },
-    prepare(batch) {
-      const partition = owned.get(batch.partition);
-      if (partition === undefined) return;
-      const { partitionId } = partition;
-      prepared.set(batch, { partitionId, events: batch.messages.map((message) => toLogged(message, partitionId)) });
-    },
+    prepare: commits.prepare,
     handle,
     tend,
     settled,
@@ -528,16 +298,8 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
   };
 }
 
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && "code" in error ? error.code : undefined;
-}
-
-function isNotDurable(error: unknown): boolean {
-  return codeOf(error) === "ONLINE_STORE_NOT_DURABLE";
-}
-
 function isRolledBack(error: unknown): boolean {
-  return codeOf(error) === "ONLINE_STORE_ROLLED_BACK";
+  return error instanceof Error && "code" in error && error.code === "ONLINE_STORE_ROLLED_BACK";
 }
 
 /** Epoch milliseconds; null of none. */

@@ -2,11 +2,8 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { isMillraceError } from "../../../src/definitions/errors.ts";
 import { Meta } from "../../../src/definitions/meta.ts";
-import {
-  createFoldEngine,
-  type FoldEngine,
-  type FoldEngineOptions,
-} from "../../../src/feature_engineering/engine/fold-engine.ts";
+import { createFoldEngine, type FoldEngine } from "../../../src/feature_engineering/engine/fold-engine.ts";
+import type { FoldEngineOptions } from "../../../src/feature_engineering/engine/fold-engine-options.ts";
 import { memoryOfflineStore } from "../../../src/feature_store/offline/memory-offline-store.ts";
 import type { OfflineStore } from "../../../src/feature_store/offline/offline-store.ts";
 import { memoryOnlineStore } from "../../../src/feature_store/online/memory-online-store.ts";

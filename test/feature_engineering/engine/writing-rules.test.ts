@@ -4,11 +4,8 @@ import { Meta } from "../../../src/definitions/meta.ts";
 import { ENGINE_RECOVERY_CHANNEL } from "../../../src/feature_engineering/engine/channels.ts";
 import type { EventLog } from "../../../src/feature_engineering/engine/event-log.ts";
 import type { FeatureSink } from "../../../src/feature_engineering/engine/feature-sink.ts";
-import {
-  createFoldEngine,
-  type FoldEngine,
-  type FoldEngineOptions,
-} from "../../../src/feature_engineering/engine/fold-engine.ts";
+import { createFoldEngine, type FoldEngine } from "../../../src/feature_engineering/engine/fold-engine.ts";
+import type { FoldEngineOptions } from "../../../src/feature_engineering/engine/fold-engine-options.ts";
 import { metaNames } from "../../../src/feature_engineering/engine/meta-names.ts";
 import { memoryOfflineStore } from "../../../src/feature_store/offline/memory-offline-store.ts";
 import type { OfflineStore } from "../../../src/feature_store/offline/offline-store.ts";
