@@ -7,6 +7,8 @@ export interface LoadResult {
   readonly requests: number;
   readonly seconds: number;
   readonly failures: number;
+  /** Of the failures, how many had which status; 0 where the connection broke. */
+  readonly failed: ReadonlyMap<number, number>;
   /** Milliseconds. */
   readonly p50: number;
   readonly p95: number;
@@ -34,7 +36,8 @@ export async function httpLoad(
     return Buffer.concat([Buffer.from(`POST ${pathname} HTTP/1.1\r\n${lines.join("")}\r\n`), bytes]);
   });
   const latencies: number[] = [];
-  let failures = 0;
+  const failed = new Map<number, number>();
+  const fail = (status: number): void => void failed.set(status, (failed.get(status) ?? 0) + 1);
   let bytes = 0;
   let next = 0;
   const started = performance.now();
@@ -59,7 +62,7 @@ export async function httpLoad(
           socket.on("connect", send);
           socket.on("error", reject);
           socket.on("close", () => {
-            if (performance.now() < until) failures++;
+            if (performance.now() < until) fail(0);
             resolve();
           });
           socket.on("data", (data: Buffer) => {
@@ -70,7 +73,7 @@ export async function httpLoad(
               if (end < 0) return;
               const text = head.toString("latin1", 0, end);
               const length = Number(/content-length: *(\d+)/i.exec(text)?.[1]);
-              if (!text.startsWith("HTTP/1.1 200")) failures++;
+              if (!text.startsWith("HTTP/1.1 200")) fail(Number(text.slice(9, 12)));
               bytes += length;
               missing = end + 4 + length - head.length;
             }
@@ -88,10 +91,17 @@ export async function httpLoad(
   return {
     requests: latencies.length,
     seconds: (performance.now() - started) / 1_000,
-    failures,
+    failures: [...failed.values()].reduce((sum, count) => sum + count, 0),
+    failed,
     p50: quantile(0.5),
     p95: quantile(0.95),
     p99: quantile(0.99),
     bytes: bytes / latencies.length,
   };
+}
+
+/** "0 failures", or how many had which status. */
+export function failuresText({ failures, failed }: LoadResult): string {
+  if (failures === 0) return "0 failures";
+  return `${failures} failures (${[...failed].map(([status, count]) => `${status || "broken connection"}: ${count}`).join(", ")})`;
 }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { pythonEnvironment } from "../integration/services/python-environment.ts";
 import { startRedis } from "../integration/services/redis-server.ts";
 import { SERVING_PEERS } from "../integration/services/serving-peers.ts";
-import { httpLoad } from "./http-load.ts";
+import { failuresText, httpLoad } from "./http-load.ts";
 import { processUsage } from "./process-usage.ts";
 import {
   type Contestant,
@@ -113,7 +113,7 @@ async function measure(
       rates.set(`${id} ${connections}`, load.requests / load.seconds);
       process.stdout.write(
         `${server.name}, three views in Redis, ${connections} connections: ${Math.round(load.requests / load.seconds).toLocaleString("en")} requests/s, ` +
-          `P50 ${load.p50.toFixed(2)} P95 ${load.p95.toFixed(2)} P99 ${load.p99.toFixed(2)} ms, ${cpu.toFixed(3)} ms of CPU a request, ${load.failures} failures\n`,
+          `P50 ${load.p50.toFixed(2)} P95 ${load.p95.toFixed(2)} P99 ${load.p99.toFixed(2)} ms, ${cpu.toFixed(3)} ms of CPU a request, ${failuresText(load)}\n`,
       );
     }
   } finally {

@@ -1,7 +1,8 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Body, httpLoad, type LoadResult } from "./http-load.ts";
+import { apiKeys } from "../src/api/auth/api-keys.ts";
+import { type Body, failuresText, httpLoad, type LoadResult } from "./http-load.ts";
 import { processUsage } from "./process-usage.ts";
 import {
   type Contestant,
@@ -74,6 +75,15 @@ const V2_BINARY: Route = {
     return [...(datatype === "FP64" ? new Float64Array(data) : new Float32Array(data))];
   },
 };
+/** As in production: each request shows a key. */
+const withKey = (text: string): Route => ({
+  ...OWN,
+  label: "JSON with API keys",
+  body: (rows) => ({
+    headers: { "content-type": "application/json", authorization: `Bearer ${text}` },
+    bytes: Buffer.from(OWN.body(rows) as string),
+  }),
+});
 const FASTAPI: Route = {
   path: "/predict",
   label: "JSON",
@@ -127,6 +137,12 @@ export async function run(args: readonly string[]): Promise<void> {
     for (const n of [1, 2]) {
       await take(`fastapi${n}`, "fastapi", n, () => startFastapi(model, n), [FASTAPI_MODELS, FASTAPI]);
       await take(`millrace${n}`, "millrace", n, () => startMillrace(model, n), [OWN, V2_JSON, V2_BINARY]);
+      if (n === 2) continue;
+      const keysFile = join(folder, "keys.json");
+      const { text } = await apiKeys(keysFile).create({ name: "bench", scopes: ["predict"], expiresAt: null });
+      const keyed = (): Promise<Contestant> =>
+        startMillrace(model, n, { MILLRACE_KEYS_FILE: keysFile, MILLRACE_REQUIRE_KEYS: "true" });
+      await take("keyed1", "millrace", n, keyed, [withKey(text)]);
     }
     await take("mlserver", "mlserver", 1, () => startMlserver(model), [MLSERVER]);
     await take("mlflow", "mlflow", 1, () => startMlflow(model), [MLFLOW]);
@@ -153,12 +169,15 @@ async function measure(
       route.body([...model.rows.slice(i), ...model.rows.slice(0, i)].slice(0, BATCH)),
     );
     await httpLoad(target, single, 16, WARM_UP);
-    // Its threads load the model at the first one.
     await httpLoad(target, batches, 4, WARM_UP);
     const loads =
       route === V2_JSON || route === V2_BINARY
         ? []
-        : [1, 16, 64].map((connections) => ({ connections, rows: 1, bodies: single }));
+        : (route.label === "JSON with API keys" ? [16] : [1, 16, 64]).map((connections) => ({
+            connections,
+            rows: 1,
+            bodies: single,
+          }));
     for (const { connections, rows, bodies } of [...loads, { connections: 4, rows: BATCH, bodies: batches }]) {
       const before = processUsage([server.pid]).cpuSeconds;
       const load = await httpLoad(target, bodies, connections, SECONDS);
@@ -174,10 +193,11 @@ async function measure(
   return figures;
 }
 
-function text({ requests, seconds, p50, p95, p99, failures }: LoadResult, rows: number): string {
+function text(load: LoadResult, rows: number): string {
+  const { requests, seconds, p50, p95, p99 } = load;
   const rate = requests / seconds;
   const inRows = rows === 1 ? "" : ` = ${Math.round(rate * rows).toLocaleString("en")} rows/s`;
-  return `${rate < 1_000 ? rate.toFixed(1) : Math.round(rate).toLocaleString("en")} requests/s${inRows}, P50 ${p50.toFixed(2)} P95 ${p95.toFixed(2)} P99 ${p99.toFixed(2)} ms, ${failures} failures`;
+  return `${rate < 1_000 ? rate.toFixed(1) : Math.round(rate).toLocaleString("en")} requests/s${inRows}, P50 ${p50.toFixed(2)} P95 ${p95.toFixed(2)} P99 ${p99.toFixed(2)} ms, ${failuresText(load)}`;
 }
 
 /** The same model: the answers are XGBoost's, but for float32. */
@@ -209,9 +229,17 @@ function conclude(all: ReadonlyMap<string, Figures>): void {
       );
     }
   }
+  const own = all.get("millrace1 JSON 1 16");
+  const keyed = all.get("keyed1 JSON with API keys 1 16");
+  if (own !== undefined && keyed !== undefined) {
+    print(
+      `=> API keys, 16 connections, one process: ${Math.round(keyed.perSecond).toLocaleString("en")} requests/s, ${keyed.cpu.toFixed(4)} ms of CPU a request against ${own.cpu.toFixed(4)} without`,
+    );
+  }
+  const p99 = (key: string): string => (all.get(key)?.p99 ?? Number.NaN).toFixed(1);
   const rows = (key: string): string => Math.round(rate(key) * BATCH).toLocaleString("en");
   print(
-    `=> batches of 1,000 rows, one process: JSON ${rows("millrace1 JSON 1000 4")}, Open Inference JSON ${rows("millrace1 Open Inference JSON 1000 4")}, MLServer in JSON ${rows("mlserver JSON 1000 4")} rows/s (aim: ahead); binary tensors ${rows("millrace1 binary tensors 1000 4")} rows/s (aim: over 250,000)`,
+    `=> batches of 1,000 rows, one process: JSON ${rows("millrace1 JSON 1000 4")}, Open Inference JSON ${rows("millrace1 Open Inference JSON 1000 4")}, MLServer in JSON ${rows("mlserver JSON 1000 4")} rows/s, P99 ${p99("millrace1 JSON 1000 4")}, ${p99("millrace1 Open Inference JSON 1000 4")} and ${p99("mlserver JSON 1000 4")} ms (aim: ahead in both); binary tensors ${rows("millrace1 binary tensors 1000 4")} rows/s (aim: over 250,000)`,
   );
 }
 
