@@ -17,6 +17,8 @@ export interface PartitionBoardOptions {
   readonly offline: OfflineStore;
   /** Whether other processes read partitions of the source too. */
   readonly shared: boolean;
+  /** The view versions that this process folds what it reads into. */
+  readonly folds: readonly string[];
   /** Wall clock, epoch milliseconds. */
   readonly now: () => number;
 }
@@ -27,6 +29,8 @@ export interface PartitionBoard {
   tell(own: readonly PartitionStatus[]): Promise<void>;
   /** All partitions: this process's as they are now, those of others as they told. While the cold store is away, only its own. */
   all(own: readonly PartitionStatus[]): Promise<readonly BoardPartition[]>;
+  /** The partitions whose reader, this process or one that told so lately, folds into all of this process's view versions. */
+  foldedByReader(own: readonly PartitionStatus[]): Promise<ReadonlySet<string>>;
   /** Takes back what this process told: it reads nothing any more. */
   leave(): Promise<void>;
 }
@@ -34,13 +38,14 @@ export interface PartitionBoard {
 interface Told extends PartitionStatus {
   /** Null: its last reader has left. */
   readonly owner: string | null;
+  readonly folds?: readonly string[];
 }
 
 /** How often a process tells, and after which silence nobody seems to read a partition; milliseconds. */
 const TELL_MS = 5_000;
 const SILENT_MS = 30_000;
 
-export function partitionBoard({ source, offline, shared, now }: PartitionBoardOptions): PartitionBoard {
+export function partitionBoard({ source, offline, shared, folds, now }: PartitionBoardOptions): PartitionBoard {
   const me = `${hostname()}:${process.pid}`;
   const kind = `partitions of ${source}`;
   let toldAt = Number.NEGATIVE_INFINITY;
@@ -52,7 +57,11 @@ export function partitionBoard({ source, offline, shared, now }: PartitionBoardO
       toldAt = now();
       told ||= own.length > 0;
       for (const status of own) {
-        await offline.putDocument(kind, status.partition, JSON.stringify({ ...status, owner: me } satisfies Told));
+        await offline.putDocument(
+          kind,
+          status.partition,
+          JSON.stringify({ ...status, owner: me, folds } satisfies Told),
+        );
       }
     },
     async leave() {
@@ -60,9 +69,16 @@ export function partitionBoard({ source, offline, shared, now }: PartitionBoardO
       for (const { name, json } of await offline.documents(kind)) {
         const status = JSON.parse(json) as Told;
         if (status.owner !== me) continue;
-        const left = { ...status, owner: null, lagMessages: null, lagSeconds: null };
+        const left = { ...status, owner: null, folds: [], lagMessages: null, lagSeconds: null };
         await offline.putDocument(kind, name, JSON.stringify(left satisfies Told));
       }
+    },
+    async foldedByReader(own) {
+      const found = new Set(own.map(({ partition }) => partition));
+      for (const { partition, owner, folds: foldedTo = [] } of await lately()) {
+        if (owner !== null && folds.every((view) => foldedTo.includes(view))) found.add(partition);
+      }
+      return found;
     },
     async all(own) {
       try {
@@ -75,18 +91,22 @@ export function partitionBoard({ source, offline, shared, now }: PartitionBoardO
     },
   };
 
+  /** What processes told, if not too long ago. */
+  async function lately(): Promise<readonly Told[]> {
+    const told = shared ? await offline.documents(kind) : [];
+    return told.filter(({ putAt }) => now() - putAt <= SILENT_MS).map(({ json }) => JSON.parse(json) as Told);
+  }
+
   async function everyPartition(own: readonly PartitionStatus[]): Promise<readonly BoardPartition[]> {
     const found = new Map<string, BoardPartition>();
     for (const { partition, committed } of await partitionRuns(offline, source).current()) {
       const unknown = { lastOffset: null, lastEventTime: null, lagMessages: null, lagSeconds: null };
       found.set(partition, { partition, committed, owner: null, ...unknown });
     }
-    const put = (status: Told): void => {
+    const put = ({ folds: _, ...status }: Told): void => {
       found.set(status.partition, { committed: found.get(status.partition)?.committed ?? -1, ...status });
     };
-    for (const { json, putAt } of shared ? await offline.documents(kind) : []) {
-      if (now() - putAt <= SILENT_MS) put(JSON.parse(json) as Told);
-    }
+    for (const status of await lately()) put(status);
     for (const status of own) put({ ...status, owner: me });
     return sorted([...found.values()]);
   }

@@ -62,7 +62,7 @@ export async function resetSource(options: ResetOptions): Promise<readonly Reset
 async function refuseWhileRead({ source, offline, isRead, shared }: ResetOptions): Promise<void> {
   if (isRead) throw isReadBy(source, ["this process"]);
   if (!shared) return;
-  const board = partitionBoard({ source: source.name, offline, shared, now: Date.now });
+  const board = partitionBoard({ source: source.name, offline, shared, folds: [], now: Date.now });
   const owners = (await board.all([])).filter(
     ({ partition, owner }) => owner !== null && !partition.startsWith("http:"),
   );

@@ -145,21 +145,28 @@ export function createSourcePipeline(options: SourcePipelineOptions): SourcePipe
     return running;
   }
 
-  const follow = follower({
+  const board = partitionBoard({
     source: source.name,
-    views,
-    engine,
-    online,
     offline,
-    seconds: () => performance.now() / 1_000,
+    shared: holder !== null,
+    folds: views.map(({ keyspace }) => keyspace),
+    now,
   });
-  const board = partitionBoard({ source: source.name, offline, shared: holder !== null, now });
   const running = async (): Promise<IngestionStatus> => {
     const pushed = await pushes.status();
     if (reading === null || main === null) return pushed;
     const read = await main.status();
     return { ...read, partitions: [...read.partitions, ...pushed.partitions] };
   };
+  const follow = follower({
+    source: source.name,
+    views,
+    engine,
+    online,
+    offline,
+    foldedByReader: async () => board.foldedByReader((await running()).partitions),
+    seconds: () => performance.now() / 1_000,
+  });
 
   return {
     source,

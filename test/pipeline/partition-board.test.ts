@@ -24,7 +24,7 @@ describe("the board of a source's partitions", () => {
   it("shows all partitions to each process: its own as they are, the others' as they told", async () => {
     const offline = await storeWith("t:0", "t:10", "t:2", "t:3");
     const board = (): ReturnType<typeof partitionBoard> =>
-      partitionBoard({ source: "orders", offline, shared: true, now: () => Date.now() });
+      partitionBoard({ source: "orders", offline, shared: true, folds: [], now: () => Date.now() });
     await board().tell([status("t:2", 5)]);
     const seen = await board().all([status("t:0", 1), status("t:10", 0)]);
     expect(seen.map((p) => [p.partition, p.owner === null, p.lagMessages, p.committed])).toEqual([
@@ -39,7 +39,7 @@ describe("the board of a source's partitions", () => {
   it("shows nobody for what was told long ago", async () => {
     const offline = await storeWith("t:0");
     let now = Date.now();
-    const board = partitionBoard({ source: "orders", offline, shared: true, now: () => now });
+    const board = partitionBoard({ source: "orders", offline, shared: true, folds: [], now: () => now });
     await board.tell([status("t:0", 5)]);
     expect((await board.all([]))[0]).toMatchObject({ lagMessages: 5 });
     now += 31_000;
@@ -52,15 +52,35 @@ describe("the board of a source's partitions", () => {
       ...offline,
       partitions: () => Promise.reject(millraceError("OFFLINE_STORE_UNAVAILABLE", "gone", { kind: "operational" })),
     };
-    const board = partitionBoard({ source: "orders", offline: away, shared: true, now: () => 0 });
+    const board = partitionBoard({ source: "orders", offline: away, shared: true, folds: [], now: () => 0 });
     expect(await board.all([status("t:0", 5)])).toMatchObject([
       { partition: "t:0", owner: expect.any(String), lagMessages: 5, committed: 7 },
     ]);
   });
 
+  it("knows which partitions are read by a process that folds into the same views", async () => {
+    const offline = await storeWith("t:0", "t:1", "t:2", "t:3");
+    let now = Date.now();
+    const board = (folds: readonly string[]): ReturnType<typeof partitionBoard> =>
+      partitionBoard({ source: "orders", offline, shared: true, folds, now: () => now });
+    await board(["a@1"]).tell([status("t:0", 5)]);
+    const leaving = board(["a@1", "b@1"]);
+    await leaving.tell([status("t:1", 5)]);
+    const own = [status("t:2", 5)];
+    expect([...(await board(["a@1"]).foldedByReader(own))].sort()).toEqual(["t:0", "t:1", "t:2"]);
+    expect([...(await board(["a@1", "b@1"]).foldedByReader(own))].sort()).toEqual(["t:1", "t:2"]);
+    await leaving.leave();
+    expect([...(await board(["b@1"]).foldedByReader(own))]).toEqual(["t:2"]);
+    now += 31_000;
+    expect([...(await board(["a@1"]).foldedByReader(own))]).toEqual(["t:2"]);
+    expect((await board([]).all([]))[0]).not.toHaveProperty("folds");
+  });
+
   it("of a process that is alone writes nothing", async () => {
     const offline = await storeWith("t:0");
-    await partitionBoard({ source: "orders", offline, shared: false, now: () => 0 }).tell([status("t:0", 5)]);
+    await partitionBoard({ source: "orders", offline, shared: false, folds: [], now: () => 0 }).tell([
+      status("t:0", 5),
+    ]);
     expect(await offline.documents("partitions of orders")).toEqual([]);
   });
 });
