@@ -73,6 +73,7 @@ export function createGeneration(options: GenerationOptions): Generation {
     ...(predictionLog === undefined ? {} : { predictionLog }),
     log,
     now: Date.now,
+    warmThreads: true,
   });
   const close = async (): Promise<void> => {
     await host.close();

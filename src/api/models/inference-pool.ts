@@ -3,16 +3,10 @@ import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { millraceError } from "../../definitions/errors.ts";
 import type { Value } from "../../definitions/value.ts";
+import { type InferenceModel, inferenceModelId } from "./inference-model.ts";
 import type { InferenceAnswer, InferenceCall } from "./inference-worker.ts";
 import { modelError } from "./model-errors.ts";
 import type { ModelAnswer } from "./model-runner.ts";
-
-/** A model as the threads load it: by its folder, and only while that has the version's content. */
-export interface InferenceModel {
-  readonly folder: string;
-  readonly etag: string;
-  readonly columns: readonly string[];
-}
 
 /** Threads that predict large batches, so that the calling thread stays free for requests. */
 export interface InferencePool {
@@ -21,6 +15,10 @@ export interface InferencePool {
    * @throws `MODEL_VERSION_CHANGED` if the folder no longer has that content; what the model's runner throws
    */
   predict(model: InferenceModel, rows: readonly (readonly Value[])[]): Promise<readonly ModelAnswer[]>;
+  /** Loads the model into the threads that run, into the first one if none does: its first batch then waits for nothing. */
+  warm(model: InferenceModel): Promise<void>;
+  /** True if threads should still hold the model. */
+  holds(model: InferenceModel): boolean;
   close(): Promise<void>;
 }
 
@@ -31,14 +29,17 @@ interface Thread {
 
 /** `threads` are started when they are first needed; `maxModels` (default 4) is how many each keeps loaded. */
 export function createInferencePool(options: { readonly threads: number; readonly maxModels?: number }): InferencePool {
+  const { maxModels = 4 } = options;
   const threads: Thread[] = [];
+  /** In the order of their last use, as each thread keeps them. */
+  const held = new Set<string>();
   let nextCall = 0;
   let isClosed = false;
 
   function start(): Thread {
     const worker = new Worker(workerFile(), {
       name: "millrace-inference",
-      workerData: { maxModels: options.maxModels ?? 4 },
+      workerData: { maxModels },
     });
     // An idle thread does not keep the process alive.
     worker.unref();
@@ -69,6 +70,29 @@ export function createInferencePool(options: { readonly threads: number; readonl
     return thread;
   }
 
+  function note(model: InferenceModel): void {
+    const id = inferenceModelId(model);
+    held.delete(id);
+    held.add(id);
+    if (held.size > maxModels) held.delete(held.values().next().value!);
+  }
+
+  function send(
+    thread: Thread,
+    model: InferenceModel,
+    rows: readonly (readonly Value[])[],
+  ): Promise<readonly ModelAnswer[]> {
+    note(model);
+    return new Promise((resolve, reject) => {
+      const call = nextCall++;
+      thread.waiting.set(call, { resolve, reject });
+      thread.worker.ref();
+      const matrix = packRows(rows, model.columns.length);
+      const message: InferenceCall = { call, ...model, rows: matrix === null ? rows : null, matrix };
+      thread.worker.postMessage(message, matrix === null ? [] : [matrix.buffer]);
+    });
+  }
+
   return {
     predict(model, rows) {
       if (isClosed) {
@@ -80,15 +104,14 @@ export function createInferencePool(options: { readonly threads: number; readonl
         (threads.length < options.threads
           ? start()
           : threads.reduce((least, other) => (other.waiting.size < least.waiting.size ? other : least)));
-      return new Promise((resolve, reject) => {
-        const call = nextCall++;
-        thread.waiting.set(call, { resolve, reject });
-        thread.worker.ref();
-        const matrix = packRows(rows, model.columns.length);
-        const message: InferenceCall = { call, ...model, rows: matrix === null ? rows : null, matrix };
-        thread.worker.postMessage(message, matrix === null ? [] : [matrix.buffer]);
-      });
+      return send(thread, model, rows);
     },
+    async warm(model) {
+      if (isClosed || options.threads === 0) return;
+      if (threads.length === 0) start();
+      await Promise.all(threads.map((thread) => send(thread, model, [])));
+    },
+    holds: (model) => held.has(inferenceModelId(model)),
     async close() {
       isClosed = true;
       await Promise.all(threads.map((thread) => thread.worker.terminate()));

@@ -2,11 +2,12 @@ import { parentPort, workerData } from "node:worker_threads";
 import { isMillraceError, type MillraceError } from "../../definitions/errors.ts";
 import type { Value } from "../../definitions/value.ts";
 import { folderEtag, folderState } from "./folder-etag.ts";
+import { inferenceModelId } from "./inference-model.ts";
 import { loadModelFolder } from "./load-model-folder.ts";
 import { modelError } from "./model-errors.ts";
 import type { ModelAnswer, ModelRunner, PreparedModel } from "./model-runner.ts";
 
-/** A batch for an inference thread; rows come as values, or as a matrix of numbers in which NaN is null. */
+/** A batch for an inference thread, which loads the model; rows, if there are any, come as values, or as a matrix of numbers in which NaN is null. */
 export interface InferenceCall {
   readonly call: number;
   readonly folder: string;
@@ -41,6 +42,8 @@ async function answer(message: InferenceCall): Promise<InferenceAnswer> {
   const { call } = message;
   try {
     const { prepared } = await modelOf(message);
+    const isEmpty = (message.rows ?? message.matrix)!.length === 0;
+    if (isEmpty) return { call, answers: [] };
     return { call, answers: await prepared.predict(message.rows ?? unpack(message.matrix!, message.columns.length)) };
   } catch (error) {
     const { code, kind, details } = isMillraceError(error)
@@ -52,7 +55,7 @@ async function answer(message: InferenceCall): Promise<InferenceAnswer> {
 }
 
 function modelOf(message: InferenceCall): Promise<Loaded> {
-  const id = `${message.etag}\n${message.folder}\n${message.columns.join(",")}`;
+  const id = inferenceModelId(message);
   const known = models.get(id);
   models.delete(id);
   const model = known ?? load(message);

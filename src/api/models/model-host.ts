@@ -13,6 +13,7 @@ import {
 } from "../channels.ts";
 import { deadlineExceeded } from "./deadline-exceeded.ts";
 import { folderSourceOf } from "./folder-model-source.ts";
+import { inferenceModel } from "./inference-model.ts";
 import { createInferencePool } from "./inference-pool.ts";
 import { modelError } from "./model-errors.ts";
 import type { PredictionRow } from "./model-output.ts";
@@ -53,6 +54,11 @@ export interface ModelHostOptions {
   readonly sourceOf?: (model: ModelMeta) => ModelSource;
   /** Threads for large batches. Default 1, started when first needed. */
   readonly inferenceThreads?: number;
+  /**
+   * Load models of up to 16 MiB into the first of these threads as soon as they serve, so that not even the first large
+   * batch waits for that. Default false.
+   */
+  readonly warmThreads?: boolean;
   /** Default 512 rows, of ONNX models 32. */
   readonly largeBatch?: LargeBatch;
 }
@@ -147,6 +153,9 @@ export interface ModelHost {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** Models above this size are in threads' memory only once a large batch came, bytes. */
+const MOST_WARM_BYTES = 2 ** 24;
+
 const rowsChannel = channel(PREDICTED_ROWS_CHANNEL);
 const predictionChannel = channel(PREDICTION_CHANNEL);
 const startChannel = channel(PREDICTION_START_CHANNEL);
@@ -175,9 +184,23 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
         );
         keepWithinCache(slot);
       },
+      beforeServing: (served) => warmThreads(model, served),
       onFailed: ({ version, code, message }) =>
         log.warn({ model: model.name, version, code, reason: message }, "model version could not be loaded"),
     });
+  }
+
+  /** Where threads hold the version that serves, they load the next one before it does; what fails there fails later. */
+  async function warmThreads({ name }: ModelMeta, served: ServedModel): Promise<void> {
+    const next = inferenceModel(served);
+    if (next === null) return;
+    const before = models.get(name)?.serving?.resident ?? null;
+    const held = before === null ? null : inferenceModel(before);
+    if (held !== null) {
+      if (pool.holds(held)) await pool.warm(next).catch(() => {});
+    } else if (options.warmThreads === true && served.loaded.runner.sizeBytes <= MOST_WARM_BYTES) {
+      void pool.warm(next).catch(() => {});
+    }
   }
 
   /** Frees what was used least recently: versions kept for a rollback first. */

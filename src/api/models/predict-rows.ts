@@ -5,6 +5,7 @@ import type { Value } from "../../definitions/value.ts";
 import type { FeatureStore, LookupRow, OnlineFeatures, OnlineRead } from "../../feature_store/feature-store.ts";
 import { PREDICTION_BATCH_CHANNEL, PREDICTION_QUEUED_CHANNEL, type PredictionBatchEvent } from "../channels.ts";
 import { deadlineExceeded } from "./deadline-exceeded.ts";
+import { inferenceModel } from "./inference-model.ts";
 import type { InferencePool } from "./inference-pool.ts";
 import type { PredictionRow } from "./model-output.ts";
 import type { ModelAnswer } from "./model-runner.ts";
@@ -286,11 +287,10 @@ async function predictAway(
   features: OnlineFeatures,
   pool: InferencePool,
 ): Promise<readonly ModelAnswer[]> {
-  const { folder } = served;
-  if (folder === null) return predictHere(served, features.rows);
-  const columns = features.columns.map((column) => column.name);
+  const model = inferenceModel(served);
+  if (model === null) return predictHere(served, features.rows);
   try {
-    return await pool.predict({ folder, etag: served.version.etag, columns }, features.rows);
+    return await pool.predict(model, features.rows);
   } catch (error) {
     // The folder went or changed since: the model in memory is still the version that answers.
     if (error instanceof Error && "code" in error && String(error.code).startsWith("MODEL_")) {

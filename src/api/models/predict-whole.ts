@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { ModelMeta } from "../../definitions/model.ts";
 import type { ColumnTypeSpec, Value } from "../../definitions/value.ts";
+import { inferenceModel } from "./inference-model.ts";
 import type { InferencePool } from "./inference-pool.ts";
 import { modelError } from "./model-errors.ts";
 import type { PredictionRow } from "./model-output.ts";
@@ -108,13 +109,10 @@ async function predictAway(
   pool: InferencePool,
   rows: readonly (readonly Value[])[],
 ): Promise<readonly ModelAnswer[]> {
-  const { folder } = served;
-  if (folder === null) return served.prepared.predict(rows);
+  const model = inferenceModel(served);
+  if (model === null) return served.prepared.predict(rows);
   try {
-    return await pool.predict(
-      { folder, etag: served.version.etag, columns: served.columns.map(({ name }) => name) },
-      rows,
-    );
+    return await pool.predict(model, rows);
   } catch (error) {
     // The folder went or changed since: the model in memory is still the version that answers.
     if (error instanceof Error && "code" in error && String(error.code).startsWith("MODEL_")) {

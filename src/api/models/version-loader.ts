@@ -45,6 +45,8 @@ export interface VersionLoaderOptions {
   readonly now: () => number;
   /** Called with each failure that is not the same as the one before it. */
   readonly onFailed: (failure: VersionFailure, error: unknown) => void;
+  /** Waited for before a version that was loaded serves. */
+  readonly beforeServing?: (served: ServedModel) => Promise<void>;
 }
 
 /** Loads versions of one model, and keeps account of what failed. */
@@ -75,6 +77,7 @@ export function versionLoader(options: VersionLoaderOptions): VersionLoader {
     try {
       await source.fetch(version);
       const served = await inLoadTurn(() => loadServedModel(model, service, source, version));
+      await options.beforeServing?.(served);
       sizeBytes = served.loaded.runner.sizeBytes;
       retries.succeeded(version.id);
       return served;
