@@ -54,10 +54,11 @@ async function send(
   method: string,
   path: string,
   body?: unknown,
+  agent = anew,
 ): Promise<{ readonly status: number; readonly text: string }> {
   return new Promise((resolve, reject) => {
     const headers = { "content-type": "application/json", authorization: `Bearer ${TOKEN}` };
-    const sent = httpRequest(new URL(path, millrace.url), { method, headers, agent: anew }, (answer) => {
+    const sent = httpRequest(new URL(path, millrace.url), { method, headers, agent }, (answer) => {
       let text = "";
       answer.setEncoding("utf8");
       answer.on("data", (part: string) => {
@@ -200,4 +201,30 @@ it("replaces its processes one by one at SIGHUP, and fails no request", async ()
   }
   expect(statuses.length).toBeGreaterThan(50);
   expect(new Set(statuses)).toEqual(new Set([200]));
+});
+
+it("fails no request of clients that keep their connections, neither at SIGHUP nor at SIGTERM", async () => {
+  const kept = new Agent({ keepAlive: true });
+  const failures: unknown[] = [];
+  let answered = 0;
+  const load = Array.from({ length: 8 }, async () => {
+    for (;;) {
+      const one = await send("POST", "/v1/models/risk/predict", { rows: [{ card_id: "c", amount: 1 }] }, kept).then(
+        ({ status }) => status,
+        (error: Error) => error.message,
+      );
+      if (String(one).startsWith("connect ECONNREFUSED")) return;
+      if (one === 200) answered++;
+      else failures.push(one);
+    }
+  });
+  const before = servers();
+  process.kill(millrace.pid, "SIGHUP");
+  await until(async () => !servers().some((pid) => before.includes(pid)));
+  const atEnd = answered;
+  await until(() => answered > atEnd + 50);
+  process.kill(millrace.pid, "SIGTERM");
+  await Promise.all(load);
+  expect(failures).toEqual([]);
+  expect(answered).toBeGreaterThan(200);
 });

@@ -79,7 +79,7 @@ export interface ApiServerOptions extends ApiContext {
 export interface ApiServer {
   /** Port 0 takes a free one. */
   listen(address: { readonly host: string; readonly port: number }): Promise<{ readonly url: string }>;
-  /** Serves a connection that another process accepted. False: the server drains, and has not touched it. */
+  /** Serves a connection that another process accepted. False: the server is ending, and has not touched it. */
   take(connection: Socket): boolean;
   /** Answers 503 on `/readyz` from now on, takes no new connections, finishes what is in flight, closes. */
   drain(): Promise<void>;
@@ -130,6 +130,8 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     // Types differ by the kind of server; what is used here does not.
   } as FastifyServerOptions) as FastifyInstance;
   let isDraining = false;
+  /** What still comes over open connections is not waited for any more. */
+  let isFinishing = false;
   let closing: Promise<void> | null = null;
 
   // Bodies are checked by the routes, whose errors say more; the schemas are documentation.
@@ -253,6 +255,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
       // Node's own way to stop listening would close idle connections at once.
       const left = new Promise<void>((resolve) => TcpServer.prototype.close.call(app.server, () => resolve()));
       await Promise.race([Promise.all([left, taken.ended()]), pause(LAST_REQUESTS_MS)]);
+      isFinishing = true;
       direct.closeIdle();
       app.server.closeIdleConnections();
       await app.close();
@@ -271,8 +274,8 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
       }
     },
     take(connection) {
-      if (!isDraining) taken.take(connection);
-      return !isDraining;
+      if (!isFinishing) taken.take(connection);
+      return !isFinishing;
     },
     drain: close,
     close,

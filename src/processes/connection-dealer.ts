@@ -41,10 +41,11 @@ export function connectionDealer(): ConnectionDealer {
   const servers: Server[] = [];
   let next = 0;
   let lastId = 0;
+  let isClosed = false;
 
   function deal(connection: Socket): void {
     if (takers.length === 0) {
-      if (unclaimed.length >= MOST_WAITING) connection.destroy();
+      if (isClosed || unclaimed.length >= MOST_WAITING) connection.destroy();
       else unclaimed.push(connection);
       return;
     }
@@ -107,6 +108,7 @@ export function connectionDealer(): ConnectionDealer {
       return offered.size + unclaimed.length;
     },
     close() {
+      isClosed = true;
       for (const server of servers) server.close();
       for (const connection of unclaimed.splice(0)) connection.destroy();
     },
