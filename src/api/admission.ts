@@ -40,8 +40,6 @@ const INTERVAL_MS = 100;
 const CALM_MS = 1_000;
 /** The most rows in flight, whatever they wait for: a store that hangs must not fill the memory. */
 const MOST_ROWS = 20_000;
-/** Over how long the quickest read of the hot store is looked for, milliseconds. */
-const READ_MS = 1_000;
 /** Over how much time with rows in flight their rate is measured, milliseconds. */
 const RATE_MS = 20;
 /** Less than this is no waiting for work: the loop only asked the system, milliseconds. */
@@ -96,8 +94,9 @@ function refusalFor(url: string): ReturnType<typeof refusal> {
 
 /**
  * A request's wait is estimated when it arrives, at worst: the event loop's last turn, in which its bytes came, the time
- * since this turn began, and the rows in flight at the rate at which rows are predicted, without what the quickest of
- * them spent on reading the hot store, since a store that answers slowly is no queue here. Where there was no queue
+ * since this turn began, and the rows in flight: at what each takes of the loop's time, or, if that is more, at the rate
+ * at which they end, of which reading the hot store has its share that does not count, since a store that answers slowly
+ * is no queue here, as that of the inference threads is. Where there was no queue
  * within the last 100 ms, or few turns ago, or while it shrinks, a request may wait for 500 ms, so that bursts and pauses
  * cost nothing; else, and for a second after the last refusal, there is a standing queue, and only what waits less than the target is taken.
  * Source: controlled delay as B. Maurer describes it in "Fail at Scale", ACM Queue 13(8), 2015, after K. Nichols and
@@ -122,10 +121,14 @@ export function createAdmission(options: AdmissionOptions): Admission {
   let turns = 0;
   let emptyAt = now();
   let refusedAt = Number.NEGATIVE_INFINITY;
-  /** The quickest read of this span of time, and of the one before it, milliseconds. */
-  let quickest = Infinity;
-  let quickestBefore = Infinity;
-  let readsSince = now();
+  /** What a row takes of the loop's time, milliseconds; 0 until it is known. */
+  let loopMs = 0;
+  /** The share of the predictions' time that reading took. */
+  let readShare = 0;
+  let seconds = 0;
+  let readSeconds = 0;
+  let sampledAt = now();
+  let sampledIdle = idle();
 
   const began = (message: unknown): void => {
     if (rows === 0) busySince = now();
@@ -137,7 +140,8 @@ export function createAdmission(options: AdmissionOptions): Admission {
     const at = now();
     if (event.outcome === "ok") {
       done += event.rows;
-      noteRead(event.stages.features * 1_000, at);
+      seconds += event.seconds;
+      readSeconds += event.stages.features;
     }
     busyMs += at - busySince;
     busySince = at;
@@ -154,23 +158,12 @@ export function createAdmission(options: AdmissionOptions): Admission {
     if (busyMs < RATE_MS || !hasEnded) return;
     hasEnded = false;
     // More at once may be done faster: that is believed at once, the contrary by and by.
-    const sample = done / busyMs;
-    rate = sample > rate ? sample : 0.7 * rate + 0.3 * sample;
-    done = 0;
-    busyMs = 0;
-  }
-
-  function noteRead(ms: number, at: number): void {
-    if (at - readsSince > READ_MS) {
-      quickestBefore = quickest;
-      quickest = Infinity;
-      readsSince = at;
-    }
-    if (ms < quickest) quickest = ms;
-  }
-  function readMs(): number {
-    const ms = Math.min(quickest, quickestBefore);
-    return ms === Infinity ? 0 : ms;
+    rate = faster(rate, done / busyMs, Math.max);
+    const idleNow = idle();
+    const activeMs = at - sampledAt - (idleNow - sampledIdle);
+    if (done > 0) loopMs = faster(loopMs, Math.max(0, activeMs) / done, Math.min);
+    readShare = seconds > 0 ? Math.min(1, readSeconds / seconds) : 0;
+    [done, busyMs, seconds, readSeconds, sampledAt, sampledIdle] = [0, 0, 0, 0, at, idleNow];
   }
 
   function beginTurn(at: number): void {
@@ -198,7 +191,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
     turnStarted = at;
   }
 
-  const inFlightMs = (): number => (rate === 0 ? 0 : Math.max(0, rows / rate - readMs()));
+  const inFlightMs = (): number => Math.max(rows * loopMs, rate === 0 ? 0 : (rows / rate) * (1 - readShare));
   const estimate = (at: number): number => backlog + (at - turnStarted) + inFlightMs();
 
   function admits(kind: RouteClass): boolean {
@@ -241,6 +234,11 @@ export function createAdmission(options: AdmissionOptions): Admission {
       unsubscribe(PREDICTION_CHANNEL, ended);
     },
   };
+}
+
+/** The sample if it is better than what was known, else a mean of both. */
+function faster(known: number, sample: number, better: (a: number, b: number) => number): number {
+  return known === 0 ? sample : better(sample, 0.7 * known + 0.3 * sample);
 }
 
 function publishShed(kind: RouteClass): void {

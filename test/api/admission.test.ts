@@ -20,7 +20,7 @@ function open(targetDelayMs: number | null): void {
 const begin = (rows: number): void => started.publish({ model: "m", rows });
 function end(rows: number, features = 0): void {
   const stages = { features, model: 0 };
-  ended.publish({ model: "m", version: "1", rows, seconds: 0, stages, outcome: "ok" });
+  ended.publish({ model: "m", version: "1", rows, seconds: features, stages, outcome: "ok" });
 }
 /** A turn of the loop in which it did not wait for work. */
 async function busyTurn(ms: number): Promise<void> {
@@ -139,6 +139,23 @@ describe("admission", () => {
     begin(1);
     expect(admission.admits("predict")).toBe(false);
     for (let row = 0; row < 20_000; row++) end(1, 0.2);
+  });
+
+  it("counts rows in flight by what they take of the loop's time, whatever they wait for", async () => {
+    open(20);
+    // 200 ms for the store, and 1 ms of the loop's time for each.
+    for (let i = 0; i < 6; i++) {
+      for (let row = 0; row < 100; row++) begin(1);
+      clock += 300;
+      idle += 200;
+      admission.admits("predict");
+      for (let row = 0; row < 100; row++) end(1, 0.2);
+      await nextTurn();
+    }
+    for (let row = 0; row < 60; row++) begin(1);
+    for (let i = 0; i < 6; i++) await busyTurn(15);
+    expect(admission.admits("predict")).toBe(false);
+    for (let row = 0; row < 60; row++) end(1, 0.2);
   });
 
   it("counts what waits in rows, at the rate at which rows are done", async () => {

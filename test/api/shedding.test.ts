@@ -81,38 +81,3 @@ it.each([
     health.destroy();
   },
 );
-
-it("refuses nothing because the hot store answers slowly, while the server itself has time", async () => {
-  const slow = await openTestApi({
-    load: { requestTimeoutMs: null, queueDelayTargetMs: 10, drainSeconds: 1 },
-    features: (store) => ({
-      ...store,
-      async getOnlineFeatures(...args) {
-        await new Promise((resolve) => setTimeout(resolve, 100));
-        return store.getOnlineFeatures(...args);
-      },
-    }),
-  });
-  try {
-    await writeModel(join(slow.folder, "risk", "3"), { answer: 0.25, features: RISK_COLUMNS });
-    await slow.models.refresh();
-    const { url } = await slow.server.listen({ host: "127.0.0.1", port: 0 });
-    const statuses: number[] = [];
-    const headers = { "content-type": "application/json" };
-    // Each at a moment of its own, so that some are always under way.
-    const clients = Array.from({ length: 20 }, async (_, i) => {
-      await new Promise((resolve) => setTimeout(resolve, 5 * i));
-      for (let n = 0; n < 10; n++) {
-        const answer = await fetch(`${url}/v1/models/risk/predict`, { method: "POST", headers, body: BODY });
-        await answer.text();
-        statuses.push(answer.status);
-      }
-    });
-    await Promise.all(clients);
-    // Few, for a machine that is busy with something else meanwhile.
-    expect(statuses.filter((status) => status !== 200).length).toBeLessThan(20);
-    expect(statuses).toHaveLength(200);
-  } finally {
-    await slow.close();
-  }
-});
