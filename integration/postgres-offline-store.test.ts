@@ -56,6 +56,16 @@ async function openNew(options: Partial<PostgresOfflineStoreOptions> = {}): Prom
 const refused = (code: string, message: RegExp): object =>
   expect.objectContaining({ code, kind: "operational", message: expect.stringMatching(message) });
 
+test("a password beside the URL is the one that counts, whatever is in it", async () => {
+  const password = "a%41 +&#@/:?é'";
+  server.sql(`create role apart login password '${password.replaceAll("'", "''")}'`);
+  server.sql("grant create on database postgres to apart");
+  for (const own of ["", ":wrong"]) {
+    const url = `postgres://apart${own}@127.0.0.1:${server.port}/postgres?sslmode=disable`;
+    await openNew({ url, password });
+  }
+});
+
 describe("a server that cannot be used is told with the reason, never with the password", () => {
   test.each([
     ["a wrong password", () => server.url().replace(/:[^:@/]*@/, ":hush-hush@"), /password is wrong/],

@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { MessageDecoder } from "./decoders/message-decoder.ts";
 import { isDecodeFailure } from "./decoders/row-decoder.ts";
+import { futureFailure } from "./future-failure.ts";
 import type { RawBatch } from "./message-source.ts";
 import type {
   DeadLetter,
@@ -25,18 +26,6 @@ export interface BatchDecoding {
 
 /** Messages after which sockets get a turn: the commit of the batch before sends its rows from the same thread. */
 const TURN = 2_000;
-
-/** Why an event that claims to be from the future is not taken; null if it is within the bound. */
-export function futureFailure(eventTime: number, arrival: number, boundMs: number | null): DecodeFailure | null {
-  if (boundMs === null || eventTime - arrival <= boundMs) return null;
-  const ahead = Math.round((eventTime - arrival) / 1000);
-  return {
-    code: "EVENT_TIME_IN_FUTURE",
-    reason:
-      `The event time ${new Date(eventTime).toISOString()} is ${ahead} s ahead of its arrival; ` +
-      `at most ${boundMs / 1000} s are allowed. Check the producer's clock and the column's unit.`,
-  };
-}
 
 function receivedBytes(value: RawMessage["value"]): Uint8Array {
   if (value instanceof Uint8Array) return value;

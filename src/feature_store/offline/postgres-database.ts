@@ -87,9 +87,10 @@ export async function openPostgres(options: PostgresOfflineStoreOptions): Promis
   if (!Number.isInteger(maxConnections) || maxConnections < 2) {
     throw invalid(`maxConnections is ${maxConnections}: give at least 2, one to write and one to read.`);
   }
+  // The client lets the URL win over what is given beside it, even a password that the URL does not have.
+  if (options.password !== undefined) url.searchParams.set("password", options.password);
   const pool = new api.Pool({
-    connectionString: options.url,
-    ...(options.password === undefined ? {} : { password: options.password }),
+    connectionString: url.href,
     ...(options.tls === undefined ? {} : { ssl: options.tls }),
     max: maxConnections,
     connectionTimeoutMillis: options.connectTimeoutMs ?? 10_000,

@@ -1,8 +1,8 @@
 import type { MillraceError } from "../../definitions/errors.ts";
-import { futureFailure } from "../decode-batch.ts";
 import { jsonFailure, parseJson } from "../decoders/json-decoder.ts";
 import type { JsonMessageDecoder } from "../decoders/message-decoder.ts";
 import { isDecodeFailure } from "../decoders/row-decoder.ts";
+import { futureFailure } from "../future-failure.ts";
 import { type IdempotencyLog, memoryIdempotencyLog } from "../idempotency-log.ts";
 import { ingestionError } from "../ingestion-error.ts";
 import type { MessageSource, RawBatch } from "../message-source.ts";

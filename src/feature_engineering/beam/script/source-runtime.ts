@@ -1,10 +1,10 @@
 import type { FeatureViewMeta } from "../../../definitions/feature-view.ts";
 import type { SourceMeta } from "../../../definitions/source.ts";
 import type { Value } from "../../../definitions/value.ts";
-import { futureFailure } from "../../../ingestion/decode-batch.ts";
 import { splitCsvRecord } from "../../../ingestion/decoders/csv-record.ts";
 import { compileMessageDecoder } from "../../../ingestion/decoders/message-decoder.ts";
 import { compileRowDecoder, isDecodeFailure, type SourceColumn } from "../../../ingestion/decoders/row-decoder.ts";
+import { futureFailure } from "../../../ingestion/future-failure.ts";
 import type { DecodedPayload, DecodeFailure, StreamMessage } from "../../../ingestion/stream-message.ts";
 import type { LoggedEvent } from "../../engine/event-log.ts";
 import { createMessageLogger } from "../../engine/message-logger.ts";
