@@ -43,6 +43,7 @@ it.each([
   ["a frame without moments", ["risk", "--labels", "no-time.csv"], "EVENT_TIMESTAMP_MISSING", "Row 0"],
   ["a frame without a key", ["risk", "--labels", "no-key.csv"], "LOOKUP_COLUMN_MISSING", "Row 0"],
   ["a row that cannot be read", ["risk", "--labels", "bad-key.jsonl"], "LOOKUP_INVALID", "Row 1"],
+  ["a frame without a label", ["guess", "--labels", "labels.csv"], "LABEL_MISSING", "won"],
   [
     "a source without history",
     ["risk", "--labels", "labels.csv"],
