@@ -52,10 +52,9 @@ export function createFitRows(plan: FitPlan): FitRows {
             lookups.entry.varint(row);
             lookups.entry.zigzag(time);
             const segment = segmentAt(view, time);
-            const bytes = groupKey(index, view, segment, key);
             lookups.end(
               `${index} ${segment} ${key.map((part) => `${String(part).length}:${String(part)}`).join()}`,
-              () => bytes,
+              () => groupKey(index, view, segment, key),
             );
           }
         }
