@@ -2,6 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { writeModel } from "../test/api/models/write-model.ts";
+import { connectionFlood } from "./connection-flood.ts";
 import { httpLoad } from "./http-load.ts";
 import { processUsage, waitedForCore } from "./process-usage.ts";
 import { pinLoad, startMillrace } from "./serving-contestants.ts";
@@ -13,8 +14,9 @@ const ROWS = 4;
 const FEATURES = Array.from({ length: 30 }, (_, i) => `f${i}`);
 const CONNECTIONS = 2_000;
 const CALM_MS = 250;
+const FLOOD_SECONDS = 8;
 
-/** Four times the capacity of one process for a minute (or the seconds given), then half of it. */
+/** Four times the capacity of one process for a minute (or the seconds given), then half of it, then a flood of connections. */
 export async function run(args: readonly string[]): Promise<void> {
   const seconds = Number(args[0] ?? 60);
   const folder = await mkdtemp(join(tmpdir(), "millrace-overload-"));
@@ -62,6 +64,15 @@ export async function run(args: readonly string[]): Promise<void> {
       print(
         `=> recovered ${recoverySeconds(after.sent).toFixed(2)} s after the overload (aim: under 1); then ${summary(after.sent, 10)}; the load was late by ${after.lagP99.toFixed(1)} ms (P99)`,
       );
+      const [flood, kept] = await Promise.all([
+        connectionFlood(url, bodies, FLOOD_SECONDS, CONNECTIONS),
+        timedLoad(url, bodies, 50, FLOOD_SECONDS, 16),
+      ]);
+      const unanswered = flood.filter(({ status }) => status !== 200 && status !== 503).length;
+      print(
+        `=> flood, each request over a new connection, ${CONNECTIONS} at once: ${summary(flood, FLOOD_SECONDS)}, ${unanswered} without such an answer (aim: 0); over connections that were kept meanwhile ${summary(kept.sent, FLOOD_SECONDS)}`,
+      );
+      if (others + unanswered > 0) process.exitCode = 1;
     } finally {
       await server.stop();
     }

@@ -93,14 +93,14 @@ function refusalFor(url: string): ReturnType<typeof refusal> {
 }
 
 /**
- * A request's wait is estimated when it arrives, at worst: the event loop's last turn, in which its bytes came, the time
+ * A request's wait is estimated when it arrives: half of the event loop's last turn, in which its bytes came, the time
  * since this turn began, and the rows in flight: at what each takes of the loop's time, or, if that is more, at the rate
- * at which they end, of which reading the hot store has its share that does not count, since a store that answers slowly
- * is no queue here, as that of the inference threads is. Where there was no queue
- * within the last 100 ms, or few turns ago, or while it shrinks, a request may wait for 500 ms, so that bursts and pauses
- * cost nothing; else, and for a second after the last refusal, there is a standing queue, and only what waits less than the target is taken.
- * Source: controlled delay as B. Maurer describes it in "Fail at Scale", ACM Queue 13(8), 2015, after K. Nichols and
- * V. Jacobson, "Controlling Queue Delay", ACM Queue 10(5), 2012.
+ * at which they end. Of that time reading the hot store has its share, which does not count: a store that answers slowly
+ * is no queue here, as that of the inference threads is. Where there was no queue within the last 100 ms, or few turns
+ * ago, or while it shrinks, a request may wait for 500 ms, so that bursts and pauses cost nothing; else, and for a second
+ * after the last refusal, there is a standing queue, and only what waits less than the target is taken. Source: controlled
+ * delay as B. Maurer describes it in "Fail at Scale", ACM Queue 13(8), 2015, after K. Nichols and V. Jacobson,
+ * "Controlling Queue Delay", ACM Queue 10(5), 2012.
  */
 export function createAdmission(options: AdmissionOptions): Admission {
   const { targetDelayMs, now = () => performance.now(), idle = () => performance.nodeTiming.idleTime } = options;
@@ -192,7 +192,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
   }
 
   const inFlightMs = (): number => Math.max(rows * loopMs, rate === 0 ? 0 : (rows / rate) * (1 - readShare));
-  const estimate = (at: number): number => backlog + (at - turnStarted) + inFlightMs();
+  const estimate = (at: number): number => backlog / 2 + (at - turnStarted) + inFlightMs();
 
   function admits(kind: RouteClass): boolean {
     if (targetDelayMs === null) return true;

@@ -12,7 +12,7 @@ export interface ServingConfig {
   readonly requestTimeoutMs?: number;
   /**
    * How long work may wait while there is a standing queue, milliseconds; what would wait longer is refused with 503.
-   * 0 refuses nothing. Default 50. `MILLRACE_QUEUE_DELAY_TARGET_MS`
+   * 0 refuses nothing. Default 80. `MILLRACE_QUEUE_DELAY_TARGET_MS`
    */
   readonly queueDelayTargetMs?: number;
   /** How long requests in flight may take once the server stops, seconds. Default 10. `MILLRACE_DRAIN_SECONDS` */
@@ -49,7 +49,7 @@ export function resolveServing(given: ServingConfig | undefined, env: Env): Reso
     if (typeof value === "number" && value >= least && value <= most) return value;
     throw invalid(name, env, `a number from ${least} to ${most}`);
   };
-  const target = number("queueDelayTargetMs", 0, 60_000) ?? 50;
+  const target = number("queueDelayTargetMs", 0, 60_000) ?? 80;
   return {
     processes: processesOf(env[VARIABLE.processes] ?? given?.processes ?? 1, env),
     requestTimeoutMs: number("requestTimeoutMs", 1, 3_600_000),

@@ -88,7 +88,8 @@ describe("admission", () => {
     expect(admission.admits("predict")).toBe(false);
     expect(admission.admits("health")).toBe(true);
     expect(admission.admits("admin")).toBe(true);
-    await busyTurn(15);
+    await busyTurn(30);
+    // Half of the last turn: 15 ms.
     expect(admission.admits("batch")).toBe(false);
     expect(admission.admits("predict")).toBe(true);
   });

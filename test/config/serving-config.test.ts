@@ -7,7 +7,7 @@ describe("the serving configuration", () => {
     expect(resolveServing(undefined, {})).toEqual({
       processes: 1,
       requestTimeoutMs: null,
-      queueDelayTargetMs: 50,
+      queueDelayTargetMs: 80,
       drainSeconds: 10,
     });
   });
