@@ -31,6 +31,7 @@ import { predictedRows, predictedWhole } from "./predicted-rows.ts";
 import type { PredictionLog } from "./prediction-log.ts";
 import type { ServedModel } from "./served-model.ts";
 import type { VersionSlot } from "./version-loader.ts";
+import { wholeTurns } from "./whole-turns.ts";
 
 /** As much of a pino logger as the host uses. */
 export interface HostLog {
@@ -165,6 +166,7 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
   const large = options.largeBatch ?? { onnx: 32, others: 512 };
   const sourceOf = options.sourceOf ?? folderSourceOf;
   const pool = createInferencePool({ threads: options.inferenceThreads ?? 1 });
+  const predictInTurn = wholeTurns(pool, large);
   const rowPredictor = createRowPredictor({ store: features, pool, large });
   const models = new Map(options.models.map((model) => [model.name, versionsOf(model)]));
   let timer: NodeJS.Timeout | null = null;
@@ -346,7 +348,11 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
       const acquired = held ?? versions.acquire();
       const slot = acquired instanceof Promise ? await acquired : acquired;
       try {
-        const answers = await predictWhole(slot.resident!, model, pool, large, rows, stages);
+        // A caller with a version of its own asks for one part after another: nothing of a turn is to be waited for.
+        const answers =
+          held === undefined
+            ? await predictInTurn(slot.resident!, model, rows, stages)
+            : await predictWhole(slot.resident!, model, pool, large, rows, stages);
         if (rowsChannel.hasSubscribers) rowsChannel.publish(predictedWhole(model, slot.resident!, rows, answers));
         return { answers, version: slot.version.version };
       } finally {
