@@ -1,5 +1,5 @@
 import { aggregationOf } from "../feature_engineering/aggregations/aggregation-of.ts";
-import { isOrderFree } from "../feature_engineering/aggregations/order-free.ts";
+import { needsOrder } from "../feature_engineering/aggregations/needs-order.ts";
 import type { ViewLayout } from "../feature_engineering/windows/view-layout.ts";
 import { foundBounds } from "./found-from.ts";
 import type { HistoricalInputs } from "./historical-inputs.ts";
@@ -39,7 +39,7 @@ export async function readWindows(
     reachMs: layout.reachMs,
     columns: columns.columns,
     version: columns.version,
-    orders: features.some((feature) => !isOrderFree(layout.features[feature]!.aggregation.name)),
+    orders: features.some((feature) => needsOrder(layout.features[feature]!.aggregation.name)),
   });
   for await (const { count, entities, times, orders, columns: values } of shares) {
     const [inputs, wheres] = [columns.inputsOf(values, count), columns.wheresOf(values, count)];

@@ -1,6 +1,6 @@
 import type { FeatureServiceMeta } from "../../../definitions/feature-service.ts";
 import type { FeatureViewMeta } from "../../../definitions/feature-view.ts";
-import { isOrderFree } from "../../aggregations/order-free.ts";
+import { needsOrder } from "../../aggregations/needs-order.ts";
 import { type CompiledRow, compileRow } from "../../transforms/compile-row.ts";
 import { type ViewLookup, viewLookups } from "../../transforms/view-lookups.ts";
 import { createFeatureReader, type FeatureReader } from "../../windows/read-features.ts";
@@ -85,7 +85,7 @@ export function compileFit(
         reader: createFeatureReader(layout),
         reachMs,
         segmentMs: Number.isFinite(reachMs) ? REACHES_PER_SEGMENT * reachMs : null,
-        ordered: layout.features.some(({ aggregation }) => !isOrderFree(aggregation.name)),
+        ordered: layout.features.some(({ aggregation }) => needsOrder(aggregation.name)),
         roles: wanted[index]!.roles,
       };
     }
