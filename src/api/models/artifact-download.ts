@@ -22,9 +22,17 @@ export interface DownloadOptions {
   /** From its hash, where the whole file goes; atomically. */
   readonly placeOf: (sha256: string) => string;
   readonly onBytes: (count: number) => void;
+  /** Monotonic clock, milliseconds. */
+  readonly now?: () => number;
 }
 
 const ATTEMPTS = 5;
+/**
+ * What comes more slowly for so long is given up for now, with what came kept: meanwhile another version may be the one
+ * that should serve. Milliseconds, and bytes in them.
+ */
+const SLOW_MS = 60_000;
+const SLOW_BYTES = 60 * 1024;
 
 /**
  * Streams one file to disk while hashing it. A connection that breaks is gone on with where it broke, up to five times
@@ -36,6 +44,7 @@ export async function downloadArtifact(
   file: { readonly path: string; readonly sizeBytes: number | null },
   options: DownloadOptions,
 ): Promise<DownloadedFile> {
+  const { now = () => performance.now() } = options;
   let { hash, size } = await hashOfPart(options.partPath, file.sizeBytes);
   for (let attempt = 1; ; ) {
     if (size > 0 && size === file.sizeBytes) break;
@@ -46,6 +55,7 @@ export async function downloadArtifact(
         hash = createHash("sha256");
         size = 0;
       }
+      let [since, sizeThen] = [now(), size];
       const target = await open(options.partPath, size === 0 ? "w" : "a");
       try {
         for await (const bytes of answer.bytes) {
@@ -54,6 +64,10 @@ export async function downloadArtifact(
           hash.update(bytes);
           size += bytes.length;
           options.onBytes(bytes.length);
+          const at = now();
+          if (at - since < SLOW_MS) continue;
+          if (size - sizeThen < SLOW_BYTES) throw tooSlow(file.path);
+          [since, sizeThen] = [at, size];
         }
       } finally {
         await target.close();
@@ -66,7 +80,9 @@ export async function downloadArtifact(
       size = 0;
       throw incomplete(file.path, came, wanted);
     } catch (error) {
-      if (isDiskError(error) || (isMillraceError(error) && error.code !== "MODEL_SERVER_UNAVAILABLE")) throw error;
+      const isForTheMoment = isMillraceError(error) && error.code === "MODEL_SERVER_UNAVAILABLE";
+      if (isDiskError(error) || (isMillraceError(error) && !isForTheMoment)) throw error;
+      if (isMillraceError(error) && error.details.reason === "SLOW") throw error;
       attempt = size > before ? 1 : attempt + 1;
       if (size === 0) await rm(options.partPath, { force: true });
       if (attempt > ATTEMPTS) throw isMillraceError(error) ? error : broken(file.path, error);
@@ -93,6 +109,14 @@ async function hashOfPart(path: string, wanted: number | null): Promise<{ hash: 
 
 function tooLarge(path: string, limit: number): Error {
   return modelError("MODEL_TOO_LARGE", `${path} of the model is larger than ${limit} bytes, the most that is taken.`);
+}
+
+function tooSlow(path: string): Error {
+  return modelError(
+    "MODEL_SERVER_UNAVAILABLE",
+    `${path} of the model comes at less than 1 KiB a second: what came is kept, and the rest is asked for later. Look at the server's artifact store.`,
+    { kind: "operational", details: { reason: "SLOW" } },
+  );
 }
 
 function incomplete(path: string, size: number, wanted: number): Error {
