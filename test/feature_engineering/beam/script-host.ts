@@ -1,5 +1,6 @@
 import type { RowFunction } from "../../../src/definitions/expression.ts";
 import { jobScript } from "../../../src/feature_engineering/beam/job-script.ts";
+import { HandOn } from "../../../src/feature_engineering/beam/script/fold-messages.ts";
 import { open, type WorkerScript } from "../../../src/feature_engineering/beam/script/main.ts";
 import { type ByteReader, createByteReader } from "../../../src/feature_engineering/encoding/byte-reader.ts";
 import { createByteWriter } from "../../../src/feature_engineering/encoding/byte-writer.ts";
@@ -39,20 +40,37 @@ export function runScript(
   choose: Choose,
 ): void {
   const settings = {
-    ...{ name: job.source, from: job.from, until: job.until, history: true, cells: "json" as const, nulls: [] },
+    ...{
+      name: job.source,
+      from: job.from,
+      until: job.until,
+      history: choose(2) === 0,
+      cells: "json" as const,
+      nulls: [],
+    },
   };
   const script = openScript(declarations, JSON.stringify({ generation: job.generation, sources: [settings] }));
   const [described] = JSON.parse(script.describe()) as [{ has_id: boolean; clock: "wall" | "stream" }];
   const known = new Map<string, string>();
   const tiles = new Map<string, Tile>();
   const panes: Pane[] = [];
+  // In batch the script keeps what it folded for a while, and all of an entity meet once.
+  const parts = choose(2) === 0 ? new Map<string, Uint8Array[]>() : null;
   for (let from = 0; from < messages.length; ) {
     const bundle = messages.slice(from, from + 1 + choose(40));
     from += bundle.length;
     const passed = described.has_id ? distinct(script, bundle, known, store) : bundle;
+    if (parts !== null) {
+      foldEntities(script, passed, choose(3) === 0, store, parts);
+      continue;
+    }
     fold(script, passed, store, tiles, choose);
     for (const tile of tiles.values()) if (tile.fresh && choose(3) === 0) fire(tile, panes);
     if (choose(2) === 0) write(script, job, described.clock, panes, store, choose, false);
+  }
+  if (parts !== null) {
+    foldEntities(script, [], true, store, parts);
+    writeEntities(script, job, described.clock, parts, store);
   }
   for (const tile of tiles.values()) if (tile.fresh || choose(4) === 0) fire(tile, panes);
   while (panes.length > 0) write(script, job, described.clock, panes, store, choose, true);
@@ -82,9 +100,10 @@ interface Pane {
   readonly partials: Uint8Array;
 }
 
-function frameOf(messages: readonly RandomMessage[]): { text: string; bytes: ArrayBuffer } {
+function frameOf(messages: readonly RandomMessage[], how: number | null = null): { text: string; bytes: ArrayBuffer } {
   const frame = createByteWriter();
   frame.varint(0);
+  if (how !== null) frame.varint(how);
   const partitions = [...new Set(messages.map(({ partition }) => partition))];
   frame.varint(partitions.length);
   for (const partition of partitions) {
@@ -136,7 +155,7 @@ function fold(
   choose: Choose,
 ): void {
   if (messages.length === 0) return;
-  const { text, bytes } = frameOf(messages);
+  const { text, bytes } = frameOf(messages, HandOn.tiles);
   const said = createByteReader(script.fold(text, bytes));
   while (said.u8() === 1) {
     const branch = said.varint();
@@ -150,6 +169,26 @@ function fold(
     if (choose(3) === 0) tile.partials = script.compact("", bufferOf(tile.partials));
     tile.fresh = true;
   }
+  letters(said, messages, store);
+}
+
+function foldEntities(
+  script: WorkerScript,
+  messages: readonly RandomMessage[],
+  isLast: boolean,
+  store: ScriptStore,
+  parts: Map<string, Uint8Array[]>,
+): void {
+  const { text, bytes } = frameOf(messages, isLast ? HandOn.entities : HandOn.later);
+  const said = createByteReader(script.fold(text, bytes));
+  while (said.u8() === 1) {
+    const key = Buffer.from(said.bytes()).toString("hex");
+    parts.set(key, [...(parts.get(key) ?? []), said.bytes().slice()]);
+  }
+  letters(said, messages, store);
+}
+
+function letters(said: ByteReader, messages: readonly RandomMessage[], store: ScriptStore): void {
   for (let bad = said.varint(); bad > 0; bad--) {
     const message = messages[said.varint()]!;
     letter(store, said.string(), message);
@@ -182,19 +221,48 @@ function write(
     const name = Buffer.from(pane.key).toString("hex");
     entities.set(name, [...(entities.get(name) ?? []), pane]);
   }
+  const given = new Map<string, Uint8Array>();
+  for (const [name, own] of entities) {
+    const tiles = createByteWriter();
+    for (const { start, partials } of own) {
+      tiles.zigzag(start);
+      tiles.bytes(partials);
+    }
+    given.set(name, tiles.finish());
+  }
+  merge(script, job, clock, given, false, store);
+}
+
+function writeEntities(
+  script: WorkerScript,
+  job: ScriptJob,
+  clock: "wall" | "stream",
+  parts: ReadonlyMap<string, readonly Uint8Array[]>,
+  store: ScriptStore,
+): void {
+  const given = new Map([...parts].map(([name, own]) => [name, Buffer.concat(own)]));
+  merge(script, job, clock, given, true, store);
+}
+
+/** Stores the tiles of entities: in parts that add up, or panes that replace each other. */
+function merge(
+  script: WorkerScript,
+  job: ScriptJob,
+  clock: "wall" | "stream",
+  entities: ReadonlyMap<string, Uint8Array>,
+  adds: boolean,
+  store: ScriptStore,
+): void {
   const frame = createByteWriter();
   frame.zigzag(job.now);
   frame.zigzag(clock === "stream" ? (store.clocks.get(job.source) ?? -(2 ** 52)) : 0);
   frame.varint(job.generation);
+  frame.varint(adds ? 1 : 0);
   frame.varint(entities.size);
-  for (const [name, own] of entities) {
-    frame.raw(own[0]!.key.subarray(0, HEAD));
+  for (const [name, tiles] of entities) {
+    frame.raw(Buffer.from(name, "hex").subarray(0, HEAD));
     frame.bytes(store.values.get(name) ?? new Uint8Array(0));
-    frame.varint(own.length);
-    for (const { start, partials } of own) {
-      frame.zigzag(start);
-      frame.bytes(partials);
-    }
+    frame.bytes(tiles);
   }
   const said = createByteReader(script.merge("", bufferOf(frame.finish())));
   let latest = Number.NEGATIVE_INFINITY;

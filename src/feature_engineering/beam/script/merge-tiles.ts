@@ -77,15 +77,19 @@ export function compactPartials(layouts: ReadonlyMap<number, ViewLayout>, partia
 }
 
 /**
- * Merges tiles into the packed values of their entities. The frame: the wall clock (zigzag, epoch milliseconds), the
- * generation, the number of entities; of each its view's number, its stored value (empty: none), the number of its tiles,
- * of each the start (zigzag) and the concatenated partials. Written to `out` per entity: the new value (empty: as it
- * was), from when on a store may drop it (zigzag, 0: never) and its largest event time (zigzag).
+ * Merges tiles into the packed values of their entities. The frame: the wall clock and that of a stream (zigzag, epoch
+ * milliseconds), the generation, 1 if tiles of one start add up (in batch, where all of an entity are here) or 0 if they
+ * are panes of which the largest counts, the number of entities; of each its view's number, its stored value (empty:
+ * none), and in bytes its tiles, of each the start (zigzag) and the concatenated partials. Written to `out` per entity:
+ * the new value (empty: as it was), from when on a store may drop it (zigzag, 0: never) and its largest event time
+ * (zigzag); at the end the number of tiles.
  */
 export function mergeTiles(layouts: ReadonlyMap<number, ViewLayout>, frame: ByteReader, out: ByteWriter): void {
   const now = frame.zigzag();
   const streamClock = frame.zigzag();
   const generation = frame.varint();
+  const adds = frame.varint() === 1;
+  let tiles = 0;
   for (let left = frame.varint(); left > 0; left--) {
     const layout = layouts.get(frame.u32())!;
     const stored = frame.bytes();
@@ -95,9 +99,10 @@ export function mergeTiles(layouts: ReadonlyMap<number, ViewLayout>, frame: Byte
     const state = fresh ? createEntityState(layout, expiredBefore(layout, clock)) : decodeEntityState(layout, stored);
     const ledger = fresh ? createLedger(layout) : readLedger(layout, stored);
     let changed = false;
-    for (let tiles = frame.varint(); tiles > 0; tiles--) {
-      const start = frame.zigzag();
-      const tile = mergePartials(layouts, frame.bytes());
+    const given = readTiles(frame.bytes());
+    for (const { start, partials } of adds ? joinTiles(given) : given) {
+      tiles++;
+      const tile = mergePartials(layouts, partials);
       if (tile.maxEventTime > state.maxEventTime) {
         state.maxEventTime = tile.maxEventTime;
         changed = true;
@@ -117,6 +122,51 @@ export function mergeTiles(layouts: ReadonlyMap<number, ViewLayout>, frame: Byte
     out.zigzag(expiryOf(layout, state.maxEventTime) ?? 0);
     out.zigzag(state.maxEventTime);
   }
+  out.varint(tiles);
+}
+
+interface GivenTile {
+  readonly family: number;
+  readonly start: number;
+  readonly partials: Uint8Array;
+}
+
+function readTiles(bytes: Uint8Array): GivenTile[] {
+  const input = createByteReader(bytes);
+  const tiles: GivenTile[] = [];
+  while (input.remaining > 0) {
+    const start = input.zigzag();
+    const length = input.varint();
+    const from = input.position;
+    input.varint();
+    input.u32();
+    const family = input.varint();
+    const end = from + length;
+    input.skip(end - input.position);
+    tiles.push({ family, start, partials: bytes.subarray(from, end) });
+  }
+  return tiles;
+}
+
+/** The tiles in order, each once: partials of equal places one behind the other. */
+function joinTiles(tiles: GivenTile[]): readonly GivenTile[] {
+  tiles.sort((a, b) => a.family - b.family || a.start - b.start);
+  const joined: GivenTile[] = [];
+  for (let from = 0; from < tiles.length; ) {
+    const { family, start, partials } = tiles[from]!;
+    let to = from + 1;
+    while (to < tiles.length && tiles[to]!.start === start && tiles[to]!.family === family) to++;
+    const all = to === from + 1 ? partials : concatenated(tiles.slice(from, to));
+    joined.push({ family, start, partials: all });
+    from = to;
+  }
+  return joined;
+}
+
+function concatenated(tiles: readonly GivenTile[]): Uint8Array {
+  const all = createByteWriter(1_024);
+  for (const { partials } of tiles) all.raw(partials);
+  return all.view();
 }
 
 /** Puts a generation's tile in; false if it is known, whole or in a later pane. */

@@ -17,6 +17,13 @@ import type { Protobuf } from "./protobuf-message.ts";
 import { createRecordDecoder, type RecordDecoder } from "./record-decoder.ts";
 import { viewNumber } from "./view-number.ts";
 
+/** An event as the log keeps it, or why it is none; null if it belongs to another generation. */
+export type ToEvent = (
+  row: readonly Value[],
+  offset: number,
+  arrival: number | null,
+) => LoggedEvent | DecodeFailure | null;
+
 /** A source of the job, compiled. */
 export interface SourceRuntime {
   readonly source: SourceMeta;
@@ -29,8 +36,8 @@ export interface SourceRuntime {
   decoder(header: string): (message: string | BinaryMessage) => DecodedPayload;
   /** Takes a schema of the registry. */
   readonly learn: RecordDecoder["learn"];
-  /** An event as the log keeps it, or why it is none; null if it belongs to another generation. */
-  toEvent(row: readonly Value[], offset: number, arrival: number | null): LoggedEvent | DecodeFailure | null;
+  /** What makes events, with payload hashes where these are needed: they cost as much as decoding. */
+  events(hashes: boolean): ToEvent;
   /** How often a function of the source's views failed on an event. */
   readonly failures: { count: number };
 }
@@ -53,7 +60,6 @@ export function createSourceRuntime(
   const hops = new Set(compiled.flatMap(({ layout }) => layout.families.map((family) => family.hopMs)));
   const columns = columnsOf(source);
   const records = createRecordDecoder(columns, source.eventTime, source.format, protobuf);
-  const toLogged = createMessageLogger(source);
   const eventTimeIndex = columnIndex.get(source.eventTime)!;
   const futureBoundMs = source.clock === "stream" ? null : source.futureBoundMs;
   const message = {
@@ -82,18 +88,21 @@ export function createSourceRuntime(
       const { decodeValue } = compileMessageDecoder(columns, { eventTime: source.eventTime });
       return (message) => (typeof message === "string" ? decodeValue(message) : records.decode(message));
     },
-    toEvent(row, offset, arrival) {
-      const eventTime = row[eventTimeIndex] as number;
-      const failure = futureFailure(eventTime, arrival ?? eventTime, futureBoundMs);
-      if (failure !== null) return failure;
-      message.payload = row;
-      message.offset = offset;
-      message.eventTime = eventTime;
-      message.ingestedAt = arrival ?? eventTime;
-      const event = toLogged(message, 0);
-      const moment = source.ingestedAt === null ? eventTime : event.ingestedAt;
+    events(hashes) {
+      const toLogged = createMessageLogger(source, { hashes });
       const { from, until } = settings;
-      return (from !== null && moment < from) || (until !== null && moment >= until) ? null : event;
+      return (row, offset, arrival) => {
+        const eventTime = row[eventTimeIndex] as number;
+        const failure = futureFailure(eventTime, arrival ?? eventTime, futureBoundMs);
+        if (failure !== null) return failure;
+        message.payload = row;
+        message.offset = offset;
+        message.eventTime = eventTime;
+        message.ingestedAt = arrival ?? eventTime;
+        const event = toLogged(message, 0);
+        const moment = source.ingestedAt === null ? eventTime : event.ingestedAt;
+        return (from !== null && moment < from) || (until !== null && moment >= until) ? null : event;
+      };
     },
   };
 }

@@ -11,9 +11,14 @@ import org.joda.time.Instant;
 
 /**
  * Buffers a bundle's messages and has the script fold them: partial tiles by branch, and what history keeps. Without
- * branches all partial tiles are its main output, see {@link JoinFn}.
+ * branches the script keeps what it folded, as long as there is room, to the end of the bundle, and the main output has
+ * the tiles of each entity, see {@link JoinFn}.
  */
 final class FoldFn extends DoFn<RawMessage, KV<byte[], byte[]>> {
+  // How the script is to hand on what it folded: see its `HandOn`.
+  private static final int TILES = 0;
+  private static final int LATER = 1;
+  private static final int ENTITIES = 2;
   private final JobFile job;
   private final int source;
   private final TupleTag<KV<byte[], byte[]>> main;
@@ -25,6 +30,8 @@ final class FoldFn extends DoFn<RawMessage, KV<byte[], byte[]>> {
   private final Tally nullKeys;
   private final Tally failures;
   private transient MessageBuffer buffer;
+  /** Has what it keeps of this bundle. */
+  private transient WorkerScript script;
 
   FoldFn(
       JobFile job,
@@ -59,7 +66,7 @@ final class FoldFn extends DoFn<RawMessage, KV<byte[], byte[]>> {
 
   @ProcessElement
   public void process(@Element RawMessage message, ProcessContext context) {
-    if (buffer.add(message)) flush(new Output() {
+    if (buffer.add(message)) flush(branches.isEmpty() ? LATER : TILES, new Output() {
       @Override
       public <T> void emit(TupleTag<T> tag, T value, Instant time) {
         context.outputWithTimestamp(tag, value, time);
@@ -69,27 +76,41 @@ final class FoldFn extends DoFn<RawMessage, KV<byte[], byte[]>> {
 
   @FinishBundle
   public void finish(FinishBundleContext context) {
-    if (!buffer.isEmpty()) flush(new Output() {
+    if (buffer.isEmpty() && script == null) return;
+    flush(branches.isEmpty() ? ENTITIES : TILES, new Output() {
       @Override
       public <T> void emit(TupleTag<T> tag, T value, Instant time) {
         context.output(tag, value, time, GlobalWindow.INSTANCE);
       }
     });
+    ScriptPool.give(job, script);
+    script = null;
+  }
+
+  /** After a bundle that failed. */
+  @Teardown
+  public void close() {
+    if (script != null) script.close();
+    script = null;
   }
 
   private interface Output {
     <T> void emit(TupleTag<T> tag, T value, Instant time);
   }
 
-  private void flush(Output output) {
-    FrameReader result = new FrameReader(buffer.call(job, "fold"));
+  private void flush(int how, Output output) {
+    if (script == null) script = ScriptPool.take(job);
+    FrameReader result = new FrameReader(buffer.call(job, script, "fold", how));
     while (result.u8() == 1) {
-      int branch = (int) result.varint();
-      byte[] key = result.bytes();
-      long start = result.zigzag();
-      byte[] partial = result.bytes();
-      if (branches.isEmpty()) output.emit(main, KV.of(key, JoinFn.placed(branch, start, partial)), Instant.EPOCH);
-      else output.emit(branches.get(branch), KV.of(key, partial), instant(start));
+      if (how == TILES) {
+        TupleTag<KV<byte[], byte[]>> branch = branches.get((int) result.varint());
+        byte[] key = result.bytes();
+        Instant start = instant(result.zigzag());
+        output.emit(branch, KV.of(key, result.bytes()), start);
+      } else {
+        byte[] key = result.bytes();
+        output.emit(main, KV.of(key, result.bytes()), Instant.EPOCH);
+      }
     }
     List<RawMessage> messages = buffer.messages();
     HistoryBatch batch = new HistoryBatch();
@@ -97,7 +118,7 @@ final class FoldFn extends DoFn<RawMessage, KV<byte[], byte[]>> {
     int bad = (int) result.varint();
     for (int i = 0; i < bad; i++) batch.letter(messages.get((int) result.varint()), result.string(), result.string());
     batch.rows(result.string());
-    if (job.keepsHistory()) output.emit(history, batch.toJson(), Instant.EPOCH);
+    if (job.keepsHistory() && !messages.isEmpty()) output.emit(history, batch.toJson(), Instant.EPOCH);
     events.inc(result.varint());
     others.inc(result.varint());
     badMessages.inc(bad);

@@ -68,7 +68,9 @@ final class IdentifyFn extends DoFn<RawMessage, KV<byte[], IdentifyFn.Identified
   }
 
   private void flush(Output output) {
-    FrameReader result = new FrameReader(buffer.call(job, "identify"));
+    WorkerScript script = ScriptPool.take(job);
+    FrameReader result = new FrameReader(buffer.call(job, script, "identify", -1));
+    ScriptPool.give(job, script);
     List<RawMessage> messages = buffer.messages();
     HistoryBatch batch = new HistoryBatch();
     for (RawMessage message : messages) {

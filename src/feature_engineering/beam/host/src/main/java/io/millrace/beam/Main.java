@@ -98,7 +98,7 @@ public final class Main {
 
     boolean keepsTiles = source.has("pubsub") && isStreamClock;
     tiles(messages, job, index, name, described.get("branches"), keepsTiles, batches)
-        .apply(name + " store", ParDo.of(new StoreFn(job, name, isStreamClock)));
+        .apply(name + " store", ParDo.of(new StoreFn(job, name, isStreamClock, isBatch(messages))));
     if (job.keepsHistory()) {
       PCollection<String> all = PCollectionList.of(batches).apply(name + " batches", Flatten.pCollections());
       all.apply(name + " history", ParDo.of(new HistoryFn(job, name)));
@@ -116,7 +116,7 @@ public final class Main {
       JsonNode sizes,
       boolean keepsTiles,
       List<PCollection<String>> batches) {
-    boolean isBatch = messages.isBounded() == PCollection.IsBounded.BOUNDED;
+    boolean isBatch = isBatch(messages);
     List<TupleTag<KV<byte[], byte[]>>> branches = new ArrayList<>();
     TupleTagList others = TupleTagList.empty();
     for (JsonNode size : sizes) {
@@ -160,6 +160,10 @@ public final class Main {
     return PCollectionList.of(tiles).apply(name + " tiles", Flatten.pCollections());
   }
 
+  private static boolean isBatch(PCollection<RawMessage> messages) {
+    return messages.isBounded() == PCollection.IsBounded.BOUNDED;
+  }
+
   /** Each event once. */
   static PCollection<RawMessage> distinct(
       PCollection<RawMessage> messages,
@@ -180,7 +184,7 @@ public final class Main {
     PCollection<KV<byte[], IdentifyFn.Identified>> keyed =
         events.get(identified).setCoder(KvCoder.of(ByteArrayCoder.of(), new IdentifyFn.Coder()));
     PCollectionTuple once;
-    if (messages.isBounded() == PCollection.IsBounded.BOUNDED) {
+    if (isBatch(messages)) {
       once =
           keyed
               .apply(name + " events", GroupByKey.create())

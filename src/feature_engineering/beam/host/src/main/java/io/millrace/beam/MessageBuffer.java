@@ -44,7 +44,8 @@ final class MessageBuffer {
     size = 0;
   }
 
-  byte[] call(JobFile job, String function) {
+  /** The call's result; `how` comes behind the source's number, unless it is negative. */
+  byte[] call(JobFile job, WorkerScript script, String function, int how) {
     JsonNode form = job.get("sources").get(source).path("messages");
     boolean byFirstBytes = form.path("gzip_by_first_bytes").asBoolean();
     boolean plain = !form.isObject() || !form.get("bytes").asBoolean() && messages.stream().noneMatch(one -> isWrapped(one, byFirstBytes));
@@ -61,8 +62,9 @@ final class MessageBuffer {
       }
       places[i] = partition;
     }
-    FrameWriter frame = new FrameWriter();
+    FrameWriter frame = new FrameWriter(64 + 12 * messages.size());
     frame.varint(source);
+    if (how >= 0) frame.varint(how);
     frame.varint(firsts.size());
     for (RawMessage first : firsts) {
       frame.string(first.partition());
@@ -72,7 +74,7 @@ final class MessageBuffer {
     String text = "";
     if (plain) text = writeTexts(places, frame);
     else writeBytes(places, byFirstBytes, form.get("registry").asBoolean() ? job : null, frame);
-    return ScriptPool.call(job, function, text, frame.toBytes());
+    return script.call(function, text, frame.toBytes());
   }
 
   /** Not as plain text: a registry's messages begin with a zero byte. */
@@ -82,22 +84,43 @@ final class MessageBuffer {
   }
 
   private String writeTexts(int[] partitions, FrameWriter frame) {
-    StringBuilder text = new StringBuilder(size);
+    byte[] all = new byte[size];
+    int at = 0;
+    for (RawMessage message : messages) {
+      byte[] value = message.value();
+      if (value == null) continue;
+      System.arraycopy(value, 0, all, at, value.length);
+      at += value.length;
+    }
+    // Most text is ASCII, of which a byte is a character.
+    boolean ascii = isAscii(all);
+    StringBuilder text = new StringBuilder(ascii ? 0 : size);
     frame.varint(partitions.length);
     for (int i = 0; i < partitions.length; i++) {
       RawMessage message = messages.get(i);
+      byte[] value = message.value();
       frame.varint(partitions[i]);
-      if (message.value() == null) {
+      if (value == null) {
         frame.varint(0);
+      } else if (ascii) {
+        frame.varint(value.length + 1L);
       } else {
-        String part = new String(message.value(), StandardCharsets.UTF_8);
+        String part = new String(value, StandardCharsets.UTF_8);
         frame.varint(part.length() + 1L);
         text.append(part);
       }
       frame.zigzag(message.offset());
       frame.zigzag(message.arrival() + 1);
     }
-    return text.toString();
+    return ascii ? new String(all, StandardCharsets.ISO_8859_1) : text.toString();
+  }
+
+  private static boolean isAscii(byte[] bytes) {
+    ByteBuffer eights = ByteBuffer.wrap(bytes);
+    long bits = 0;
+    while (eights.remaining() >= 8) bits |= eights.getLong();
+    while (eights.hasRemaining()) bits |= eights.get();
+    return (bits & 0x8080_8080_8080_8080L) == 0;
   }
 
   /** `registry` is the job if messages name schemas, which then come before them. */

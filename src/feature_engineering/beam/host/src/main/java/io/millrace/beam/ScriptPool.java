@@ -10,18 +10,33 @@ final class ScriptPool {
 
   private ScriptPool() {}
 
+  /** A call that leaves nothing behind in the script. */
   static byte[] call(JobFile job, String function, String text, byte[] bytes) {
-    ArrayDeque<WorkerScript> idle = IDLE.computeIfAbsent(job.id, id -> new ArrayDeque<>());
-    WorkerScript script;
-    synchronized (idle) {
-      script = idle.poll();
-    }
-    if (script == null) script = open(job);
+    WorkerScript script = take(job);
     byte[] result = script.call(function, text, bytes);
+    give(job, script);
+    return result;
+  }
+
+  /** A script for the caller alone, to be given back as clean as it was, or closed. */
+  static WorkerScript take(JobFile job) {
+    ArrayDeque<WorkerScript> idle = idleOf(job);
+    synchronized (idle) {
+      WorkerScript script = idle.poll();
+      if (script != null) return script;
+    }
+    return open(job);
+  }
+
+  static void give(JobFile job, WorkerScript script) {
+    ArrayDeque<WorkerScript> idle = idleOf(job);
     synchronized (idle) {
       idle.push(script);
     }
-    return result;
+  }
+
+  private static ArrayDeque<WorkerScript> idleOf(JobFile job) {
+    return IDLE.computeIfAbsent(job.id, id -> new ArrayDeque<>());
   }
 
   static WorkerScript open(JobFile job) {

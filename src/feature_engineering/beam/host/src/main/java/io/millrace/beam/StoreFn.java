@@ -12,13 +12,14 @@ import org.apache.beam.sdk.values.KV;
 
 /** Has the script merge tiles into the stored values of their entities, and writes these by compare-and-set. */
 final class StoreFn extends DoFn<KV<byte[], byte[]>, Void> {
-  private static final int TILES = 20_000;
+  private static final int ELEMENTS = 20_000;
   private static final int BYTES = 16 << 20;
   private static final int ENTITIES = 500;
   private static final int ROUNDS = 100;
   private final JobFile job;
   private final String source;
   private final boolean streamClock;
+  private final boolean adds;
   private final Tally tiles;
   private final Tally writes;
   private final Tally conflicts;
@@ -27,10 +28,12 @@ final class StoreFn extends DoFn<KV<byte[], byte[]>, Void> {
   private transient int count;
   private transient int size;
 
-  StoreFn(JobFile job, String source, boolean streamClock) {
+  /** `adds`: all tiles of an entity come once, in parts; else they come again and again, as they grow. */
+  StoreFn(JobFile job, String source, boolean streamClock, boolean adds) {
     this.job = job;
     this.source = source;
     this.streamClock = streamClock;
+    this.adds = adds;
     tiles = new Tally(source, "tiles");
     writes = new Tally(source, "writes");
     conflicts = new Tally(source, "conflicts");
@@ -59,7 +62,7 @@ final class StoreFn extends DoFn<KV<byte[], byte[]>, Void> {
     if (!store.has(EntityKey.viewOf(tile.getKey()))) return;
     waiting.computeIfAbsent(ByteBuffer.wrap(tile.getKey()), key -> new ArrayList<>()).add(tile.getValue());
     size += tile.getValue().length;
-    if (++count >= TILES || size >= BYTES) flush();
+    if (++count >= ELEMENTS || size >= BYTES) flush();
   }
 
   @FinishBundle
@@ -71,18 +74,17 @@ final class StoreFn extends DoFn<KV<byte[], byte[]>, Void> {
         if (round == ROUNDS) {
           throw new IllegalStateException("Values were changed by another writer " + ROUNDS + " times in a row: one view version must have one kind of writer.");
         }
-        part = write(part);
+        part = write(part, round == 0);
         conflicts.inc(part.size());
       }
     }
-    tiles.inc(count);
     waiting.clear();
     count = 0;
     size = 0;
   }
 
   /** Returns those whose values another writer changed meanwhile. */
-  private List<ByteBuffer> write(List<ByteBuffer> entities) {
+  private List<ByteBuffer> write(List<ByteBuffer> entities, boolean first) {
     List<EntityKey> keys = new ArrayList<>(entities.size());
     for (ByteBuffer entity : entities) keys.add(EntityKey.of(entity.array()));
     List<byte[]> stored = store.read(keys);
@@ -90,13 +92,16 @@ final class StoreFn extends DoFn<KV<byte[], byte[]>, Void> {
     frame.zigzag(System.currentTimeMillis());
     frame.zigzag(streamClock ? store.clock(source) : 0);
     frame.varint(job.generation());
+    frame.varint(adds ? 1 : 0);
     frame.varint(entities.size());
     for (int i = 0; i < entities.size(); i++) {
       frame.raw(entities.get(i).array(), 0, EntityKey.HEAD);
       frame.bytes(ValueStore.valueOf(stored.get(i)));
       List<byte[]> own = waiting.get(entities.get(i));
-      frame.varint(own.size());
-      for (byte[] tile : own) frame.raw(tile, 0, tile.length);
+      long length = 0;
+      for (byte[] part : own) length += part.length;
+      frame.varint(length);
+      for (byte[] part : own) frame.raw(part, 0, part.length);
     }
     FrameReader merged = new FrameReader(ScriptPool.call(job, "merge", "", frame.toBytes()));
     List<ValueWrite> changed = new ArrayList<>();
@@ -107,6 +112,7 @@ final class StoreFn extends DoFn<KV<byte[], byte[]>, Void> {
       latest = Math.max(latest, merged.zigzag());
       if (value.length > 0) changed.add(new ValueWrite(entities.get(i), keys.get(i), stored.get(i), value, expiresAt));
     }
+    if (first) tiles.inc(merged.varint());
     List<ByteBuffer> refused = store.write(changed);
     writes.inc(changed.size() - refused.size());
     if (latest > Long.MIN_VALUE) Tally.raise(source, "newest_event_ms", latest);

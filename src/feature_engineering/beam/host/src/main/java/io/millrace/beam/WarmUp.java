@@ -24,7 +24,7 @@ public final class WarmUp {
       byte[] key = "key".getBytes(StandardCharsets.UTF_8);
       KvCoder<byte[], byte[]> coder = KvCoder.of(ByteArrayCoder.of(), ByteArrayCoder.of());
       pipeline
-          .apply("partials", Create.of(KV.of(key, JoinFn.placed(0, 0, key))).withCoder(coder))
+          .apply("partials", Create.of(KV.of(key, key)).withCoder(coder))
           .apply("entities", GroupByKey.create())
           .apply("join", ParDo.of(new JoinFn()))
           .setCoder(coder);
