@@ -8,6 +8,8 @@ export interface ByHandOptions {
   readonly prefix: string;
   readonly parallelism: number;
   readonly heapMegabytes: number;
+  /** How many payments it folds before it hands on their tiles. */
+  readonly atOnce: number;
   /** A PostgreSQL that has the table; null: payments are not kept. */
   readonly history: string | null;
 }
@@ -38,6 +40,7 @@ export function runByHand(
       `--input=${options.files}`,
       `--redis=redis://127.0.0.1:${options.redisPort}`,
       `--prefix=${options.prefix}`,
+      `--atOnce=${options.atOnce}`,
       ...(options.history === null ? [] : [`--history=${jdbc(options.history)}`]),
     ],
     { stdio: ["ignore", "ignore", "pipe"] },

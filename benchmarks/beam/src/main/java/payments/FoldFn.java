@@ -14,8 +14,8 @@ import org.joda.time.Instant;
 
 /** Parses payments and folds those of a bundle into tiles of each size, so that far fewer elements are shuffled. */
 final class FoldFn extends DoFn<String, KV<byte[], StoreFn.Tile>> {
-  private static final int PAYMENTS = 20_000;
   private static final int VIEWS = 3;
+  private final int most;
   private final long[] sizes;
   private final TupleTag<KV<byte[], StoreFn.Tile>> partials;
   private final TupleTag<String> history;
@@ -25,8 +25,10 @@ final class FoldFn extends DoFn<String, KV<byte[], StoreFn.Tile>> {
   private transient StringBuilder rows;
   private transient int count;
 
+  /** Folds so many payments before it hands on their tiles, at most. */
   FoldFn(
-      long[] sizes, TupleTag<KV<byte[], StoreFn.Tile>> partials, TupleTag<String> history, boolean keepsHistory) {
+      int most, long[] sizes, TupleTag<KV<byte[], StoreFn.Tile>> partials, TupleTag<String> history, boolean keepsHistory) {
+    this.most = most;
     this.sizes = sizes;
     this.partials = partials;
     this.history = history;
@@ -53,7 +55,7 @@ final class FoldFn extends DoFn<String, KV<byte[], StoreFn.Tile>> {
     } catch (IOException | RuntimeException error) {
       bad.inc();
     }
-    if (++count >= PAYMENTS) {
+    if (++count >= most) {
       emit(new Output() {
         @Override
         public <T> void output(TupleTag<T> tag, T value) {

@@ -6,6 +6,7 @@ import org.apache.beam.sdk.coders.ByteArrayCoder;
 import org.apache.beam.sdk.coders.KvCoder;
 import org.apache.beam.sdk.coders.StringUtf8Coder;
 import org.apache.beam.sdk.io.TextIO;
+import org.apache.beam.sdk.options.Default;
 import org.apache.beam.sdk.options.PipelineOptions;
 import org.apache.beam.sdk.options.PipelineOptionsFactory;
 import org.apache.beam.sdk.options.Validation;
@@ -36,6 +37,11 @@ public final class Main {
 
     void setPrefix(String prefix);
 
+    @Default.Integer(20_000)
+    int getAtOnce();
+
+    void setAtOnce(int payments);
+
     String getHistory();
 
     void setHistory(String jdbcUrl);
@@ -55,7 +61,7 @@ public final class Main {
             .apply("read", TextIO.read().from(options.getInput()))
             .apply(
                 "fold",
-                ParDo.of(new FoldFn(SIZES, partials, history, keepsHistory))
+                ParDo.of(new FoldFn(options.getAtOnce(), SIZES, partials, history, keepsHistory))
                     .withOutputTags(partials, keepsHistory ? TupleTagList.of(history) : TupleTagList.empty()));
     folded
         .get(partials)

@@ -8,16 +8,18 @@ import java.nio.channels.Channels;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Iterator;
 import java.util.List;
 import java.util.NoSuchElementException;
 import java.util.zip.GZIPInputStream;
 import org.apache.beam.sdk.Pipeline;
 import org.apache.beam.sdk.coders.Coder;
+import org.apache.beam.sdk.coders.StringUtf8Coder;
 import org.apache.beam.sdk.io.BoundedSource;
 import org.apache.beam.sdk.io.FileSystems;
 import org.apache.beam.sdk.io.Read;
 import org.apache.beam.sdk.options.PipelineOptions;
+import org.apache.beam.sdk.transforms.DoFn;
+import org.apache.beam.sdk.transforms.ParDo;
 import org.apache.beam.sdk.values.PCollection;
 
 /** Reads files of any of Beam's file systems, line by line or by CSV records, plain or gzip, or as Parquet. A file is one partition. */
@@ -26,12 +28,14 @@ final class FileSource implements StreamSource {
   public PCollection<RawMessage> read(Pipeline pipeline, String name, JsonNode source) {
     List<String> files = new ArrayList<>();
     for (JsonNode file : source.get("files")) files.add(file.toString());
-    return pipeline.apply(name + " records", Read.from(new Files(files))).setCoder(new RawMessage.Coder());
+    return pipeline
+        .apply(name + " files", Read.from(new Files(files)))
+        .apply(name + " records", ParDo.of(new ReadFn()))
+        .setCoder(new RawMessage.Coder());
   }
 
-  /** Files that are read one by one, each by the worker that is free next. */
-  private static final class Files extends BoundedSource<RawMessage> {
-    /** A description of each. */
+  /** Descriptions of files, one by one: each for the worker that is free next. */
+  private static final class Files extends BoundedSource<String> {
     private final List<String> files;
 
     Files(List<String> files) {
@@ -44,78 +48,43 @@ final class FileSource implements StreamSource {
     }
 
     @Override
-    public long getEstimatedSizeBytes(PipelineOptions options) throws IOException {
-      long size = 0;
-      for (String file : files) {
-        size += FileSystems.matchSingleFileSpec(JobFile.parse(file).get("path").asText()).sizeBytes();
-      }
-      return size;
+    public long getEstimatedSizeBytes(PipelineOptions options) {
+      return files.size();
     }
 
     @Override
-    public BoundedReader<RawMessage> createReader(PipelineOptions options) {
+    public BoundedReader<String> createReader(PipelineOptions options) {
       return new FilesReader(this);
     }
 
     @Override
-    public Coder<RawMessage> getOutputCoder() {
-      return new RawMessage.Coder();
+    public Coder<String> getOutputCoder() {
+      return StringUtf8Coder.of();
     }
   }
 
-  private static final class FilesReader extends BoundedSource.BoundedReader<RawMessage> {
+  private static final class FilesReader extends BoundedSource.BoundedReader<String> {
     private final Files source;
-    private final Iterator<String> files;
-    private FileRecords records;
-    private String partition;
-    private String header;
-    private long offset;
-    private RawMessage current;
+    private int next = 0;
 
     FilesReader(Files source) {
       this.source = source;
-      files = source.files.iterator();
     }
 
     @Override
-    public boolean start() throws IOException {
+    public boolean start() {
       return advance();
     }
 
     @Override
-    public boolean advance() throws IOException {
-      while (records != null || files.hasNext()) {
-        if (records == null && !begin(JobFile.parse(files.next()))) continue;
-        byte[] record = records.next();
-        if (record == null) {
-          close();
-        } else if (!isBlank(record)) {
-          current = new RawMessage(partition, header, offset++, -1, record);
-          return true;
-        }
-      }
-      current = null;
-      return false;
-    }
-
-    /** False if a file is empty that must have a header. */
-    private boolean begin(JsonNode file) throws IOException {
-      String format = file.get("format").asText();
-      records = open(file, format);
-      partition = file.get("partition").asText();
-      offset = 0;
-      header = "";
-      if (!format.equals("csv")) return true;
-      byte[] first = records.next();
-      if (first == null) close();
-      else header = text(first);
-      return first != null;
+    public boolean advance() {
+      return next++ < source.files.size();
     }
 
     @Override
-    public RawMessage getCurrent() {
-      if (current == null) throw new NoSuchElementException();
-      return current;
+    public String getCurrent() {
+      if (next == 0 || next > source.files.size()) throw new NoSuchElementException();
+      return source.files.get(next - 1);
     }
 
     @Override
@@ -124,9 +93,28 @@ final class FileSource implements StreamSource {
     }
 
     @Override
-    public void close() throws IOException {
-      if (records != null) records.close();
-      records = null;
+    public void close() {}
+  }
+
+  /** Not a source of Beam's, of which Flink's runner tells the metrics anew with each record. */
+  private static final class ReadFn extends DoFn<String, RawMessage> {
+    @ProcessElement
+    public void process(@Element String description, OutputReceiver<RawMessage> out) throws IOException {
+      JsonNode file = JobFile.parse(description);
+      String partition = file.get("partition").asText();
+      String format = file.get("format").asText();
+      try (FileRecords records = open(file, format)) {
+        String header = "";
+        if (format.equals("csv")) {
+          byte[] first = records.next();
+          if (first == null) return;
+          header = text(first);
+        }
+        byte[] record;
+        for (long offset = 0; (record = records.next()) != null; ) {
+          if (!isBlank(record)) out.output(new RawMessage(partition, header, offset++, -1, record));
+        }
+      }
     }
 
     private static boolean isBlank(byte[] record) {
