@@ -35,7 +35,8 @@ export function createFold(runtime: SourceRuntime): (text: string, frame: ByteRe
   });
   const grows = views.some((view) => view.grows);
   const history = runtime.settings.history ? createHistoryRows(runtime.source) : null;
-  const toEvent = runtime.events(history !== null || runtime.views.some(({ layout }) => needsHash(layout)));
+  const looksAtHash = history !== null || runtime.views.some(({ layout }) => needsHash(layout));
+  const toEvent = looksAtHash ? runtime.toEvent : runtime.toUnhashedEvent;
   const decoders = new Map<string, ReturnType<SourceRuntime["decoder"]>>();
   let kept = 0;
 

@@ -11,7 +11,6 @@ import { isFailure, type SourceRuntime } from "./source-runtime.ts";
  */
 export function createIdentify(runtime: SourceRuntime): (text: string, frame: ByteReader, out: ByteWriter) => void {
   const decoders = new Map<string, ReturnType<SourceRuntime["decoder"]>>();
-  const toEvent = runtime.events(true);
   const identity = createByteWriter(64);
   return (text, frame, out) => {
     const decode = readPartitions(frame).map(({ header }) => {
@@ -24,7 +23,7 @@ export function createIdentify(runtime: SourceRuntime): (text: string, frame: By
       text,
       (_index, message, offset, arrival, partition) => {
         const row = message === null ? null : decode[partition]!(message);
-        const event = row === null || isFailure(row) ? row : toEvent(row as readonly Value[], offset, arrival);
+        const event = row === null || isFailure(row) ? row : runtime.toEvent(row as readonly Value[], offset, arrival);
         if (event === null) {
           out.u8(0);
         } else if (isFailure(event)) {

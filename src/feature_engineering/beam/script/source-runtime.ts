@@ -36,8 +36,9 @@ export interface SourceRuntime {
   decoder(header: string): (message: string | BinaryMessage) => DecodedPayload;
   /** Takes a schema of the registry. */
   readonly learn: RecordDecoder["learn"];
-  /** What makes events, with payload hashes where these are needed: they cost as much as decoding. */
-  events(hashes: boolean): ToEvent;
+  readonly toEvent: ToEvent;
+  /** The same without payload hashes, where nobody looks at them: they cost as much as decoding. */
+  readonly toUnhashedEvent: ToEvent;
   /** How often a function of the source's views failed on an event. */
   readonly failures: { count: number };
 }
@@ -73,6 +74,23 @@ export function createSourceRuntime(
     headers: {},
   } satisfies StreamMessage;
 
+  function eventMaker(hashes: boolean): ToEvent {
+    const toLogged = createMessageLogger(source, { hashes });
+    const { from, until } = settings;
+    return (row, offset, arrival) => {
+      const eventTime = row[eventTimeIndex] as number;
+      const failure = futureFailure(eventTime, arrival ?? eventTime, futureBoundMs);
+      if (failure !== null) return failure;
+      message.payload = row;
+      message.offset = offset;
+      message.eventTime = eventTime;
+      message.ingestedAt = arrival ?? eventTime;
+      const event = toLogged(message, 0);
+      const moment = source.ingestedAt === null ? eventTime : event.ingestedAt;
+      return (from !== null && moment < from) || (until !== null && moment >= until) ? null : event;
+    };
+  }
+
   return {
     source,
     settings,
@@ -88,22 +106,8 @@ export function createSourceRuntime(
       const { decodeValue } = compileMessageDecoder(columns, { eventTime: source.eventTime });
       return (message) => (typeof message === "string" ? decodeValue(message) : records.decode(message));
     },
-    events(hashes) {
-      const toLogged = createMessageLogger(source, { hashes });
-      const { from, until } = settings;
-      return (row, offset, arrival) => {
-        const eventTime = row[eventTimeIndex] as number;
-        const failure = futureFailure(eventTime, arrival ?? eventTime, futureBoundMs);
-        if (failure !== null) return failure;
-        message.payload = row;
-        message.offset = offset;
-        message.eventTime = eventTime;
-        message.ingestedAt = arrival ?? eventTime;
-        const event = toLogged(message, 0);
-        const moment = source.ingestedAt === null ? eventTime : event.ingestedAt;
-        return (from !== null && moment < from) || (until !== null && moment >= until) ? null : event;
-      };
-    },
+    toEvent: eventMaker(true),
+    toUnhashedEvent: eventMaker(false),
   };
 }
 

@@ -68,9 +68,7 @@ final class IdentifyFn extends DoFn<RawMessage, KV<byte[], IdentifyFn.Identified
   }
 
   private void flush(Output output) {
-    WorkerScript script = ScriptPool.take(job);
-    FrameReader result = new FrameReader(buffer.call(job, script, "identify", -1));
-    ScriptPool.give(job, script);
+    FrameReader result = new FrameReader(buffer.call(job, "identify"));
     List<RawMessage> messages = buffer.messages();
     HistoryBatch batch = new HistoryBatch();
     for (RawMessage message : messages) {

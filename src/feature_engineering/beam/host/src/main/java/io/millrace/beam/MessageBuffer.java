@@ -44,6 +44,13 @@ final class MessageBuffer {
     size = 0;
   }
 
+  byte[] call(JobFile job, String function) {
+    WorkerScript script = ScriptPool.take(job);
+    byte[] result = call(job, script, function, -1);
+    ScriptPool.give(job, script);
+    return result;
+  }
+
   /** The call's result; `how` comes behind the source's number, unless it is negative. */
   byte[] call(JobFile job, WorkerScript script, String function, int how) {
     JsonNode form = job.get("sources").get(source).path("messages");
