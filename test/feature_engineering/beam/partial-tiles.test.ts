@@ -10,7 +10,7 @@ import { createViewRuntime } from "../../../src/feature_store/view-runtime.ts";
 import { count, entity, featureView, latest, memory, streamSource, sum, t } from "../../../src/index.ts";
 
 const HOUR = 3_600_000;
-const ENTITIES = 3_000;
+const ENTITIES = 2_500;
 const NUMBER = 7;
 const BRANCHES = [3, 5, 1];
 
@@ -126,7 +126,7 @@ test.each([{ copiesText: false }, { copiesText: true }])(
     for (const layout of layouts) {
       const partials = createPartialTiles(NUMBER, layout, BRANCHES, copiesText);
       for (const seed of [1, 2]) {
-        const events = visits(12_000, seed);
+        const events = visits(6_000, seed);
         const nulls = events.filter((event) => !partials.add(event));
         expect(nulls.length).toBeGreaterThan(0);
         const expected = naive(layout, events);
