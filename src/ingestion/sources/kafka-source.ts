@@ -1,6 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { ingestionError } from "../ingestion-error.ts";
 import type { MessageSource, RawBatch, ResumePosition } from "../message-source.ts";
+import { arrivals } from "./arrivals.ts";
 import { joinKafka, type KafkaFetchResponse, type KafkaMember, type KafkaMetadata } from "./kafka-client.ts";
 import { kafkaOffsetGone, kafkaReadDenied, kafkaRefused } from "./kafka-errors.ts";
 import type { KafkaSourceOptions } from "./kafka-options.ts";
@@ -53,15 +54,10 @@ export function kafkaSource(options: KafkaSourceOptions): MessageSource {
   /** In the order in which they are handed out next. */
   let turns: KafkaPartition[] = [];
   let failure: unknown = null;
-  let wake: (() => void) | null = null;
+  const arrived = arrivals();
   let told = 0;
   let telling: Promise<void> = Promise.resolve();
   let closed = true;
-
-  function arrived(): void {
-    wake?.();
-    wake = null;
-  }
 
   async function startOf(joined: KafkaMember, topic: string, index: number): Promise<number> {
     const { offset: committed, cursor } = await resume(`${topic}:${index}`);
@@ -162,7 +158,7 @@ export function kafkaSource(options: KafkaSourceOptions): MessageSource {
       await joined.metadata(true).catch(() => {});
     } finally {
       for (const partition of wanted) partition.fetching = false;
-      arrived();
+      arrived.note();
     }
   }
 
@@ -243,25 +239,6 @@ export function kafkaSource(options: KafkaSourceOptions): MessageSource {
     );
   }
 
-  /** Resolves when something may have arrived, after a while, or rejects when `signal` aborts. */
-  function change(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const done = (): void => {
-        clearTimeout(timer);
-        signal.removeEventListener("abort", aborted);
-        resolve();
-      };
-      const aborted = (): void => {
-        clearTimeout(timer);
-        wake = null;
-        reject(signal.reason);
-      };
-      const timer = setTimeout(done, LOOK_MS);
-      signal.addEventListener("abort", aborted, { once: true });
-      wake = done;
-    });
-  }
-
   return {
     capabilities: { monotonePositions: true, endless: true },
     async open(resumePosition) {
@@ -284,7 +261,7 @@ export function kafkaSource(options: KafkaSourceOptions): MessageSource {
           failure = null;
           throw error;
         }
-        if (turns.every((partition) => partition.bufferedCount === 0)) await change(signal);
+        if (turns.every((partition) => partition.bufferedCount === 0)) await arrived.next(LOOK_MS, signal);
       }
     },
     async checkpoint(name, offset) {
@@ -305,7 +282,7 @@ export function kafkaSource(options: KafkaSourceOptions): MessageSource {
     async close() {
       if (closed) return;
       closed = true;
-      arrived();
+      arrived.note();
       await telling;
       if (member === null) return;
       await tellNow(member);

@@ -2,6 +2,7 @@ import { ingestionError } from "../ingestion-error.ts";
 import type { MessageSource, RawBatch, ResumePosition } from "../message-source.ts";
 import { soleLeases } from "../partition-leases.ts";
 import type { RawMessage } from "../stream-message.ts";
+import { arrivals } from "./arrivals.ts";
 import { deaggregate } from "./kinesis-aggregate.ts";
 import {
   type KinesisApi,
@@ -57,7 +58,7 @@ export function kinesisSource(options: KinesisSourceOptions): MessageSource {
   const ends = new Map<string, ShardCursor>();
   let balanceAt = 0;
   let failure: unknown = null;
-  let wake: (() => void) | null = null;
+  const arrived = arrivals();
   let turn = 0;
   let stop = new AbortController();
 
@@ -167,7 +168,7 @@ export function kinesisSource(options: KinesisSourceOptions): MessageSource {
       if (!stop.signal.aborted) failure ??= error;
     } finally {
       reading.busy = false;
-      wake?.();
+      arrived.note();
     }
   }
 
@@ -213,26 +214,8 @@ export function kinesisSource(options: KinesisSourceOptions): MessageSource {
 
   /** Resolves when something may have changed; rejects when `signal` aborts. */
   function change(signal: AbortSignal): Promise<void> {
-    const now = performance.now();
     const due = Math.min(balanceAt, ...[...readings.values()].filter((r) => !r.busy && !r.ended).map((r) => r.askAt));
-    return new Promise((resolve, reject) => {
-      const end = (): void => {
-        clearTimeout(timer);
-        signal.removeEventListener("abort", aborted);
-        wake = null;
-      };
-      const aborted = (): void => {
-        end();
-        reject(signal.reason);
-      };
-      const done = (): void => {
-        end();
-        resolve();
-      };
-      const timer = setTimeout(done, Math.max(1, due - now));
-      signal.addEventListener("abort", aborted, { once: true });
-      wake = done;
-    });
+    return arrived.next(Math.max(1, due - performance.now()), signal);
   }
 
   return {
@@ -287,7 +270,7 @@ export function kinesisSource(options: KinesisSourceOptions): MessageSource {
     async close() {
       if (api === null) return;
       stop.abort();
-      wake?.();
+      arrived.note();
       await leases.release();
       api.close();
       api = null;

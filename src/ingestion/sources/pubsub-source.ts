@@ -5,6 +5,7 @@ import { ingestionError } from "../ingestion-error.ts";
 import type { MessageSource, RawBatch, ResumePosition } from "../message-source.ts";
 import { solePartition } from "../partition-leases.ts";
 import type { AcceptedPush, RawMessage } from "../stream-message.ts";
+import { arrivals } from "./arrivals.ts";
 import type { PubsubSourceOptions } from "./pubsub-options.ts";
 
 /** One message id that is on its way, with everything that waits for its acknowledgement. */
@@ -49,7 +50,7 @@ export function pubsubSource(options: PubsubSourceOptions): MessageSource {
   let nextOffset = 0;
   let lastPublished: number | null = null;
   let failure: unknown = null;
-  let wake: (() => void) | null = null;
+  const arrived = arrivals();
 
   function receive(message: Message): void {
     const known = underWay.get(message.id);
@@ -68,7 +69,7 @@ export function pubsubSource(options: PubsubSourceOptions): MessageSource {
     };
     underWay.set(message.id, delivery);
     queue.push(delivery);
-    wake?.();
+    arrived.note();
   }
 
   function settle({ id, handles }: Delivery): void {
@@ -82,7 +83,7 @@ export function pubsubSource(options: PubsubSourceOptions): MessageSource {
     partition = null;
     for (const delivery of handed) delivery.offset = -1;
     queue.unshift(...handed.splice(0));
-    wake?.();
+    arrived.note();
   }
 
   async function hold(): Promise<string> {
@@ -140,25 +141,6 @@ export function pubsubSource(options: PubsubSourceOptions): MessageSource {
     return { partition: held, messages, pushes };
   }
 
-  /** Resolves when something may have changed, or the lease is to be renewed. */
-  function change(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const aborted = (): void => {
-        clearTimeout(timer);
-        wake = null;
-        reject(signal.reason);
-      };
-      signal.addEventListener("abort", aborted, { once: true });
-      const timer = setTimeout(() => wake?.(), keepMs);
-      wake = () => {
-        clearTimeout(timer);
-        wake = null;
-        signal.removeEventListener("abort", aborted);
-        resolve();
-      };
-    });
-  }
-
   return {
     capabilities: { monotonePositions: false, endless: true },
     async open(resumePosition) {
@@ -189,7 +171,7 @@ export function pubsubSource(options: PubsubSourceOptions): MessageSource {
       subscription.on("message", receive);
       subscription.on("error", (cause: unknown) => {
         failure = pubsubError(cause, options.subscription);
-        wake?.();
+        arrived.note();
       });
     },
     async fetch(maxMessages, signal) {
@@ -210,7 +192,7 @@ export function pubsubSource(options: PubsubSourceOptions): MessageSource {
           subscription?.open();
           throw error;
         }
-        await change(signal);
+        await arrived.next(keepMs, signal);
       }
     },
     lost(name) {
@@ -236,7 +218,7 @@ export function pubsubSource(options: PubsubSourceOptions): MessageSource {
       if (client === null) return;
       const [closing, ended] = [client, subscription];
       client = null;
-      wake?.();
+      arrived.note();
       // What was not committed goes to somebody else at once. Before the last listener goes: with it the client closes, and
       // what it is told later is not sent.
       for (const delivery of underWay.values()) for (const handle of delivery.handles) handle.nack();
