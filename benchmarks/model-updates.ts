@@ -1,3 +1,4 @@
+import { setPriority } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { type MillraceProcess, millraceProcess } from "../integration/services/millrace-process.ts";
@@ -59,6 +60,8 @@ const COLUMNS = ["n", "spend", "amount"];
 const TOKEN = "administrator-of-this-run";
 const SECRET = "webhook-secret-of-this-run";
 const DEADLINE_MS = 60_000;
+/** Of MLflow and of what registers versions, which have machines of their own where models are served. */
+const ASIDE = 10;
 const BROKEN = ["corrupt file", "wrong signature", "crash in warm-up"] as const;
 
 /**
@@ -67,7 +70,7 @@ const BROKEN = ["corrupt file", "wrong signature", "crash in warm-up"] as const;
  */
 export async function modelUpdates(options: ModelUpdatesOptions): Promise<ModelUpdatesResult> {
   const { updates, broken, ballast, watchMs, seed } = options;
-  await using mlflow = await startMlflow();
+  await using mlflow = await startMlflow(options.perSecond === undefined ? { niceness: ASIDE } : {});
   const name = "risk";
   const files = (answer: number, more: Partial<WrittenModel> = {}): Record<string, string> =>
     modelFiles({
@@ -100,6 +103,8 @@ export async function modelUpdates(options: ModelUpdatesOptions): Promise<ModelU
   const perSecond = options.perSecond ?? Math.floor(capacity / 2);
 
   const load = openLoad({ url: target, body, perSecond, connections: 256 });
+  // The load's thread has the priority that this one had when it started it; on Linux each thread has its own.
+  if (process.platform === "linux" && options.perSecond === undefined) setPriority(ASIDE);
   const quiet: LoadedRequest[] = [];
   const during: LoadedRequest[] = [];
   /** Within these times, of `monotonicMs`, this version alone may answer what is sent. */

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createWriteStream } from "node:fs";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { setPriority, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { MillraceError } from "../../src/definitions/errors.ts";
@@ -13,6 +13,8 @@ import { pythonEnvironment } from "./python-environment.ts";
 export interface MlflowServerOptions {
   /** Runs MLflow's own basic-auth app; the user is `admin`. */
   readonly password?: string;
+  /** Of "nice": above 0 it takes less from what is measured beside it, as if it had a machine of its own. Default 0. */
+  readonly niceness?: number;
 }
 
 /** A real MLflow of this test run: SQLite behind it, artifacts through it. */
@@ -85,6 +87,7 @@ export async function startMlflow(options: MlflowServerOptions = {}): Promise<Ml
     );
     child.stdout?.pipe(log);
     child.stderr?.pipe(log);
+    if (options.niceness !== undefined && child.pid !== undefined) setPriority(child.pid, options.niceness);
     const until = Date.now() + READY_SECONDS * 1_000;
     while (!(await isUp())) {
       if (child.exitCode !== null || Date.now() > until) {
