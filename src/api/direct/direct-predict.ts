@@ -34,18 +34,19 @@ export function directPredict(api: ApiContext): DirectWork {
     }
     const rows = form.read?.(bytes, from, bytes.length) ?? null;
     if (rows === null) return false;
+    function answer(prediction: Prediction): void {
+      const id = prediction.id === null ? "" : `millrace-prediction-id: ${prediction.id}\r\n`;
+      exchange.answer(id + JSON_LINE, form.write(prediction, false));
+    }
     const request = {
       rows,
       ...(deadline.deadline === undefined ? {} : { deadline: deadline.deadline }),
       inContext,
-      answered: (prediction: Prediction) => exchange.answer(JSON_LINE, form.write(prediction, false)),
+      answered: answer,
       failed: exchange.fail,
     };
     if (api.models.predictSoon(model.name, request, arrived)) return true;
-    answerLater(exchange, api.models.predict(model.name, { rows, ...deadline }, arrived), (prediction) => {
-      const id = prediction.id === null ? "" : `millrace-prediction-id: ${prediction.id}\r\n`;
-      exchange.answer(id + JSON_LINE, form.write(prediction, false));
-    });
+    answerLater(exchange, api.models.predict(model.name, { rows, ...deadline }, arrived), answer);
     return true;
   };
 }

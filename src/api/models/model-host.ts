@@ -124,7 +124,7 @@ export interface ModelHost {
   predict(name: string, request: PredictRequest, startedAt?: number): Promise<Prediction>;
   /**
    * As `predict` for few rows, and tells what comes of it, without promises. False: nothing was begun, since it is none
-   * of the plain cases (a version in memory, no timeout of the model, no log of its predictions): ask `predict`.
+   * of the plain cases (a version in memory, no timeout of the model): ask `predict`.
    */
   predictSoon(name: string, request: SoonRequest, startedAt: number): boolean;
   /**
@@ -156,6 +156,8 @@ export interface ModelHost {
 
 /** Models above this size are in threads' memory only once a large batch came, bytes. */
 const MOST_WARM_BYTES = 2 ** 24;
+
+const NONE: readonly number[] = [];
 
 const rowsChannel = channel(PREDICTED_ROWS_CHANNEL);
 const predictionChannel = channel(PREDICTION_CHANNEL);
@@ -281,7 +283,15 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
     const slot = versions === undefined || versions.isUnloaded ? null : versions.serving;
     if (versions === undefined || slot === null || slot.resident === null) return false;
     const { model } = versions;
-    if (model.timeoutMs !== null || isLogged(model)) return false;
+    if (model.timeoutMs !== null) return false;
+    const log = logOf(model);
+    const chosen = log === null ? NONE : log.choose(model, rows.length);
+    if (chosen.length > 0) {
+      // What is logged is read apart from its turn.
+      const { inContext: _inContext, answered: _answered, failed: _failed, ...rest } = request;
+      predictAndLog(name, rest, startedAt, chosen).then(answered).catch(failed);
+      return true;
+    }
     const served = slot.resident;
     const stages: PredictStages = { features: 0, model: 0 };
     function ended(version: string | null, outcome: string): void {
@@ -294,7 +304,8 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
       if (rowsChannel.hasSubscribers) {
         rowsChannel.publish(predictedRows(model, served, done.features.rows, done.predictions));
       }
-      answered(predictionOf(name, version, done));
+      const prediction = predictionOf(name, version, done);
+      answered(log === null ? prediction : { ...prediction, id: randomUUID() });
     }
     function reject(error: unknown): void {
       ended(null, isMillraceError(error) ? error.code : "INTERNAL");
@@ -315,23 +326,35 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
     return true;
   }
 
-  const isLogged = (model: ModelMeta): boolean => model.logSampleRate > 0 && options.predictionLog !== undefined;
+  const logOf = ({ logSampleRate }: ModelMeta): PredictionLog | null =>
+    logSampleRate > 0 ? (options.predictionLog ?? null) : null;
 
   async function predict(name: string, request: PredictRequest, startedAt = performance.now()): Promise<Prediction> {
+    const { model } = get(name);
+    return predictAndLog(name, request, startedAt, logOf(model)?.choose(model, request.rows.length) ?? NONE);
+  }
+
+  /** `chosen` rows are logged. */
+  async function predictAndLog(
+    name: string,
+    request: PredictRequest,
+    startedAt: number,
+    chosen: readonly number[],
+  ): Promise<Prediction> {
     const versions = get(name);
     const { model } = versions;
     if (startChannel.hasSubscribers) {
       startChannel.publish({ model: name, rows: request.rows.length } satisfies PredictionStartEvent);
     }
-    const logged = isLogged(model) ? options.predictionLog! : null;
     const read: OnlineRead[] = [];
-    const logging = logged === null ? request : { ...request, onRead: (part: OnlineRead) => read.push(part) };
+    const logging = chosen.length === 0 ? request : { ...request, onRead: (part: OnlineRead) => read.push(part) };
     const done = await measured(versions, request.rows.length, startedAt, request.deadline ?? Infinity, (stages) =>
       answer(versions, logging, stages),
     );
     if (done === null) return fallbackOf(model, request.rows.length);
-    const id = logged === null ? null : randomUUID();
-    if (id !== null) logged!.offer(model, done.version, read, done.predictions, id);
+    const log = logOf(model);
+    const id = log === null ? null : randomUUID();
+    if (id !== null && chosen.length > 0) log!.offer(model, done.version, read, done.predictions, id, chosen);
     if (rowsChannel.hasSubscribers) {
       rowsChannel.publish(predictedRows(model, done.served, done.features.rows, done.predictions));
     }

@@ -13,13 +13,16 @@ import type { PredictionRow } from "./model-output.ts";
 
 /** Keeps a sample of the rows that models answered, off the path of requests. */
 export interface PredictionLog {
-  /** Takes rows of a request by the model's sample rate; never waits. `id`: what the answer is called. */
+  /** Which of a request's rows are kept, by the model's sample rate: of most requests none, and nothing more is asked of them. */
+  choose(model: ModelMeta, rows: number): readonly number[];
+  /** Takes the chosen rows of a request, in ascending order; never waits. `id`: what the answer is called. */
   offer(
     model: ModelMeta,
     version: string,
     reads: readonly OnlineRead[],
     answers: readonly PredictionRow[],
     id: string,
+    chosen: readonly number[],
   ): void;
   /** Rows that were not kept because too many were waiting, or because they could not be written. */
   readonly dropped: number;
@@ -185,17 +188,24 @@ export function createPredictionLog(options: PredictionLogOptions): PredictionLo
     get dropped() {
       return dropped;
     },
-    offer(model, version, reads, answers, id) {
+    choose({ logSampleRate }, rows) {
+      const chosen: number[] = [];
+      for (let row = 0; row < rows; row++) if (random() < logSampleRate) chosen.push(row);
+      return chosen;
+    },
+    offer(model, version, reads, answers, id, chosen) {
       const at = now();
       let first = 0;
+      let next = 0;
       for (const { runtime, lookups, asOf, inputs } of reads) {
+        const end = first + lookups.length;
         let all: readonly (ReadValue | null)[] | null = null;
-        for (let row = 0; row < lookups.length; row++) {
-          if (random() >= model.logSampleRate) continue;
+        for (; next < chosen.length && chosen[next]! < end; next++) {
           if (waiting.length + pending.length >= capacity) {
             dropped++;
             continue;
           }
+          const row = chosen[next]! - first;
           all ??= inputs.reads();
           const count = runtime.lookups.length;
           waiting.push({
@@ -212,7 +222,7 @@ export function createPredictionLog(options: PredictionLogOptions): PredictionLo
             reads: all.slice(row * count, (row + 1) * count),
           });
         }
-        first += lookups.length;
+        first = end;
       }
       if (waiting.length > 0) wake();
     },

@@ -17,7 +17,7 @@ import {
 } from "../../../src/api/channels.ts";
 import { featureService, model, modelFolder, requestSource, t } from "../../../src/definitions/index.ts";
 import { writeModel } from "../models/write-model.ts";
-import { openTestApi, payment, type TestApi, TOKEN } from "../open-api.ts";
+import { ADMIN, openTestApi, payment, type TestApi, TOKEN } from "../open-api.ts";
 import { RISK_COLUMNS } from "../payments.ts";
 
 const ORIGIN = "https://app.example.com";
@@ -248,8 +248,11 @@ describe("large bodies are answered directly as by the route", () => {
   });
 });
 
-it("a prediction that is logged is answered directly, by its id", async () => {
-  const logging = await openTestApi({ sampleRate: 1 });
+it.each([
+  ["is logged", 1, 2],
+  ["might have been logged", 1e-12, 0],
+])("a prediction that %s is answered directly, by its id", async (_what, sampleRate, expected) => {
+  const logging = await openTestApi({ sampleRate });
   try {
     await writeModel(join(logging.folder, "risk", "1"), { answer: 0.25, features: RISK_COLUMNS });
     await logging.models.refresh();
@@ -262,6 +265,9 @@ it("a prediction that is logged is answered directly, by its id", async () => {
     const withoutId = ({ head }: Answer): string[] => head.map((line) => line.replace(/(prediction-id: ).{36}$/, "$1"));
     expect(withoutId(direct)).toEqual(withoutId(ordinary));
     expect(withoutId(direct)).toContain("millrace-prediction-id: ");
+    await logging.predictionLog.flush();
+    const { body } = await logging.request("GET", "/v1/predictions", undefined, ADMIN);
+    expect(body.predictions).toHaveLength(expected);
   } finally {
     await logging.close();
   }

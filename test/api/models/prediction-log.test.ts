@@ -46,7 +46,8 @@ describe("the prediction log", () => {
           store.getOnlineFeatures("risk", {
             rows,
             asOf,
-            onRead: (found) => log.offer(model, "1", [found], [{ p: 0 }, { p: 1 }, { p: 2 }], "id"),
+            onRead: (found) =>
+              log.offer(model, "1", [found], [{ p: 0 }, { p: 1 }, { p: 2 }], "id", log.choose(model, 3)),
           });
         if (round % 2 === 0) {
           // Nothing moves meanwhile: what was applied is known of every row.
@@ -87,7 +88,7 @@ describe("the prediction log", () => {
     await store.getOnlineFeatures("risk", {
       rows,
       asOf: 1,
-      onRead: (read) => log.offer(model, "1", [read], rows, "id"),
+      onRead: (read) => log.offer(model, "1", [read], rows, "id", log.choose(model, rows.length)),
     });
     expect(log.dropped).toBe(2);
     await log.close();
