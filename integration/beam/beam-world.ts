@@ -43,6 +43,8 @@ interface BeamWorldOptions {
   readonly schemaRegistry?: { readonly url: string };
   /** A folder for raw events as Parquet. */
   readonly parquet?: string;
+  /** Its events are read from their beginning. */
+  readonly anew?: boolean;
   /** Another Redis than the world's. */
   readonly online?: ResolvedConfig["online"];
   readonly generation?: number;
@@ -107,7 +109,7 @@ export async function beamWorld(
     const job = beamJob({
       ...{ declarations, online: own.online ?? online, offline, generation, engine, script: host.script, sources },
       ...(schemaRegistry === undefined ? {} : { schemaRegistry }),
-      ...(parquet === undefined ? {} : { parquet, parquetEveryMs: 1_000 }),
+      ...(parquet === undefined ? {} : { parquet, parquetEveryMs: 1_000, anew: own.anew ?? false }),
     });
     const runner = own.runner ?? [...EMBEDDED_FLINK, `--parallelism=${parallelism}`];
     const options = [...runner, ...beam, ...(own.options ?? [])];

@@ -21,15 +21,15 @@ export interface PanelReport {
 /** Over what Grafana would take for the rates of this test's scrapes. */
 const RATE_INTERVAL = "10s";
 
-/** The monitored world ends no TLS: `integration/tls.test.ts` sees these. */
-const OF_TLS = /^millrace_tls_/;
+/** The monitored world ends no TLS and runs no Beam: `integration/tls.test.ts` and `beam-metrics.test.ts` see these. */
+const OF_OTHERS = /^millrace_(tls|beam)_/;
 
 /** Asks every panel's queries of the world's Prometheus, and again with each metric renamed. */
 export async function checkPanels(world: MonitoredWorld, patienceSeconds = 100): Promise<PanelReport> {
   const panels = DASHBOARDS.flatMap(({ name, rows }) =>
     rows.flatMap((row) => row.panels.map((panel) => ({ at: `${name}: ${panel.title}`, ...panel }))),
   );
-  const isAwaited = (name: string): boolean => PENDING_METRICS.has(name) || OF_TLS.test(name);
+  const isAwaited = (name: string): boolean => PENDING_METRICS.has(name) || OF_OTHERS.test(name);
   const isPending = ({ queries }: (typeof panels)[number]): boolean =>
     queries.some(({ expr }) => metricNames(expr).some(isAwaited));
   await using _load = world.load();

@@ -1,6 +1,6 @@
 import { channel } from "node:diagnostics_channel";
 import { globSync, statSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
+import { mkdir, rename } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { ResolvedConfig } from "../config/config.ts";
@@ -61,6 +61,8 @@ export async function launchBeam(
   generation: BeamGeneration,
   jobSource: BeamJobSource,
   beamOptions: readonly string[],
+  /** It does not go on from a savepoint or a checkpoint. */
+  anew: boolean,
 ): Promise<void> {
   const { engine = "v8", heapMegabytes } = config.beam;
   const say = (text: string): void => void process.stderr.write(`${text}\n`);
@@ -73,7 +75,7 @@ export async function launchBeam(
     declarations,
     ...{ online: config.online, offline: config.offline, sources, engine },
     generation: generation.generation,
-    script: host.script,
+    ...{ script: host.script, anew },
     ...(config.beam.parquet === undefined ? {} : { parquet: config.beam.parquet }),
     ...(config.connections.schemaRegistry === undefined ? {} : { schemaRegistry: config.connections.schemaRegistry }),
   });
@@ -135,6 +137,7 @@ function publish(source: string, { state, counters, levels }: BeamProgress, fold
     counters: counters[source] ?? {},
     newestEventTime: levels?.[source]?.newest_event_ms ?? null,
     watermark: levels?.[source]?.watermark_ms ?? null,
+    backlog: levels?.[source]?.backlog_messages ?? null,
     checkpointAt: checkpointsIn(folder)[0]?.time ?? null,
   } satisfies BeamProgressEvent);
 }
@@ -170,6 +173,16 @@ export function stateOf(config: ResolvedConfig, source: SourceMeta): string {
   const state = config.beam.state ?? join(config.data, "beam");
   if (/^[a-z][a-z0-9+.-]*:\/\//.test(state)) return `${state.replace(/\/$/, "")}/${source.name}`;
   return pathToFileURL(resolve(state, source.name)).href;
+}
+
+/**
+ * Renames a folder of checkpoints, so that no later run goes on from those that a replay has made useless. One that this
+ * machine does not see stays as it is.
+ */
+export async function setStateAside(folder: string): Promise<void> {
+  if (checkpointsIn(folder).length === 0) return;
+  const path = new URL(folder).pathname;
+  await rename(path, `${path}-replaced-${new Date().toISOString().replaceAll(/[-:]|\.\d+/g, "")}`);
 }
 
 /** Savepoints and whole checkpoints, the newest first; none where the folder cannot be looked into. */

@@ -4,7 +4,7 @@ import type { MetricSet } from "./metric-set.ts";
 import { subscribe } from "./subscribe.ts";
 
 /** Shows what jobs of Apache Beam tell their launcher, in the launcher's process. Returns what ends that. */
-export function beamMetrics(set: MetricSet): () => void {
+export function beamMetrics(set: MetricSet, now: () => number): () => void {
   const running = set.gauge(families.beamRunning);
   const counters = (
     [
@@ -23,6 +23,8 @@ export function beamMetrics(set: MetricSet): () => void {
     ["watermark", set.gauge(families.beamWatermark)],
     ["checkpointAt", set.gauge(families.beamCheckpoint)],
   ] as const;
+  const lag = set.gauge(families.beamWatermarkLag);
+  const backlog = set.gauge(families.beamBacklog);
   return subscribe<BeamProgressEvent>(BEAM_PROGRESS_CHANNEL, (event) => {
     const { source } = event;
     running.child(source).value = event.running ? 1 : 0;
@@ -35,5 +37,7 @@ export function beamMetrics(set: MetricSet): () => void {
       const time = event[name];
       if (time !== null) cells.child(source).value = time / 1_000;
     }
+    if (event.watermark !== null) lag.child(source).value = Math.max(0, now() - event.watermark) / 1_000;
+    if (event.backlog !== null) backlog.child(source).value = event.backlog;
   });
 }

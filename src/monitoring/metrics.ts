@@ -68,7 +68,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     );
     processMetrics(set, options.pipelineUp ?? (() => true));
   } else if (thread === "beam") {
-    ends.push(beamMetrics(set));
+    ends.push(beamMetrics(set, now));
   } else {
     ends.push(ingestionMetrics(set, now), engineMetrics(set), outcomeMetrics(set));
   }

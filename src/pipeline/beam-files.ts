@@ -77,10 +77,10 @@ export async function beamFile(path: string, format?: BeamFile["format"]): Promi
 async function hereOf(path: string, place: S3Place, cache: string): Promise<readonly string[]> {
   const scheme = /^([a-z][a-z0-9+.-]+):\/\//i.exec(path)?.[1]?.toLowerCase();
   if (scheme === undefined) return [path];
-  if (scheme !== "s3") {
+  if (scheme !== "s3" || !/^s3:\/\/[^/]+\/./i.test(path)) {
     throw millraceError(
       "FILE_URL_UNSUPPORTED",
-      `${path} is not read: files lie on disks that all workers see, or in S3 (s3://bucket/key). Copy it there first.`,
+      `${path} is not read: files lie on disks that all workers see, or in S3 (s3://bucket/key, which may be a pattern). Copy it there first.`,
     );
   }
   const copies = await s3Objects(path, place, cache);
@@ -98,7 +98,8 @@ async function parquetOf(paths: readonly string[]): Promise<readonly string[] | 
     if (facts?.isFile() === true) found.push(path);
     else if (facts?.isDirectory() === true) {
       for (const name of (await readdir(path, { recursive: true })).sort()) {
-        if (PARQUET.test(name)) found.push(join(path, name));
+        // What begins so is no data, such as files that a later run has replaced.
+        if (PARQUET.test(name) && !/(^|[\\/])[_.]/.test(name)) found.push(join(path, name));
       }
     } else {
       for await (const match of glob(path)) found.push(match);

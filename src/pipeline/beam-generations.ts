@@ -15,6 +15,8 @@ export interface BeamGeneration {
   readonly state: "running" | "done" | "stopped";
   /** Where it goes on. */
   readonly savepoint: string | null;
+  /** Of a backfill: what names its files' contents, see `BeamFile.partition`. */
+  readonly files?: readonly string[];
 }
 
 const KIND = "beam";
@@ -33,16 +35,24 @@ export async function writeGeneration(store: OfflineStore, source: string, one: 
 }
 
 /**
- * The generation of a job: that which covers the same events if there is one, else the next.
- * @throws `BEAM_GENERATIONS_OVERLAP` if another covers some of its events
+ * The generation of a job: that which covers the same events if there is one, else the next. A backfill that is run again
+ * reads at least the files of before: within a generation the larger count of a tile wins, so that parts would not add up.
+ * @throws `BEAM_GENERATIONS_OVERLAP` if another covers some of its events, `BEAM_FILES_CHANGED` if files are missing
  */
 export function generationFor(
   known: readonly BeamGeneration[],
   source: string,
-  wanted: Pick<BeamGeneration, "kind" | "from" | "until">,
+  wanted: Pick<BeamGeneration, "kind" | "from" | "until" | "files">,
 ): BeamGeneration {
   const same = known.find((one) => one.kind === wanted.kind && one.from === wanted.from && one.until === wanted.until);
-  if (same !== undefined) return same;
+  if (same !== undefined) {
+    const missing = (same.files ?? []).filter((file) => wanted.files?.includes(file) === false).length;
+    if (missing === 0) return wanted.files === undefined ? same : { ...same, files: wanted.files };
+    throw millraceError(
+      "BEAM_FILES_CHANGED",
+      `Generation ${same.generation} of source '${source}' (${span(same)}) was made of ${same.files!.length} files, and ${missing} of them are missing or changed: what is added to a generation does not add up. Name all files of the span at once, the earlier ones unchanged, or give other files a span of their own by --from and --until.`,
+    );
+  }
   const start = (one: Pick<BeamGeneration, "from">): number => one.from ?? Number.NEGATIVE_INFINITY;
   const end = (one: Pick<BeamGeneration, "until">): number => one.until ?? Number.POSITIVE_INFINITY;
   const overlap = known.find((one) => start(one) < end(wanted) && start(wanted) < end(one));

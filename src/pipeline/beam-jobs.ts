@@ -35,6 +35,8 @@ export interface BeamJobOptions {
   /** A folder or a URL for raw events as Parquet too; and how long a stream's are gathered for a file, milliseconds. */
   readonly parquet?: string;
   readonly parquetEveryMs?: number;
+  /** The job reads its events from their beginning: what a former run wrote of them as Parquet is set aside. */
+  readonly anew?: boolean;
   /** For sources whose messages name schemas. */
   readonly schemaRegistry?: ConnectionsConfig["schemaRegistry"];
 }
@@ -87,7 +89,7 @@ export function beamJob(options: BeamJobOptions): BeamJob {
         : beamParquet(
             options.parquet,
             sources.map(({ source }) => source),
-            options.parquetEveryMs,
+            { everyMs: options.parquetEveryMs, anew: options.anew },
           ),
   };
 }

@@ -10,13 +10,19 @@ const EVERY_MS = 300_000;
 /**
  * How raw events become files by day: `_event_time`, `_ingested_at`, `_partition`, `_offset`, `_payload_hash`, the
  * declared version and id as `_version` and `_event_id`, and the declared columns; times in UTC. `folder` is a path here
- * or a URL; `everyMs` how long a stream's events are gathered for a file, default five minutes.
+ * or a URL; `everyMs` how long a stream's events are gathered for a file, default five minutes; `anew` (default false)
+ * sets aside what a former run of the generation wrote.
  */
-export function beamParquet(folder: string, sources: readonly SourceMeta[], everyMs: number = EVERY_MS): BeamParquet {
+export function beamParquet(
+  folder: string,
+  sources: readonly SourceMeta[],
+  { everyMs = EVERY_MS, anew = false }: { readonly everyMs?: number | undefined; readonly anew?: boolean | undefined },
+): BeamParquet {
   const isUrl = /^[a-z][a-z0-9+.-]*:\/\//i.test(folder);
   return {
     folder: isUrl ? folder.replace(/\/$/, "") : pathToFileURL(resolve(folder)).pathname,
     every_ms: everyMs,
+    anew,
     select: Object.fromEntries(sources.map((source) => [source.name, selectOf(source)])),
   };
 }

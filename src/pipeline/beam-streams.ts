@@ -18,10 +18,11 @@ export function beamParts(sources: readonly BeamJobSource[], parquet: string | u
   const readsParquet = inputs.some(
     (input) => "files" in input && input.files.some((file) => file.format === "parquet"),
   );
+  // Amazon's and Google's parts bring their file systems too.
   return [
-    ...(inputs.some((input) => "kinesis" in input) ? ["kinesis"] : []),
+    ...(inputs.some((input) => "kinesis" in input) || parquet?.startsWith("s3:") === true ? ["kinesis"] : []),
     ...(readsParquet || parquet !== undefined ? ["parquet"] : []),
-    ...(inputs.some((input) => "pubsub" in input) ? ["pubsub"] : []),
+    ...(inputs.some((input) => "pubsub" in input) || parquet?.startsWith("gs:") === true ? ["pubsub"] : []),
   ];
 }
 

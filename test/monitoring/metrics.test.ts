@@ -519,6 +519,7 @@ it("shows what a job of Apache Beam tells its launcher, and no count goes back",
         counters: {},
         newestEventTime: null,
         watermark: null,
+        backlog: null,
         checkpointAt: null,
       },
       ...event,
@@ -528,7 +529,7 @@ it("shows what a job of Apache Beam tells its launcher, and no count goes back",
     newestEventTime: NOW - 1_000,
     checkpointAt: NOW - 5_000,
   });
-  tell({ counters: {}, watermark: NOW - 2_000 });
+  tell({ counters: {}, watermark: NOW - 2_000, backlog: 7 });
   const seen = await scrape(launcher);
   const of = (name: string) => seen.value(`millrace_beam_${name}`, { source: "payments" });
   expect([of("running"), of("events_total"), of("dead_letters_total"), of("hot_store_writes_total")]).toEqual([
@@ -536,6 +537,7 @@ it("shows what a job of Apache Beam tells its launcher, and no count goes back",
   ]);
   const times = ["newest_event", "watermark", "last_checkpoint"].map((name) => of(`${name}_timestamp_seconds`));
   expect(times).toEqual([NOW / 1_000 - 1, NOW / 1_000 - 2, NOW / 1_000 - 5]);
+  expect([of("watermark_lag_seconds"), of("backlog_messages")]).toEqual([2, 7]);
   expect([...seen.families.keys()].filter((name) => name.startsWith("millrace_beam_")).sort()).toEqual(
     BEAM_SECTION.families.map(({ name }) => name),
   );

@@ -72,5 +72,28 @@ export const ingestion: DashboardSpec = {
         ]),
       ],
     },
+    {
+      title: "Apache Beam",
+      panels: [
+        series("Beam: folded", "cps", "Events that jobs of Beam folded; after a restart some come again.", [
+          [rate("millrace_beam_events_total", "source"), "{{source}}"],
+        ]),
+        series("Beam: watermark lag", "s", "How far a job's watermark is behind the wall clock; lateness included.", [
+          ["max by (source) (millrace_beam_watermark_lag_seconds)", "{{source}}"],
+        ]),
+        series("Beam: lag in messages", "short", "Messages of Kafka that are not read yet.", [
+          ["sum by (source) (millrace_beam_backlog_messages)", "{{source}}"],
+        ]),
+        series("Beam: newest event", "dateTimeFromNow", "The largest event time that was written.", [
+          ["max by (source) (millrace_beam_newest_event_timestamp_seconds) * 1000", "{{source}}"],
+        ]),
+        series("Beam: dead letters", "cps", "Messages that jobs could not take.", [
+          [rate("millrace_beam_dead_letters_total", "source"), "{{source}}"],
+        ]),
+        series("Beam: checkpoint age", "s", "How long ago a job's state was kept.", [
+          ["time() - max by (source) (millrace_beam_last_checkpoint_timestamp_seconds)", "{{source}}"],
+        ]),
+      ],
+    },
   ],
 };

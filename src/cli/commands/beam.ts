@@ -9,7 +9,14 @@ import { readTime } from "../../feature_store/lookup.ts";
 import { beamFiles } from "../../pipeline/beam-files.ts";
 import { type BeamGeneration, generationFor, readGenerations } from "../../pipeline/beam-generations.ts";
 import { beamStream } from "../../pipeline/beam-streams.ts";
-import { checkpointsIn, type LaunchOptions, launchBeam, openBeamProject, stateOf } from "../beam-launch.ts";
+import {
+  checkpointsIn,
+  type LaunchOptions,
+  launchBeam,
+  openBeamProject,
+  setStateAside,
+  stateOf,
+} from "../beam-launch.ts";
 import { configOf, print } from "../global-options.ts";
 
 interface BeamOptions extends LaunchOptions {
@@ -28,8 +35,9 @@ export async function beamRun(beamOptions: readonly string[], options: BeamOptio
   const from = timeOf("--from", options.from) ?? earlier?.from ?? lastMoment(known);
   const generation = generationFor(known, source.name, { kind: "stream", from, until: null });
   const folder = stateOf(config, source);
-  const savepoint = options.replay === true ? null : (checkpointsIn(folder)[0]?.url ?? ifThere(generation.savepoint));
-  if (earlier !== undefined && savepoint === null && options.replay !== true) {
+  const replay = options.replay === true;
+  const savepoint = replay ? null : (checkpointsIn(folder)[0]?.url ?? ifThere(generation.savepoint));
+  if (earlier !== undefined && savepoint === null && !replay) {
     throw millraceError(
       "BEAM_STATE_MISSING",
       `Source '${source.name}' was streamed before, and there is neither a savepoint nor a checkpoint in ${folder}: --replay reads the topic again from where that began, which counts nothing twice.`,
@@ -38,11 +46,13 @@ export async function beamRun(beamOptions: readonly string[], options: BeamOptio
   // What a clock ahead of its time dated after the moment arrived before it.
   const start = from === null ? null : from - source.futureBoundMs;
   const input = beamStream(source, config.connections, start);
-  await launchBeam(project, options, generation, { source, input, from }, [
+  const own = [
     ...(config.beam.options ?? EMBEDDED_FLINK),
     ...flinkStreamOptions({ state: folder, savepoint }),
     ...beamOptions,
-  ]);
+  ];
+  if (replay) await setStateAside(folder);
+  await launchBeam(project, options, { ...generation, savepoint }, { source, input, from }, own, savepoint === null);
 }
 
 /** Folds files into a source's views, and ends. */
@@ -53,12 +63,10 @@ export async function beamBackfill(beamOptions: readonly string[], options: Beam
   const until = timeOf("--until", options.until);
   const from = timeOf("--from", options.from);
   const known = await readGenerations(store, source.name);
-  const generation = generationFor(known, source.name, { kind: "backfill", from, until });
-  await launchBeam(project, options, generation, { source, ...files, from, until }, [
-    ...(config.beam.options ?? EMBEDDED_FLINK),
-    "--attachedMode=false",
-    ...beamOptions,
-  ]);
+  const contents = files.input.files.map((file) => file.partition);
+  const generation = generationFor(known, source.name, { kind: "backfill", from, until, files: contents });
+  const own = [...(config.beam.options ?? EMBEDDED_FLINK), "--attachedMode=false", ...beamOptions];
+  await launchBeam(project, options, generation, { source, ...files, from, until }, own, true);
 }
 
 /** Prints the pipeline of a source. */

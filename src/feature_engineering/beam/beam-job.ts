@@ -27,6 +27,8 @@ export interface BeamParquet {
   readonly folder: string;
   /** How long a stream's events are gathered for a file, milliseconds. */
   readonly every_ms: number;
+  /** Files of an earlier run of the generation are moved to `<folder>/<source>/_replaced/…`: its events come again. */
+  readonly anew: boolean;
   /** By source: SQL of DuckDB's that makes the file's rows of history's; `$FILE` stands for these. */
   readonly select: Readonly<Record<string, string>>;
 }

@@ -10,8 +10,10 @@ export interface BeamProgressEvent {
   readonly counters: Readonly<Record<string, number>>;
   /** The largest event time that was written; epoch milliseconds, null: not known. */
   readonly newestEventTime: number | null;
-  /** Up to where the workers take the events to be complete; epoch milliseconds, null: not known. */
+  /** Up to where the workers take the arrivals to be complete, less the source's lateness; epoch milliseconds, null: not known. */
   readonly watermark: number | null;
+  /** Messages that are not read yet; null: not known. */
+  readonly backlog: number | null;
   /** When the newest checkpoint or savepoint was taken; epoch milliseconds, null: not known. */
   readonly checkpointAt: number | null;
 }

@@ -24,7 +24,7 @@ export interface BeamProgress {
   readonly state: string;
   /** By source: `events`, `dead_letters`, `duplicates`, `tiles`, `writes` and so on. */
   readonly counters: Readonly<Record<string, Readonly<Record<string, number>>>>;
-  /** By source: `newest_event_ms`, `watermark_ms`, as far as they are known; epoch milliseconds. */
+  /** By source: `newest_event_ms`, `watermark_ms` (epoch milliseconds), `backlog_messages`, as far as they are known. */
   readonly levels?: Readonly<Record<string, Readonly<Record<string, number>>>>;
   /** Why it is restarting, as far as the runner's log says. */
   readonly cause?: string;

@@ -40,7 +40,15 @@ export const beamNewestEvent: GaugeFamily<["source"]> = gauge(
 );
 export const beamWatermark: GaugeFamily<["source"]> = gauge(
   "watermark_timestamp_seconds",
-  "The watermark of the partition that is furthest behind; of a source with a clock of its own there is none.",
+  "Up to where a job on Flink takes the arrivals to be complete, less the source's lateness: that of the operator furthest behind. None of a source with a clock of its own.",
+);
+export const beamWatermarkLag: GaugeFamily<["source"]> = gauge(
+  "watermark_lag_seconds",
+  "How far the watermark is behind the wall clock: at rest the source's lateness and some seconds.",
+);
+export const beamBacklog: GaugeFamily<["source"]> = gauge(
+  "backlog_messages",
+  "Messages of Kafka that the workers of this machine have not read yet.",
 );
 export const beamCheckpoint: GaugeFamily<["source"]> = gauge(
   "last_checkpoint_timestamp_seconds",

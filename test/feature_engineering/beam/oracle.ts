@@ -34,7 +34,9 @@ export function eventsOf({ source, messages }: Pick<RandomStream, "source" | "me
     const eventTime = row[timeIndex] as number;
     const event = log(
       {
-        ...{ source: source.name, partition: String(partition), offset, key: null, payload: row, eventTime },
+        ...{ source: source.name, partition: String(partition), offset, key: null, eventTime },
+        // What is no text in UTF-8 is stored as U+FFFD.
+        payload: row.map((value) => (typeof value === "string" ? value.toWellFormed() : value)),
         ...{ ingestedAt: arrival, headers: {} },
       },
       partition,

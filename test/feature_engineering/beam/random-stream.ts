@@ -151,6 +151,9 @@ interface EventChoices {
   readonly bad: string;
 }
 
+/** Longer than a key is anywhere else. */
+const LONG = "very long ".repeat(500);
+
 const eventChoices: fc.Arbitrary<EventChoices> = fc.record(
   {
     fresh: fc.boolean(),
@@ -164,7 +167,7 @@ const eventChoices: fc.Arbitrary<EventChoices> = fc.record(
       { weight: 1, arbitrary: fc.constant("tombstone" as const) },
     ),
     row: fc.tuple(
-      fc.constantFrom("a", "b", "ü", "日本", null),
+      fc.constantFrom("a", "b", "ü", "日本", "\ud800", "nul\u0000", LONG, null),
       fc.constantFrom(1, 2, -7, null),
       fc.oneof(
         fc.constant(null),
@@ -172,7 +175,7 @@ const eventChoices: fc.Arbitrary<EventChoices> = fc.record(
         fc.constantFrom(1e16, -1e16, 1e-300, 0.1, 5e-324),
       ),
       fc.oneof(fc.bigInt({ min: -1_000n, max: 1_000n }), fc.constantFrom(2n ** 53n + 1n, 2n ** 63n - 1n, -(2n ** 63n))),
-      fc.constantFrom("x", "yes", "größe", "😀😀", "", 'a"b\\c', null),
+      fc.constantFrom("x", "yes", "größe", "😀😀", "", 'a"b\\c', "\udc00\ud800", "\u0000", "\ufeffx", null),
       fc.boolean(),
       fc.nat(3),
       fc.nat(50),

@@ -34,6 +34,8 @@ export function readPartitions(input: ByteReader): readonly FramePartition[] {
  * Reads the rest of a frame: 0, then the number of messages, of each its partition, how many characters of `text` are its
  * own, plus one (0: it has none), its offset, and its arrival plus one, zigzag (0: unknown).
  *
+ * Or 2, then the number of messages that are none, of each its index and why; then as behind 0.
+ *
  * Or 1, then the number of the registry's schemas that messages name, of each its id and its JSON; then the number of
  * messages, of each its partition, offset and arrival as above, the number of its headers and these, and 0 (it has
  * none), or 1 and its bytes, or 2 and why it has none.
@@ -44,11 +46,13 @@ export function visitMessages(
   visit: VisitMessage,
   learn: (id: number, schema: string) => void,
 ): void {
-  if (input.varint() === 1) {
+  const form = input.varint();
+  if (form === 1) {
     for (let schemas = input.varint(); schemas > 0; schemas--) learn(input.varint(), input.string());
     visitBinary(input, visit);
     return;
   }
+  const failures = form === 2 ? readFailures(input) : null;
   const count = input.varint();
   let at = 0;
   for (let index = 0; index < count; index++) {
@@ -59,9 +63,19 @@ export function visitMessages(
     const end = length === 0 ? at : at + length - 1;
     // A byte order mark is not part of the text.
     const start = end > at && text.charCodeAt(at) === 0xfeff ? at + 1 : at;
-    visit(index, length === 0 ? null : text.slice(start, end), offset, arrival === 0 ? null : arrival - 1, partition);
+    const message = length === 0 ? (failures?.get(index) ?? null) : text.slice(start, end);
+    visit(index, message, offset, arrival === 0 ? null : arrival - 1, partition);
     at = end;
   }
+}
+
+function readFailures(input: ByteReader): ReadonlyMap<number, BinaryMessage> {
+  const failures = new Map<number, BinaryMessage>();
+  for (let left = input.varint(); left > 0; left--) {
+    const index = input.varint();
+    failures.set(index, { bytes: NO_BYTES, headers: NO_HEADERS, failure: input.string() });
+  }
+  return failures;
 }
 
 const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});

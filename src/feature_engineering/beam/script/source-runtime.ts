@@ -101,7 +101,7 @@ export function createSourceRuntime(
     decoder(header) {
       if (settings.cells === "text") {
         const decode = csvDecoder(columns, source.eventTime, settings.nulls, header);
-        return (message) => decode(message as string);
+        return (message) => (typeof message === "string" ? decode(message) : failed(message.failure!));
       }
       const { decodeValue } = compileMessageDecoder(columns, { eventTime: source.eventTime });
       return (message) => (typeof message === "string" ? decodeValue(message) : records.decode(message));
@@ -127,15 +127,19 @@ function csvDecoder(
   nulls: readonly string[],
   header: string,
 ): (text: string) => DecodedPayload {
-  const names = splitCsvRecord(header, ",");
-  const decode = compileRowDecoder(columns, { eventTime, cells: "text", nulls }).bindHeader(
-    typeof names === "string" ? [] : names,
-  );
+  const split = splitCsvRecord(header, ",");
+  const names = typeof split === "string" ? [] : split.map((name) => name.trim());
+  const decode = compileRowDecoder(columns, { eventTime, cells: "text", nulls }).bindHeader(names);
   return (text) => {
     const fields = splitCsvRecord(text, ",");
-    if (typeof fields === "string") return { code: "DECODE_FAILED", reason: `Not CSV: ${fields}` };
-    return decode(fields);
+    if (typeof fields === "string") return failed(`Not CSV: ${fields}.`);
+    if (fields.length === names.length) return decode(fields);
+    return failed(`The record has ${fields.length} fields; the file's header has ${names.length}.`);
   };
+}
+
+function failed(reason: string): DecodeFailure {
+  return { code: "DECODE_FAILED", reason };
 }
 
 /** A failure, not a row and not an event. */

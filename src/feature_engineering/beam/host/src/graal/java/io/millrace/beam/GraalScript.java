@@ -1,12 +1,17 @@
 package io.millrace.beam;
 
+import java.io.InputStream;
+import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import org.graalvm.polyglot.Context;
 import org.graalvm.polyglot.Engine;
+import org.graalvm.polyglot.EnvironmentAccess;
 import org.graalvm.polyglot.HostAccess;
+import org.graalvm.polyglot.PolyglotAccess;
 import org.graalvm.polyglot.PolyglotException;
 import org.graalvm.polyglot.Source;
 import org.graalvm.polyglot.Value;
+import org.graalvm.polyglot.io.IOAccess;
 
 /** The script in GraalJS. Built by the Maven profile {@code graal} alone; see {@link GraalEngine}. */
 final class GraalScript implements WorkerScript {
@@ -33,8 +38,18 @@ final class GraalScript implements WorkerScript {
         Context.newBuilder("js")
             .engine(ENGINE)
             .allowExperimentalOptions(true)
+            .allowAllAccess(false)
+            .allowIO(IOAccess.NONE)
+            .allowEnvironmentAccess(EnvironmentAccess.NONE)
+            .allowPolyglotAccess(PolyglotAccess.NONE)
+            .allowHostClassLookup(name -> false)
             .allowHostAccess(HostAccess.newBuilder(HostAccess.NONE).allowBufferAccess(true).build())
+            // The launcher reads what the process says, line by line.
+            .in(InputStream.nullInputStream())
+            .out(OutputStream.nullOutputStream())
+            .err(OutputStream.nullOutputStream())
             .option("js.disable-eval", "true")
+            .option("js.console", "false")
             .option("js.load", "false")
             .option("js.print", "false")
             .option("js.graal-builtin", "false")

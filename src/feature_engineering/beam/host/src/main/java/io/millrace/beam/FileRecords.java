@@ -8,6 +8,11 @@ interface FileRecords extends Closeable {
   /** Null at the end. */
   byte[] next() throws IOException;
 
+  /** Why the last one is no record; null if it may be one. */
+  default String failure() {
+    return null;
+  }
+
   @Override
   void close() throws IOException;
 }

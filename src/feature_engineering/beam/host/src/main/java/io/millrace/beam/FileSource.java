@@ -7,8 +7,8 @@ import java.io.InputStream;
 import java.nio.channels.Channels;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.NoSuchElementException;
 import java.util.zip.GZIPInputStream;
 import org.apache.beam.sdk.Pipeline;
@@ -108,28 +108,21 @@ final class FileSource implements StreamSource {
         if (format.equals("csv")) {
           byte[] first = records.next();
           if (first == null) return;
-          header = text(first);
+          header = new String(first, StandardCharsets.UTF_8);
         }
         byte[] record;
         for (long offset = 0; (record = records.next()) != null; ) {
-          if (!isBlank(record)) out.output(new RawMessage(partition, header, offset++, -1, record));
+          out.output(new RawMessage(partition, header, offset++, -1, Map.of(), record, records.failure()));
         }
+      } catch (IOException error) {
+        throw new IOException("The file " + file.get("path").asText() + " cannot be read: " + error.getMessage(), error);
       }
-    }
-
-    private static boolean isBlank(byte[] record) {
-      return (record.length == 0 || record[0] <= ' ') && new String(record, StandardCharsets.UTF_8).isBlank();
     }
 
     private static FileRecords open(JsonNode file, String format) throws IOException {
       String path = file.get("path").asText();
       if (format.equals("parquet")) return ParquetPart.find().open(path, file.get("select").asText());
-      return new Records(open(path), format.equals("csv"));
-    }
-
-    private static String text(byte[] bytes) {
-      String text = new String(bytes, StandardCharsets.UTF_8);
-      return text.startsWith("\ufeff") ? text.substring(1) : text;
+      return new TextRecords(open(path), format.equals("csv"));
     }
 
     private static InputStream open(String path) throws IOException {
@@ -140,62 +133,6 @@ final class FileSource implements StreamSource {
       boolean gzip = in.read() == 0x1f && in.read() == 0x8b;
       in.reset();
       return gzip ? new BufferedInputStream(new GZIPInputStream(in, 1 << 16), 1 << 16) : in;
-    }
-  }
-
-  /** Splits at line ends; of CSV not at those within quotes. */
-  private static final class Records implements FileRecords {
-    private final InputStream in;
-    private final boolean csv;
-    private byte[] block = new byte[1 << 16];
-    private int at = 0;
-    private int end = 0;
-
-    Records(InputStream in, boolean csv) {
-      this.in = in;
-      this.csv = csv;
-    }
-
-    @Override
-    public void close() throws IOException {
-      in.close();
-    }
-
-    @Override
-    public byte[] next() throws IOException {
-      boolean quoted = false;
-      int start = at;
-      for (int look = at; ; look++) {
-        if (look == end) {
-          int kept = end - start;
-          if (!fill(start)) return kept == 0 ? null : record(0, kept);
-          look = kept;
-          start = 0;
-        }
-        byte read = block[look];
-        if (read == '\n' && !quoted) {
-          at = look + 1;
-          return record(start, look);
-        }
-        if (csv && read == '"') quoted = !quoted;
-      }
-    }
-
-    /** Moves what is left from a place on to the front and reads more behind it. */
-    private boolean fill(int from) throws IOException {
-      int kept = end - from;
-      byte[] into = kept > block.length / 2 ? new byte[block.length * 2] : block;
-      System.arraycopy(block, from, into, 0, kept);
-      block = into;
-      at = 0;
-      int read = in.read(block, kept, block.length - kept);
-      end = kept + Math.max(0, read);
-      if (read <= 0) at = end;
-      return read > 0;
-    }
-
-    private byte[] record(int from, int to) {
-      return Arrays.copyOfRange(block, from, to > from && block[to - 1] == '\r' ? to - 1 : to);
     }
   }
 }

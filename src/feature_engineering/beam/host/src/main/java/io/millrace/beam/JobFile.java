@@ -10,6 +10,8 @@ import java.io.Serializable;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.zip.GZIPInputStream;
@@ -49,6 +51,13 @@ final class JobFile implements Serializable {
 
   boolean keepsHistory() {
     return get("history").isObject();
+  }
+
+  /** Of its sources. */
+  List<String> names() {
+    List<String> names = new ArrayList<>();
+    for (JsonNode source : get("settings").get("sources")) names.add(source.get("name").asText());
+    return names;
   }
 
   JsonNode get(String name) {

@@ -39,7 +39,8 @@ final class KafkaSource implements StreamSource {
             .withKeyDeserializer(ByteArrayDeserializer.class)
             .withValueDeserializer(ByteArrayDeserializer.class)
             .withConsumerConfigUpdates(config)
-            .withTimestampPolicyFactory((partition, previous) -> new Arrival(pinned, lateness, previous));
+            .withTimestampPolicyFactory(
+                (partition, previous) -> new Arrival(name, partition.toString(), pinned, lateness, previous));
     JsonNode from = kafka.path("from");
     if (from.isNumber()) read = read.withStartReadTime(new Instant(from.asLong()));
     if (kafka.path("max_records").isNumber()) read = read.withMaxNumRecords(kafka.get("max_records").asLong());
@@ -81,11 +82,15 @@ final class KafkaSource implements StreamSource {
    */
   private static final class Arrival extends TimestampPolicy<byte[], byte[]> {
     private static final Duration IDLE = Duration.standardSeconds(2);
+    private final String source;
+    private final String partition;
     private final boolean pinned;
     private final Duration lateness;
     private Instant watermark;
 
-    Arrival(boolean pinned, long lateness, Optional<Instant> previous) {
+    Arrival(String source, String partition, boolean pinned, long lateness, Optional<Instant> previous) {
+      this.source = source;
+      this.partition = partition;
       this.pinned = pinned;
       this.lateness = Duration.millis(lateness);
       watermark = previous.orElse(BoundedWindow.TIMESTAMP_MIN_VALUE);
@@ -100,6 +105,8 @@ final class KafkaSource implements StreamSource {
 
     @Override
     public Instant getWatermark(PartitionContext context) {
+      // Not known before the first answer of the broker's.
+      if (context.getMessageBacklog() >= 0) Tally.set(source, "backlog_messages", partition, context.getMessageBacklog());
       if (pinned) return BoundedWindow.TIMESTAMP_MIN_VALUE;
       if (context.getMessageBacklog() == 0) raise(context.getBacklogCheckTime().minus(lateness).minus(IDLE));
       return watermark;

@@ -57,7 +57,11 @@ public final class Main {
     build(pipeline, job);
     Progress.listen();
     try {
-      Progress.follow(pipeline.run());
+      JsonNode parquet = job.get("parquet");
+      if (parquet.path("anew").asBoolean()) {
+        for (String name : job.names()) ParquetPart.find().setAside(name, parquet, job.generation());
+      }
+      Progress.follow(pipeline.run(), job.names());
     } catch (Exception | Error error) {
       // Threads of a runner would keep the process.
       error.printStackTrace();

@@ -77,7 +77,6 @@ final class MessageBuffer {
       frame.string(first.partition());
       frame.string(first.header());
     }
-    frame.varint(plain ? 0 : 1);
     String text = "";
     if (plain) text = writeTexts(places, frame);
     else writeBytes(places, byFirstBytes, form.get("registry").asBoolean() ? job : null, frame);
@@ -91,11 +90,21 @@ final class MessageBuffer {
   }
 
   private String writeTexts(int[] partitions, FrameWriter frame) {
+    List<Integer> failed = new ArrayList<>();
+    for (int i = 0; i < partitions.length; i++) if (messages.get(i).failure() != null) failed.add(i);
+    frame.varint(failed.isEmpty() ? 0 : 2);
+    if (!failed.isEmpty()) {
+      frame.varint(failed.size());
+      for (int i : failed) {
+        frame.varint(i);
+        frame.string(messages.get(i).failure());
+      }
+    }
     byte[] all = new byte[size];
     int at = 0;
     for (RawMessage message : messages) {
       byte[] value = message.value();
-      if (value == null) continue;
+      if (value == null || message.failure() != null) continue;
       System.arraycopy(value, 0, all, at, value.length);
       at += value.length;
     }
@@ -107,7 +116,7 @@ final class MessageBuffer {
       RawMessage message = messages.get(i);
       byte[] value = message.value();
       frame.varint(partitions[i]);
-      if (value == null) {
+      if (value == null || message.failure() != null) {
         frame.varint(0);
       } else if (ascii) {
         frame.varint(value.length + 1L);
@@ -134,6 +143,7 @@ final class MessageBuffer {
   private void writeBytes(int[] partitions, boolean byFirstBytes, JobFile registry, FrameWriter frame) {
     List<Unpacked> contents = new ArrayList<>();
     Set<Long> ids = new TreeSet<>();
+    frame.varint(1);
     for (RawMessage message : messages) {
       Unpacked content = Unpacked.of(message, byFirstBytes);
       contents.add(content);

@@ -12,6 +12,12 @@ interface ParquetPart {
   /** Writes the rows of history's batches to files by day, beside a name's other files in the folder. */
   void write(PCollection<String> batches, String name, JsonNode sink, int generation);
 
+  /**
+   * Moves the files that a former run of a generation wrote to `_replaced` in the same folder, since its events come
+   * again; returns how many.
+   */
+  int setAside(String name, JsonNode sink, int generation) throws IOException;
+
   static ParquetPart find() {
     try {
       Class<?> found = Class.forName("io.millrace.beam.ParquetFiles");

@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.io.InputStreamReader;
 import java.lang.reflect.Field;
 import java.nio.charset.StandardCharsets;
+import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
@@ -40,15 +41,17 @@ final class Progress {
     reader.start();
   }
 
-  static void follow(PipelineResult job) throws Exception {
+  /** Of a job that reads sources of these names. */
+  static void follow(PipelineResult job, List<String> sources) throws Exception {
     String savepoint = null;
     JobClient client = clientOf(job);
+    FlinkWatermarks watermarks = new FlinkWatermarks(client, sources);
     // Once a job has ended its cluster may be gone: then the result alone says how.
     CompletableFuture<?> result = client == null ? null : client.getJobExecutionResult();
     PipelineResult.State state = stateOf(job, result);
     boolean cancelled = false;
     while (!state.isTerminal()) {
-      tell(job, isRestarting(client) ? "restarting" : "running", null);
+      tell(job, isRestarting(client) ? "restarting" : "running", null, watermarks);
       String line = asked.poll(EVERY_MS, TimeUnit.MILLISECONDS);
       if (line != null && line.startsWith("stop ")) savepoint = savepoint(client, line.substring(5));
       // What came between the savepoint and the end comes again, and changes nothing.
@@ -61,7 +64,7 @@ final class Progress {
     }
     if (cancelled) state = PipelineResult.State.CANCELLED;
     String last = state == PipelineResult.State.DONE ? "done" : state.toString().toLowerCase(Locale.ROOT);
-    tell(job, last, savepoint);
+    tell(job, last, savepoint, watermarks);
     if (state == PipelineResult.State.FAILED) explain(result);
     System.out.flush();
     Runtime.getRuntime().halt(state == PipelineResult.State.FAILED ? 1 : 0);
@@ -127,7 +130,7 @@ final class Progress {
     return null;
   }
 
-  private static void tell(PipelineResult job, String state, String savepoint) {
+  private static void tell(PipelineResult job, String state, String savepoint, FlinkWatermarks watermarks) {
     ObjectNode line = JSON.createObjectNode().put("state", state);
     if (savepoint != null) line.put("savepoint", savepoint);
     ObjectNode counters = line.putObject("counters");
@@ -150,12 +153,8 @@ final class Progress {
               });
     }
     ObjectNode levels = line.putObject("levels");
-    Tally.levels()
-        .forEach(
-            (source, own) -> {
-              ObjectNode told = levels.putObject(source);
-              own.forEach((name, level) -> told.put(name, level.longValue()));
-            });
+    Tally.levels().forEach((source, own) -> own.forEach(levels.withObject("/" + source)::put));
+    watermarks.read().forEach((source, time) -> levels.withObject("/" + source).put("watermark_ms", time));
     System.out.println(line);
   }
 }

@@ -10,9 +10,23 @@ import org.apache.beam.sdk.coders.MapCoder;
 import org.apache.beam.sdk.coders.StringUtf8Coder;
 import org.apache.beam.sdk.coders.VarLongCoder;
 
-/** A message as a transport delivers it: its position, when it arrived (ms, −1: unknown), its bytes (null: a tombstone). */
+/**
+ * A message as a transport delivers it: its position, when it arrived (ms, −1: unknown), its bytes (null: a tombstone),
+ * and why it is none (null: it may be one).
+ */
 record RawMessage(
-    String partition, String header, long offset, long arrival, Map<String, String> headers, byte[] value) {
+    String partition,
+    String header,
+    long offset,
+    long arrival,
+    Map<String, String> headers,
+    byte[] value,
+    String failure) {
+  RawMessage(
+      String partition, String header, long offset, long arrival, Map<String, String> headers, byte[] value) {
+    this(partition, header, offset, arrival, headers, value, null);
+  }
+
   RawMessage(String partition, String header, long offset, long arrival, byte[] value) {
     this(partition, header, offset, arrival, Map.of(), value);
   }
@@ -28,8 +42,9 @@ record RawMessage(
       VarLongCoder.of().encode(message.offset, out);
       VarLongCoder.of().encode(message.arrival, out);
       boolean plain = message.headers.isEmpty();
-      out.write((message.value == null ? 0 : 1) | (plain ? 0 : 2));
+      out.write((message.value == null ? 0 : 1) | (plain ? 0 : 2) | (message.failure == null ? 0 : 4));
       if (!plain) HEADERS.encode(message.headers, out);
+      if (message.failure != null) StringUtf8Coder.of().encode(message.failure, out);
       ByteArrayCoder.of().encode(message.value == null ? NONE : message.value, out);
     }
 
@@ -41,8 +56,9 @@ record RawMessage(
       long arrival = VarLongCoder.of().decode(in);
       int kind = in.read();
       Map<String, String> headers = (kind & 2) == 0 ? Map.of() : HEADERS.decode(in);
+      String failure = (kind & 4) == 0 ? null : StringUtf8Coder.of().decode(in);
       byte[] value = ByteArrayCoder.of().decode(in);
-      return new RawMessage(partition, header, offset, arrival, headers, (kind & 1) == 0 ? null : value);
+      return new RawMessage(partition, header, offset, arrival, headers, (kind & 1) == 0 ? null : value, failure);
     }
 
     @Override

@@ -2,6 +2,7 @@ package io.millrace.beam;
 
 import java.io.Serializable;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.LongAdder;
 import org.apache.beam.sdk.metrics.Counter;
@@ -11,6 +12,7 @@ import org.apache.beam.sdk.metrics.Metrics;
 final class Tally implements Serializable {
   private static final Map<String, Map<String, LongAdder>> HERE = new ConcurrentHashMap<>();
   private static final Map<String, Map<String, Long>> LEVELS = new ConcurrentHashMap<>();
+  private static final Map<String, Map<String, Map<String, Long>>> SHARES = new ConcurrentHashMap<>();
   private final String source;
   private final String name;
   private final Counter counter;
@@ -41,7 +43,22 @@ final class Tally implements Serializable {
     LEVELS.computeIfAbsent(source, any -> new ConcurrentHashMap<>()).merge(name, value, Math::max);
   }
 
+  /** Sets a part's share of a level of this JVM, such as a partition's messages that are still to be read. */
+  static void set(String source, String name, String part, long value) {
+    SHARES.computeIfAbsent(source, any -> new ConcurrentHashMap<>())
+        .computeIfAbsent(name, any -> new ConcurrentHashMap<>())
+        .put(part, value);
+  }
+
   static Map<String, Map<String, Long>> levels() {
-    return LEVELS;
+    Map<String, Map<String, Long>> all = new TreeMap<>();
+    LEVELS.forEach((source, own) -> all.put(source, new TreeMap<>(own)));
+    SHARES.forEach(
+        (source, own) ->
+            own.forEach(
+                (name, shares) ->
+                    all.computeIfAbsent(source, any -> new TreeMap<>())
+                        .put(name, shares.values().stream().mapToLong(Long::longValue).sum())));
+    return all;
   }
 }

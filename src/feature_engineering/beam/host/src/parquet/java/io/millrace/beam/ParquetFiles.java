@@ -5,28 +5,37 @@ import java.io.BufferedWriter;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.nio.ByteBuffer;
 import java.nio.channels.Channels;
-import java.nio.channels.WritableByteChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
 import java.sql.Connection;
 import java.sql.DriverManager;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
 import java.time.Instant;
+import java.time.ZoneOffset;
+import java.time.format.DateTimeFormatter;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Properties;
-import org.apache.beam.sdk.coders.StringUtf8Coder;
-import org.apache.beam.sdk.io.FileIO;
+import java.util.UUID;
 import org.apache.beam.sdk.io.FileSystems;
+import org.apache.beam.sdk.io.fs.EmptyMatchTreatment;
+import org.apache.beam.sdk.io.fs.MatchResult;
 import org.apache.beam.sdk.io.fs.ResourceId;
 import org.apache.beam.sdk.transforms.DoFn;
+import org.apache.beam.sdk.transforms.GroupByKey;
 import org.apache.beam.sdk.transforms.ParDo;
 import org.apache.beam.sdk.transforms.windowing.AfterProcessingTime;
 import org.apache.beam.sdk.transforms.windowing.GlobalWindows;
 import org.apache.beam.sdk.transforms.windowing.Repeatedly;
 import org.apache.beam.sdk.transforms.windowing.Window;
+import org.apache.beam.sdk.values.KV;
 import org.apache.beam.sdk.values.PCollection;
 import org.joda.time.Duration;
 
@@ -101,86 +110,128 @@ final class ParquetFiles implements ParquetPart {
   }
 
   /**
-   * A file has a day's events that came within some minutes; in batch all of them. Its name is the same when a job goes
-   * on from a checkpoint, so that what was written behind it is written over.
+   * A file has a day's events that came within some minutes; in batch all of them. It is written when a checkpoint has
+   * which events these are, and named by them: what is written again, by a job that goes on, is the same file.
    */
   @Override
   public void write(PCollection<String> batches, String name, JsonNode sink, int generation) {
-    String folder = sink.get("folder").asText() + "/" + name + "/";
     boolean endless = batches.isBounded() == PCollection.IsBounded.UNBOUNDED;
-    PCollection<String> rows = batches.apply(name + " rows", ParDo.of(new RowsFn()));
+    PCollection<KV<String, String>> rows = batches.apply(name + " rows", ParDo.of(new RowsFn()));
     if (endless) {
       Duration every = Duration.millis(sink.get("every_ms").asLong());
       rows =
           rows.apply(
               name + " gather",
-              Window.<String>into(new GlobalWindows())
+              Window.<KV<String, String>>into(new GlobalWindows())
                   .triggering(Repeatedly.forever(AfterProcessingTime.pastFirstElementInPane().plusDelayOf(every)))
                   .withAllowedLateness(Duration.ZERO)
                   .discardingFiredPanes());
     }
-    rows.apply(
-        name + " parquet",
-        FileIO.<String, String>writeDynamic()
-            .by(ParquetFiles::dayOf)
-            .withDestinationCoder(StringUtf8Coder.of())
-            .via(new Sink(sink.get("select").get(name).asText()))
-            .to(folder)
-            .withNumShards(1)
-            .withNaming(day -> (window, pane, shards, shard, compression) -> "day=" + day + "/g" + generation + "-" + pane.getIndex() + ".parquet"));
+    String folder = folderOf(sink, name);
+    String select = sink.get("select").get(name).asText();
+    rows.apply(name + " days", GroupByKey.create())
+        .apply(name + " parquet", ParDo.of(endless ? new StableFn(folder, select, generation) : new WriteFn(folder, select, generation)));
   }
 
-  private static String dayOf(String row) {
-    long time = JobFile.parse(row).get("t").asLong();
-    return Instant.ofEpochMilli(time).toString().split("T")[0];
+  private static String folderOf(JsonNode sink, String name) {
+    return sink.get("folder").asText() + "/" + name + "/";
   }
 
-  private static final class RowsFn extends DoFn<String, String> {
+  @Override
+  public int setAside(String name, JsonNode sink, int generation) throws IOException {
+    String folder = folderOf(sink, name);
+    List<ResourceId> from = new ArrayList<>();
+    List<ResourceId> to = new ArrayList<>();
+    String run = DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmss'Z'").withZone(ZoneOffset.UTC).format(Instant.now());
+    MatchResult found = FileSystems.match(folder + "day=*/g" + generation + "-*.parquet", EmptyMatchTreatment.ALLOW);
+    for (MatchResult.Metadata file : found.metadata()) {
+      ResourceId here = file.resourceId();
+      from.add(here);
+      String day = here.getCurrentDirectory().toString().replaceAll(".*/(?=day=[^/]*/$)", "");
+      to.add(FileSystems.matchNewResource(folder + "_replaced/" + run + "/" + day + here.getFilename(), false));
+    }
+    FileSystems.rename(from, to);
+    return from.size();
+  }
+
+  private static final class RowsFn extends DoFn<String, KV<String, String>> {
     @ProcessElement
-    public void process(@Element String batch, OutputReceiver<String> out) {
-      for (JsonNode row : JobFile.parse(batch).get("rows")) out.output(row.toString());
+    public void process(@Element String batch, OutputReceiver<KV<String, String>> out) {
+      for (JsonNode row : JobFile.parse(batch).get("rows")) {
+        String day = Instant.ofEpochMilli(row.get("t").asLong()).toString().split("T")[0];
+        out.output(KV.of(day, row.toString()));
+      }
     }
   }
 
-  /** Gathers rows as lines of JSON, of which the file is made at its end. */
-  private static final class Sink implements FileIO.Sink<String> {
+  /** Gathers a day's rows as lines of JSON, of which the file is made at their end. */
+  private static class WriteFn extends DoFn<KV<String, Iterable<String>>, Void> {
+    private final String folder;
     private final String select;
-    private transient Path lines;
-    private transient BufferedWriter writer;
-    private transient OutputStream out;
+    private final int generation;
 
-    Sink(String select) {
+    WriteFn(String folder, String select, int generation) {
+      this.folder = folder;
       this.select = select;
+      this.generation = generation;
     }
 
-    @Override
-    public void open(WritableByteChannel channel) throws IOException {
-      out = Channels.newOutputStream(channel);
-      lines = Files.createTempFile("millrace-", ".jsonl");
-      writer = Files.newBufferedWriter(lines);
+    @ProcessElement
+    public void process(@Element KV<String, Iterable<String>> day) throws IOException {
+      write(day.getKey(), day.getValue());
     }
 
-    @Override
-    public void write(String row) throws IOException {
-      writer.write(row);
-      writer.newLine();
-    }
-
-    @Override
-    public void flush() throws IOException {
-      writer.close();
+    final void write(String day, Iterable<String> rows) throws IOException {
+      Path lines = Files.createTempFile("millrace-", ".jsonl");
       Path made = Files.createTempFile("millrace-", ".parquet");
-      String sql = select.replace("$FILE", quoted(lines));
-      try (Connection connection = connect(); Statement statement = connection.createStatement()) {
-        statement.execute("COPY (" + sql + ") TO " + quoted(made) + " (FORMAT parquet, COMPRESSION zstd)");
-        Files.copy(made, out);
-      } catch (SQLException error) {
-        throw new IOException("A Parquet file cannot be written: " + error.getMessage(), error);
+      try {
+        String file = "day=" + day + "/g" + generation + "-" + gather(rows, lines) + ".parquet";
+        String sql = select.replace("$FILE", quoted(lines));
+        try (Connection connection = connect(); Statement statement = connection.createStatement()) {
+          statement.execute("COPY (" + sql + ") TO " + quoted(made) + " (FORMAT parquet, COMPRESSION zstd)");
+        } catch (SQLException error) {
+          throw new IOException("A Parquet file cannot be written: " + error.getMessage(), error);
+        }
+        // Readers never see half a file.
+        ResourceId unfinished = FileSystems.matchNewResource(folder + "_unfinished/" + UUID.randomUUID(), false);
+        try (OutputStream out = Channels.newOutputStream(FileSystems.create(unfinished, "application/octet-stream"))) {
+          Files.copy(made, out);
+        }
+        FileSystems.rename(List.of(unfinished), List.of(FileSystems.matchNewResource(folder + file, false)));
       } finally {
         Files.deleteIfExists(made);
         Files.deleteIfExists(lines);
       }
-      out.flush();
+    }
+
+    /** Returns a name for these rows, in whatever order they come. */
+    private static String gather(Iterable<String> rows, Path lines) throws IOException {
+      long[] name = new long[2];
+      try (BufferedWriter writer = Files.newBufferedWriter(lines)) {
+        MessageDigest digest = MessageDigest.getInstance("SHA-256");
+        for (String row : rows) {
+          writer.write(row);
+          writer.newLine();
+          ByteBuffer hash = ByteBuffer.wrap(digest.digest(row.getBytes(StandardCharsets.UTF_8)));
+          for (int i = 0; i < name.length; i++) name[i] += hash.getLong();
+        }
+      } catch (NoSuchAlgorithmException error) {
+        throw new IllegalStateException("Java has no SHA-256.", error);
+      }
+      return String.format("%016x%016x", name[0], name[1]);
+    }
+  }
+
+  private static final class StableFn extends WriteFn {
+    StableFn(String folder, String select, int generation) {
+      super(folder, select, generation);
+    }
+
+    @Override
+    @RequiresStableInput
+    @ProcessElement
+    public void process(@Element KV<String, Iterable<String>> day) throws IOException {
+      super.process(day);
     }
   }
 }
