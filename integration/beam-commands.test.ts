@@ -1,10 +1,13 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { chmod, mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { DASHBOARDS } from "../scripts/monitoring/dashboards.ts";
+import { metricNames } from "../scripts/monitoring/metric-names.ts";
 import { produceRows } from "./beam/produce-rows.ts";
 import { type KafkaCluster, kafkaCluster } from "./services/kafka-cluster.ts";
 import { type PostgresServer, startPostgres } from "./services/postgres-server.ts";
@@ -13,12 +16,13 @@ import { type RedisServer, startRedis } from "./services/redis-server.ts";
 const INDEX = JSON.stringify(fileURLToPath(new URL("../src/index.ts", import.meta.url)));
 const MAIN = fileURLToPath(new URL("../src/cli/main.ts", import.meta.url));
 const DEADLINE_MS = 90_000;
-const MOMENT = "2026-03-01T00:00:00Z";
+/** A full hour of yesterday: events may be late, and none is of the future. */
+const MOMENT = new Date(Math.floor(Date.now() / 3_600_000 - 24) * 3_600_000).toISOString();
 const FEATURES = (more: string): string => `
 import { count, entity, featureService, featureView, kafka, latest, streamSource, sum, t } from ${INDEX};
 export const card = entity("card", { card_id: t.string() });
 export const clicks = streamSource("clicks", {
-  stream: kafka({ topic: "clicks" }), eventTime: "at", clock: "stream", lateness: "1m", id: "id",
+  stream: kafka({ topic: "clicks" }), eventTime: "at", lateness: "1m", id: "id",
   schema: { id: t.string(), card_id: t.string(), weight: t.float64(), at: t.timestamp() },
 });
 export const clicking = featureView("clicking", {
@@ -68,7 +72,7 @@ interface Click {
   readonly at: string;
 }
 
-/** Thirty events before the moment, one a minute, the others from it on. */
+/** Thirty events before the moment, one a minute, the next at it, the others behind it. */
 function event(i: number): Click {
   return {
     ...{ id: `e${i}`, card_id: i === 45 ? "c" : i % 2 === 0 ? "a" : "b", weight: i },
@@ -175,44 +179,70 @@ it("says what is missing, and what to do", async () => {
   );
 });
 
-it("backfills files up to a moment, streams from it, ends with a savepoint, and goes on under a changed plan", async () => {
-  const filled = await millrace("--json", "beam", "backfill", "--files", "history.jsonl", "--until", MOMENT);
+it("backfills files up to a moment, streams from it, is killed, goes on under a changed plan, and replays: nothing twice", async () => {
+  const files = ["--files", "history.jsonl", "--until", MOMENT];
+  const cut = start(["beam", "backfill", ...files]);
+  await until(
+    async () => cut.err(),
+    (said) => /clicks: running/.test(said),
+    cut.ended,
+  );
+  cut.child.kill("SIGKILL");
+  await cut.ended;
+  const filled = await millrace("--json", "beam", "backfill", ...files);
   expect(filled.code, filled.err).toBe(0);
   expect(JSON.parse(filled.out)).toMatchObject({
     ...{ source: "clicks", generation: 1, state: "done" },
     counters: { clicks: { events: 30 } },
   });
-  expect(filled.err).toMatch(/clicks: running/);
   expect(await read("browsing", "a")).toMatchObject({ rows: [[15, 210]] });
-  const overlap = await millrace("beam", "backfill", "--files", "history.jsonl");
-  expect([overlap.code, overlap.err]).toEqual([2, expect.stringMatching(/^BEAM_GENERATIONS_OVERLAP: /)]);
-
+  await writeFile(join(folder, "more.jsonl"), textOf(event(4)));
+  const refused = async (args: readonly string[], wanted: RegExp, own = {}): Promise<void> => {
+    const { code, err } = await start(args, own).ended;
+    expect([code, err]).toEqual([2, expect.stringMatching(wanted)]);
+  };
   // The embedded engine must not write beside it.
   await writeFile(
     join(folder, "plain.config.ts"),
     'export default { declarations: "./features.ts", logLevel: "error" };\n',
   );
-  const [ingest, materialize] = await Promise.all([
-    start(["--config", "plain.config.ts", "ingest"], { MILLRACE_PORT: "0" }).ended,
-    millrace("materialize", "clicking"),
+  await Promise.all([
+    refused(["beam", "backfill", "--files", "history.jsonl"], /^BEAM_GENERATIONS_OVERLAP: /),
+    refused(["beam", "backfill", "--files", "more.jsonl", "--until", MOMENT], /^BEAM_FILES_CHANGED: /),
+    refused(["--config", "plain.config.ts", "ingest"], /^VIEW_OF_BEAM: /m, { MILLRACE_PORT: "0" }),
+    refused(["materialize", "clicking"], /^SOURCE_OF_BEAM: /m),
   ]);
-  expect([ingest.code, ingest.err]).toEqual([2, expect.stringMatching(/^VIEW_OF_BEAM: /m)]);
-  expect([materialize.code, materialize.err]).toEqual([2, expect.stringMatching(/^SOURCE_OF_BEAM: /m)]);
 
+  // The event at the moment is in the files and in the topic, as those behind it up to the files' end.
   const streaming = start(["--json", "beam", "run", "--metrics", "0"]);
   const isWhole = (n: number, weight: number) => (found: unknown) =>
     JSON.stringify((found as { rows: unknown }).rows) === JSON.stringify([[n, weight]]);
   const all = await until(() => read("browsing", "a"), isWhole(30, 870), streaming.ended);
   expect(all).toMatchObject({ rows: [[30, 870]] });
   const url = /Metrics at (\S+)/.exec(streaming.err())![1]!;
-  const scraped = await (await fetch(url)).text();
-  expect(scraped).toMatch(/millrace_beam_events_total\{source="clicks"\} 30\n/);
-  expect(scraped).toMatch(/millrace_beam_newest_event_timestamp_seconds\{source="clicks"\} 17/);
-  streaming.child.kill("SIGTERM");
-  const stopped = await streaming.ended;
-  expect(stopped.code, stopped.err).toBe(0);
-  const { savepoint } = JSON.parse(stopped.out) as { savepoint: string };
-  expect(savepoint).toMatch(/^file:/);
+  const panels = DASHBOARDS.flatMap(({ rows }) => rows.filter((row) => row.title === "Apache Beam"))[0]!.panels;
+  const names = panels.flatMap(({ queries }) => queries.flatMap(({ expr }) => metricNames(expr)));
+  expect(names.length).toBeGreaterThan(4);
+  const shown = (text: string): string[] => names.filter((name) => !text.includes(`\n${name}{source="clicks"} `));
+  const settled = Date.now() / 1_000 + 2;
+  const figureOf = (text: string, name: string): number =>
+    Number(new RegExp(`\\nmillrace_beam_${name}{source="clicks"} (\\S+)`).exec(text)?.[1]);
+  const ask = async (): Promise<string> => (await fetch(url)).text();
+  const scraped = await until(
+    ask,
+    (text) => shown(text).length === 0 && figureOf(text, "last_checkpoint_timestamp_seconds") > settled,
+    streaming.ended,
+  );
+  expect(shown(scraped)).toEqual([]);
+  const figure = (name: string): number => figureOf(scraped, name);
+  expect([figure("events_total"), figure("backlog_messages")]).toEqual([30, 0]);
+  expect(figure("newest_event_timestamp_seconds")).toBe(Date.parse(event(59).at) / 1_000);
+  // Behind by the source's lateness, and what Flink and an idle partition take.
+  expect(figure("watermark_lag_seconds")).toBeGreaterThan(60);
+  expect(figure("watermark_lag_seconds")).toBeLessThan(60 + DEADLINE_MS / 1_000);
+  // As a machine that fails: the embedded job ends with its launcher, and its newest checkpoint remains.
+  streaming.child.kill("SIGKILL");
+  await streaming.ended;
 
   await writeFile(join(folder, "features.ts"), FEATURES(NEWEST));
   await produce(
@@ -230,9 +260,27 @@ it("backfills files up to a moment, streams from it, ends with a savepoint, and 
   process.kill(-resumed.child.pid!, "SIGINT");
   const again = await resumed.ended;
   expect(again.code, again.err).toBe(0);
+  const { savepoint } = JSON.parse(again.out) as { savepoint: string };
+  expect(savepoint).toMatch(/^file:/);
   expect(JSON.parse(again.out)).toMatchObject({ generation: 2, counters: { clicks: { events: 10 } } });
 
+  await rename(join(folder, ".millrace"), join(folder, "away"));
+  await refused(["beam", "run"], /^BEAM_STATE_MISSING: .*--replay/);
   await rm(join(folder, ".millrace"), { recursive: true, force: true });
-  const lost = await millrace("beam", "run");
-  expect([lost.code, lost.err]).toEqual([2, expect.stringMatching(/^BEAM_STATE_MISSING: .*--replay/m)]);
-}, 240_000);
+  await rename(join(folder, "away"), join(folder, ".millrace"));
+  const replayed = start(["--json", "beam", "run", "--replay"]);
+  const filledView = await until(
+    () => read("latest_click", "c"),
+    (found) => (found as { rows: unknown[][] }).rows[0]![0] === 45,
+    replayed.ended,
+  );
+  expect(filledView).toMatchObject({ rows: [[45]] });
+  replayed.child.kill("SIGTERM");
+  const whole = await replayed.ended;
+  expect(whole.code, whole.err).toBe(0);
+  expect(JSON.parse(whole.out)).toMatchObject({ generation: 2, counters: { clicks: { events: 40 } } });
+  expect(await read("browsing", "a")).toMatchObject({ rows: [[35, 1_190]] });
+  // What it did not go on from, no later run does.
+  expect(existsSync(new URL(savepoint))).toBe(false);
+  expect(existsSync(new URL((JSON.parse(whole.out) as { savepoint: string }).savepoint))).toBe(true);
+}, 300_000);

@@ -21,7 +21,7 @@ export interface PanelReport {
 /** Over what Grafana would take for the rates of this test's scrapes. */
 const RATE_INTERVAL = "10s";
 
-/** The monitored world ends no TLS and runs no Beam: `integration/tls.test.ts` and `beam-metrics.test.ts` see these. */
+/** The monitored world ends no TLS and runs no Beam: `integration/tls.test.ts` and `beam-commands.test.ts` see these. */
 const OF_OTHERS = /^millrace_(tls|beam)_/;
 
 /** Asks every panel's queries of the world's Prometheus, and again with each metric renamed. */

@@ -8,6 +8,7 @@ import { loadDeclarations } from "../config/load-declarations.ts";
 import { millraceError } from "../definitions/errors.ts";
 import type { SourceMeta } from "../definitions/source.ts";
 import { beamHost } from "../feature_engineering/beam/beam-host.ts";
+import type { BeamJob } from "../feature_engineering/beam/beam-job.ts";
 import { BEAM_PROGRESS_CHANNEL, type BeamProgressEvent } from "../feature_engineering/beam/channels.ts";
 import { type BeamProgress, runBeamJob } from "../feature_engineering/beam/run-beam-job.ts";
 import type { Declarations } from "../feature_engineering/plan/collect-declarations.ts";
@@ -48,10 +49,20 @@ export async function openBeamProject(options: LaunchOptions): Promise<BeamProje
       `--source must be one of beam.sources in the configuration: ${config.beam.sources.join(", ") || "there is none"}.`,
     );
   }
-  const source = declarations.sources.find((one) => one.name === name);
-  if (source === undefined) throw millraceError("SOURCE_UNKNOWN", `There is no source '${name}'.`);
+  const source = sourceNamed(declarations, name);
   const store = await openOfflineStore(config);
   return { config, declarations, source, store, [Symbol.asyncDispose]: () => store.close() };
+}
+
+/** A declared source. @throws `SOURCE_UNKNOWN` */
+export function sourceNamed({ sources }: Declarations, name: string): SourceMeta {
+  const source = sources.find((one) => one.name === name);
+  if (source !== undefined) return source;
+  const names = sources.map((one) => one.name).join(", ");
+  throw millraceError(
+    "SOURCE_UNKNOWN",
+    `There is no source '${name}' in the declarations, which have ${names || "none"}.`,
+  );
 }
 
 /** Runs a job to its end, or until SIGINT or SIGTERM; a second one ends the launcher, and with it an embedded job. */
@@ -67,20 +78,24 @@ export async function launchBeam(
   const { engine = "v8", heapMegabytes } = config.beam;
   const say = (text: string): void => void process.stderr.write(`${text}\n`);
   const sources = [jobSource];
+  const views = declarations.views.filter((view) => view.source.name === source.name);
+  const jobOf = (script: string): BeamJob =>
+    beamJob({
+      declarations,
+      ...{ online: config.online, offline: config.offline, sources, engine },
+      generation: generation.generation,
+      ...{ script, anew },
+      ...(config.beam.parquet === undefined ? {} : { parquet: config.beam.parquet }),
+      ...(config.connections.schemaRegistry === undefined ? {} : { schemaRegistry: config.connections.schemaRegistry }),
+    });
+  // What is wrong is said before the host is built.
+  jobOf("");
+  await using online = await openOnlineStore(config);
   const host = await beamHost({
     onBuild: say,
     parts: [...(engine === "graal" ? ["graal"] : []), ...beamParts(sources, config.beam.parquet)],
   });
-  const job = beamJob({
-    declarations,
-    ...{ online: config.online, offline: config.offline, sources, engine },
-    generation: generation.generation,
-    ...{ script: host.script, anew },
-    ...(config.beam.parquet === undefined ? {} : { parquet: config.beam.parquet }),
-    ...(config.connections.schemaRegistry === undefined ? {} : { schemaRegistry: config.connections.schemaRegistry }),
-  });
-  const views = declarations.views.filter((view) => view.source.name === source.name);
-  await using online = await openOnlineStore(config);
+  const job = jobOf(host.script);
   await claimForBeam(online, views);
   await prepareHistory({ declarations, sources }, store);
   const folder = stateOf(config, source);

@@ -122,4 +122,7 @@ it("builds the host with the parts that a job needs", () => {
   const files = [{ path: "a.parquet", format: "parquet", partition: "p", select: "" } as const];
   expect(beamParts([{ source, input: { files } }], undefined)).toEqual(["parquet"]);
   expect(beamParts([{ source, input: { files: [] } }], "folder")).toEqual(["parquet"]);
+  // Amazon's part has its file system too, and so has Google's.
+  expect(beamParts([{ source, input: { files: [] } }], "s3://lake/events")).toEqual(["kinesis", "parquet"]);
+  expect(beamParts([{ source, input: { files: [] } }], "gs://lake/events")).toEqual(["parquet", "pubsub"]);
 });

@@ -1,20 +1,24 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { loadDeclarations } from "../../config/load-declarations.ts";
-import { millraceError } from "../../definitions/errors.ts";
+import { isMillraceError, millraceError } from "../../definitions/errors.ts";
 import { describePipeline } from "../../feature_engineering/beam/describe-pipeline.ts";
 import { EMBEDDED_FLINK, flinkStreamOptions } from "../../feature_engineering/beam/flink-options.ts";
 import { compilePlan } from "../../feature_engineering/plan/plan.ts";
 import { readTime } from "../../feature_store/lookup.ts";
+import type { KafkaSourceOptions } from "../../ingestion/sources/kafka-options.ts";
+import { checkKafkaTopics } from "../../ingestion/sources/kafka-topics.ts";
 import { beamFiles } from "../../pipeline/beam-files.ts";
 import { type BeamGeneration, generationFor, readGenerations } from "../../pipeline/beam-generations.ts";
 import { beamStream } from "../../pipeline/beam-streams.ts";
+import { kafkaOptionsOf } from "../../pipeline/source-reader.ts";
 import {
   checkpointsIn,
   type LaunchOptions,
   launchBeam,
   openBeamProject,
   setStateAside,
+  sourceNamed,
   stateOf,
 } from "../beam-launch.ts";
 import { configOf, print } from "../global-options.ts";
@@ -46,6 +50,7 @@ export async function beamRun(beamOptions: readonly string[], options: BeamOptio
   // What a clock ahead of its time dated after the moment arrived before it.
   const start = from === null ? null : from - source.futureBoundMs;
   const input = beamStream(source, config.connections, start);
+  if ("kafka" in input) await checkTopics(kafkaOptionsOf(source, config.connections));
   const own = [
     ...(config.beam.options ?? EMBEDDED_FLINK),
     ...flinkStreamOptions({ state: folder, savepoint }),
@@ -62,6 +67,12 @@ export async function beamBackfill(beamOptions: readonly string[], options: Beam
   const files = await beamFiles(source, options.files, join(config.data, "beam", "files"));
   const until = timeOf("--until", options.until);
   const from = timeOf("--from", options.from);
+  if (from !== null && until !== null && from >= until) {
+    throw millraceError(
+      "OPTION_INVALID",
+      `--from ${options.from} must be before --until ${options.until}: no event is between them.`,
+    );
+  }
   const known = await readGenerations(store, source.name);
   const contents = files.input.files.map((file) => file.partition);
   const generation = generationFor(known, source.name, { kind: "backfill", from, until, files: contents });
@@ -74,8 +85,17 @@ export async function beamExplain(options: BeamOptions): Promise<void> {
   const config = await configOf(options);
   const declarations = await loadDeclarations(config.declarations);
   const sources = options.source === undefined ? config.beam.sources : [options.source];
+  for (const name of sources) sourceNamed(declarations, name);
   const described = sources.map((name) => describePipeline(compilePlan(declarations), declarations, name));
   print(options, described, () => described.map((one) => one.text).join("\n\n"));
+}
+
+/** A missing topic would have the job fail and begin again for ever. */
+async function checkTopics(options: KafkaSourceOptions): Promise<void> {
+  await checkKafkaTopics(options).catch((error: unknown) => {
+    // The workers have a client of their own.
+    if (!isMillraceError(error) || error.code !== "PACKAGE_MISSING") throw error;
+  });
 }
 
 /** Null for a savepoint that was removed from this machine; others cannot be looked for. */

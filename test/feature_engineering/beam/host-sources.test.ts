@@ -6,7 +6,7 @@ const SOURCES = join(import.meta.dirname, "../../../src/feature_engineering/beam
 /** What would be feature logic: names of aggregations and transforms, and the arithmetic that they are made of. */
 const LOGIC =
   /\b(mean|variance|stddev|quantiles?|top_?k|histogram|count_?distinct|last_?n|hyper_?log_?log|standardize|one_?hot|ordinal|log1p|min_?max|robust|Math\.(log|exp|pow|sqrt)|double|float|BigDecimal)\b/i;
-const LARGEST_BYTES = 140_000;
+const LARGEST_BYTES = 160_000;
 
 test("the host has no feature logic in Java, and stays small", () => {
   const files = globSync("**/*.java", { cwd: SOURCES });
