@@ -78,6 +78,22 @@ export const ingestion: DashboardSpec = {
         series("Beam: folded", "cps", "Events that jobs of Beam folded; after a restart some come again.", [
           [rate("millrace_beam_events_total", "source"), "{{source}}"],
         ]),
+        series("Beam: written", "cps", "Tiles that reached the sink, values written, and those merged again.", [
+          [rate("millrace_beam_tiles_total", "source"), "{{source}} tiles"],
+          [rate("millrace_beam_hot_store_writes_total", "source"), "{{source}} values"],
+          [rate("millrace_beam_write_conflicts_total", "source"), "{{source}} again"],
+        ]),
+        series("Beam: left out", "cps", "Known ids, null keys, and functions that failed.", [
+          [rate("millrace_beam_duplicates_total", "source"), "{{source}} duplicates"],
+          [rate("millrace_beam_null_keys_total", "source"), "{{source}} null keys"],
+          [rate("millrace_beam_function_failures_total", "source"), "{{source}} failures"],
+        ]),
+        series("Beam: running", "short", "1 while the source's job runs.", [
+          ["max by (source) (millrace_beam_running)", "{{source}}"],
+        ]),
+        series("Beam: watermark", "dateTimeFromNow", "Up to where arrivals are taken to be complete.", [
+          ["max by (source) (millrace_beam_watermark_timestamp_seconds) * 1000", "{{source}}"],
+        ]),
         series("Beam: watermark lag", "s", "How far a job's watermark is behind the wall clock; lateness included.", [
           ["max by (source) (millrace_beam_watermark_lag_seconds)", "{{source}}"],
         ]),

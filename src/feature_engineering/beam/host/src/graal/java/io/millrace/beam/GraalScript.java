@@ -42,7 +42,6 @@ final class GraalScript implements WorkerScript {
             .allowIO(IOAccess.NONE)
             .allowEnvironmentAccess(EnvironmentAccess.NONE)
             .allowPolyglotAccess(PolyglotAccess.NONE)
-            .allowHostClassLookup(name -> false)
             .allowHostAccess(HostAccess.newBuilder(HostAccess.NONE).allowBufferAccess(true).build())
             // The launcher reads what the process says, line by line.
             .in(InputStream.nullInputStream())

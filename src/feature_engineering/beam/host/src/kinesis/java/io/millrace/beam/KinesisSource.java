@@ -4,13 +4,23 @@ import com.fasterxml.jackson.databind.JsonNode;
 import java.net.URI;
 import java.util.Map;
 import org.apache.beam.sdk.Pipeline;
+import org.apache.beam.sdk.coders.KvCoder;
+import org.apache.beam.sdk.coders.StringUtf8Coder;
+import org.apache.beam.sdk.io.Read;
 import org.apache.beam.sdk.io.aws2.common.ClientConfiguration;
 import org.apache.beam.sdk.io.aws2.kinesis.KinesisIO;
 import org.apache.beam.sdk.io.aws2.kinesis.KinesisRecord;
+import org.apache.beam.sdk.io.aws2.kinesis.KinesisUnbounded;
 import org.apache.beam.sdk.io.aws2.kinesis.WatermarkPolicy;
+import org.apache.beam.sdk.state.StateSpec;
+import org.apache.beam.sdk.state.StateSpecs;
+import org.apache.beam.sdk.state.ValueState;
+import org.apache.beam.sdk.transforms.DoFn;
 import org.apache.beam.sdk.transforms.MapElements;
+import org.apache.beam.sdk.transforms.ParDo;
 import org.apache.beam.sdk.transforms.SimpleFunction;
 import org.apache.beam.sdk.transforms.windowing.BoundedWindow;
+import org.apache.beam.sdk.values.KV;
 import org.apache.beam.sdk.values.PCollection;
 import org.joda.time.Duration;
 import org.joda.time.Instant;
@@ -37,24 +47,58 @@ final class KinesisSource implements StreamSource {
     if (from.isNumber()) read = read.withInitialTimestampInStream(new Instant(from.asLong()));
     else read = read.withInitialPositionInStream(InitialPositionInStream.valueOf(from.asText()));
     return pipeline
-        .apply(name + " kinesis", read)
+        .apply(name + " kinesis", Read.from(new EvenSource<>(KinesisUnbounded.of(read))))
         .apply(
-            name + " messages",
+            name + " shards",
             MapElements.via(
-                new SimpleFunction<KinesisRecord, RawMessage>() {
+                new SimpleFunction<KinesisRecord, KV<String, KV<String, RawMessage>>>() {
                   @Override
-                  public RawMessage apply(KinesisRecord record) {
-                    String id = record.getShardId() + "/" + record.getSequenceNumber() + "/" + record.getSubSequenceNumber();
-                    return new RawMessage(
-                        record.getShardId(),
-                        "",
-                        Position.of(id),
-                        record.getApproximateArrivalTimestamp().getMillis(),
-                        Map.of(),
-                        record.getDataAsBytes());
+                  public KV<String, KV<String, RawMessage>> apply(KinesisRecord record) {
+                    return KV.of(record.getShardId(), KV.of(placeOf(record), messageOf(record)));
                   }
                 }))
+        .setCoder(KvCoder.of(StringUtf8Coder.of(), KvCoder.of(StringUtf8Coder.of(), new RawMessage.Coder())))
+        .apply(name + " messages", ParDo.of(new InOrderFn(name)))
         .setCoder(new RawMessage.Coder());
+  }
+
+  private static RawMessage messageOf(KinesisRecord record) {
+    String id = record.getShardId() + "/" + record.getSequenceNumber() + "/" + record.getSubSequenceNumber();
+    long arrival = record.getApproximateArrivalTimestamp().getMillis();
+    return new RawMessage(record.getShardId(), "", Position.of(id), arrival, Map.of(), record.getDataAsBytes());
+  }
+
+  /** Where a record is in its shard: of two texts the smaller one comes first. */
+  private static String placeOf(KinesisRecord record) {
+    String sequence = record.getSequenceNumber();
+    return "0".repeat(Math.max(0, 64 - sequence.length())) + sequence + String.format("/%012d", record.getSubSequenceNumber());
+  }
+
+  /** Drops what comes again: a reader that goes on may begin a shard anew where shards were split or merged meanwhile. */
+  private static final class InOrderFn extends DoFn<KV<String, KV<String, RawMessage>>, RawMessage> {
+    @StateId("last")
+    private final StateSpec<ValueState<String>> last = StateSpecs.value(StringUtf8Coder.of());
+
+    private final Tally redelivered;
+
+    InOrderFn(String name) {
+      redelivered = new Tally(name, "redelivered");
+    }
+
+    @ProcessElement
+    public void process(
+        @Element KV<String, KV<String, RawMessage>> element,
+        @StateId("last") ValueState<String> last,
+        OutputReceiver<RawMessage> out) {
+      String place = element.getValue().getKey();
+      String before = last.read();
+      if (before != null && before.compareTo(place) >= 0) {
+        redelivered.inc();
+        return;
+      }
+      last.write(place);
+      out.output(element.getValue().getValue());
+    }
   }
 
   private static ClientConfiguration clientOf(JsonNode kinesis) {

@@ -9,8 +9,11 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 import org.apache.beam.sdk.Pipeline;
+import org.apache.beam.sdk.coders.ByteArrayCoder;
+import org.apache.beam.sdk.io.Read;
 import org.apache.beam.sdk.io.kafka.KafkaIO;
 import org.apache.beam.sdk.io.kafka.KafkaRecord;
+import org.apache.beam.sdk.io.kafka.KafkaUnbounded;
 import org.apache.beam.sdk.io.kafka.TimestampPolicy;
 import org.apache.beam.sdk.transforms.MapElements;
 import org.apache.beam.sdk.transforms.SimpleFunction;
@@ -36,17 +39,18 @@ final class KafkaSource implements StreamSource {
         KafkaIO.<byte[], byte[]>read()
             .withBootstrapServers(kafka.get("brokers").asText())
             .withTopics(topics)
-            .withKeyDeserializer(ByteArrayDeserializer.class)
-            .withValueDeserializer(ByteArrayDeserializer.class)
+            .withKeyDeserializerAndCoder(ByteArrayDeserializer.class, ByteArrayCoder.of())
+            .withValueDeserializerAndCoder(ByteArrayDeserializer.class, ByteArrayCoder.of())
             .withConsumerConfigUpdates(config)
             .withTimestampPolicyFactory(
                 (partition, previous) -> new Arrival(name, partition.toString(), pinned, lateness, previous));
     JsonNode from = kafka.path("from");
     if (from.isNumber()) read = read.withStartReadTime(new Instant(from.asLong()));
-    if (kafka.path("max_records").isNumber()) read = read.withMaxNumRecords(kafka.get("max_records").asLong());
+    Read.Unbounded<KafkaRecord<byte[], byte[]>> records = Read.from(new EvenSource<>(KafkaUnbounded.of(read)));
+    JsonNode most = kafka.path("max_records");
     boolean all = source.path("messages").path("headers").asBoolean();
     return pipeline
-        .apply(name + " kafka", read)
+        .apply(name + " kafka", most.isNumber() ? records.withMaxNumRecords(most.asLong()) : records)
         .apply(
             name + " messages",
             MapElements.via(
