@@ -56,8 +56,8 @@ export interface ModelHostOptions {
   /** Threads for large batches. Default 1, started when first needed. */
   readonly inferenceThreads?: number;
   /**
-   * Load models of up to 16 MiB into the first of these threads as soon as they serve, so that not even the first large
-   * batch waits for that. Default false.
+   * Load models of up to 16 MiB into the first of these threads five seconds after they serve, so that not even the first
+   * large batch waits for that. Default false.
    */
   readonly warmThreads?: boolean;
   /** Default 512 rows, of ONNX models 32. */
@@ -157,6 +157,8 @@ export interface ModelHost {
 /** Models above this size are in threads' memory only once a large batch came, bytes. */
 const MOST_WARM_BYTES = 2 ** 24;
 
+/** A start has more to do at first, milliseconds. */
+const WARM_AFTER_MS = 5_000;
 const NONE: readonly number[] = [];
 
 const rowsChannel = channel(PREDICTED_ROWS_CHANNEL);
@@ -203,7 +205,8 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
     if (held !== null) {
       if (pool.holds(held)) await pool.warm(next).catch(() => {});
     } else if (options.warmThreads === true && served.loaded.runner.sizeBytes <= MOST_WARM_BYTES) {
-      void pool.warm(next).catch(() => {});
+      const timer = setTimeout(() => void pool.warm(next).catch(() => {}), WARM_AFTER_MS);
+      timer.unref();
     }
   }
 
