@@ -1,13 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Meta } from "../../../src/definitions/meta.ts";
 import type { FeatureSink, ValueWrite } from "../../../src/feature_engineering/engine/feature-sink.ts";
-import { createFoldEngine, type FoldEngine } from "../../../src/feature_engineering/engine/fold-engine.ts";
-import { memoryOfflineStore } from "../../../src/feature_store/offline/memory-offline-store.ts";
+import type { FoldEngine } from "../../../src/feature_engineering/engine/fold-engine.ts";
 import { memoryOnlineStore } from "../../../src/feature_store/online/memory-online-store.ts";
-import { createViewRuntime } from "../../../src/feature_store/view-runtime.ts";
 import type { MessageBatch, StreamMessage } from "../../../src/ingestion/stream-message.ts";
-import { attempt, compareWithOracle, messagesOf, payments, sent, views } from "./payments-world.ts";
+import { attempt, compareWithOracle, messagesOf, paymentsEngine, paymentsLog, sent, views } from "./payments-world.ts";
 
 /** What may go wrong between two batches. */
 const mishap = fc.constantFrom("nothing", "nothing", "crash", "redelivery", "hot store error", "other writer");
@@ -29,19 +26,11 @@ describe("the engine", () => {
         fc.constantFrom(0, 0.02, 1),
         async (events, plan, ahead, keptEvents, writeValues, backlog, tick) => {
           let seconds = 0;
-          const offline = memoryOfflineStore();
+          const offline = await paymentsLog();
           const online = memoryOnlineStore();
-          await offline.prepareSource({ source: "payments", columns: payments[Meta].columns, hasId: true });
           const sink = flakySink(online);
           const start = async (): Promise<FoldEngine> => {
-            const engine = createFoldEngine({
-              source: payments[Meta],
-              views: views.map((view) => createViewRuntime(view)),
-              log: offline,
-              sink,
-              newInstance: () => "one",
-              now: () => 0,
-              seconds: () => (seconds += tick),
+            const engine = paymentsEngine(offline, sink, () => (seconds += tick), {
               writeBatch: 2,
               keptEvents,
               writeValues,
@@ -106,24 +95,18 @@ describe("the engine", () => {
         fc.constantFrom(1, 2, 4),
         fc.constantFrom(4, 32_000),
         async (events, plan, writeValues, keptEvents) => {
-          const offline = memoryOfflineStore();
+          const offline = await paymentsLog();
           const online = memoryOnlineStore();
-          await offline.prepareSource({ source: "payments", columns: payments[Meta].columns, hasId: true });
           let isAlive = true;
           let seconds = 0;
           const start = async (sink: FeatureSink): Promise<FoldEngine> => {
-            const engine = createFoldEngine({
-              source: payments[Meta],
-              views: views.map((view) => createViewRuntime(view)),
-              log: offline,
+            const engine = paymentsEngine(
+              offline,
               sink,
-              newInstance: () => "one",
-              now: () => 0,
               // Marks are written as soon as they may be.
-              seconds: () => (seconds += 0.1),
-              keptEvents,
-              writeValues,
-            });
+              () => (seconds += 0.1),
+              { keptEvents, writeValues },
+            );
             await engine.recover();
             return engine;
           };
@@ -169,9 +152,8 @@ describe("the engine", () => {
   }, 120_000);
 
   it("writes a value that many events of a backlog change once, when the last batch of it is folded", async () => {
-    const offline = memoryOfflineStore();
+    const offline = await paymentsLog();
     const online = memoryOnlineStore();
-    await offline.prepareSource({ source: "payments", columns: payments[Meta].columns, hasId: true });
     let written = 0;
     const sink: FeatureSink = {
       ...online,
@@ -180,15 +162,7 @@ describe("the engine", () => {
         return online.compareAndSet(writes, session);
       },
     };
-    const engine = createFoldEngine({
-      source: payments[Meta],
-      views: views.map((view) => createViewRuntime(view)),
-      log: offline,
-      sink,
-      newInstance: () => "one",
-      now: () => 0,
-      seconds: () => 0,
-    });
+    const engine = paymentsEngine(offline, sink, () => 0);
     await engine.recover();
     const messages = messagesOf(
       Array.from({ length: 6 }, (_, n) => ({

@@ -1,15 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Meta } from "../../../src/definitions/meta.ts";
-import { createFoldEngine, type FoldEngine } from "../../../src/feature_engineering/engine/fold-engine.ts";
+import type { FoldEngine } from "../../../src/feature_engineering/engine/fold-engine.ts";
 import { metaNames } from "../../../src/feature_engineering/engine/meta-names.ts";
-import { memoryOfflineStore } from "../../../src/feature_store/offline/memory-offline-store.ts";
 import type { OfflineStore } from "../../../src/feature_store/offline/offline-store.ts";
 import { memoryOnlineStore } from "../../../src/feature_store/online/memory-online-store.ts";
 import type { OnlineStore } from "../../../src/feature_store/online/online-store.ts";
 import { createViewRuntime } from "../../../src/feature_store/view-runtime.ts";
 import { losingServer } from "../../feature_store/online/losing-online-store.ts";
-import { attempt, compareWithOracle, messagesOf, payments, sent, views } from "./payments-world.ts";
+import { attempt, compareWithOracle, messagesOf, paymentsEngine, paymentsLog, sent, views } from "./payments-world.ts";
 
 const SHARDS = 3;
 
@@ -38,17 +36,13 @@ const mishap = fc.oneof(
 
 async function startEngine(online: OnlineStore, offline: OfflineStore, flushes: boolean): Promise<FoldEngine> {
   let seconds = 0;
-  const engine = createFoldEngine({
-    source: payments[Meta],
-    views: views.map((view) => createViewRuntime(view)),
-    log: offline,
-    sink: online,
-    newInstance: () => "one",
-    now: () => 0,
+  const engine = paymentsEngine(
+    offline,
+    online,
     // Each look at the clock is a second later, so that every batch starts a flush.
-    seconds: () => (flushes ? seconds++ : 0),
-    writeBatch: 2,
-  });
+    () => (flushes ? seconds++ : 0),
+    { writeBatch: 2 },
+  );
   await attempt(() => engine.recover());
   return engine;
 }
@@ -61,8 +55,7 @@ describe("the engine on a hot store that loses writes", () => {
         fc.array(fc.tuple(fc.integer({ min: 1, max: 6 }), mishap), { minLength: 1, maxLength: 20 }),
         fc.boolean(),
         async (events, plan, flushes) => {
-          const offline = memoryOfflineStore();
-          await offline.prepareSource({ source: "payments", columns: payments[Meta].columns, hasId: true });
+          const offline = await paymentsLog();
           const server = losingServer(SHARDS);
           // Partitions 0 and 1 belong to the first process, 2 to the second.
           const start = (): Promise<FoldEngine> => startEngine(server.connect(), offline, flushes);
@@ -107,8 +100,7 @@ describe("the engine on a hot store that loses writes", () => {
   }, 120_000);
 
   it("repairs a store that lost everything while nothing came, as soon as it is tended", async () => {
-    const offline = memoryOfflineStore();
-    await offline.prepareSource({ source: "payments", columns: payments[Meta].columns, hasId: true });
+    const offline = await paymentsLog();
     const server = losingServer(SHARDS);
     const engine = await startEngine(server.connect(), offline, true);
     const messages = messagesOf(
@@ -128,8 +120,7 @@ describe("the engine on a hot store that loses writes", () => {
   });
 
   it("takes a key space that was filled before there were marks as it is", async () => {
-    const offline = memoryOfflineStore();
-    await offline.prepareSource({ source: "payments", columns: payments[Meta].columns, hasId: true });
+    const offline = await paymentsLog();
     const online = memoryOnlineStore();
     const messages = messagesOf(
       Array.from({ length: 12 }, (_, i) => ({

@@ -19,12 +19,17 @@ import { Meta } from "../../../src/definitions/meta.ts";
 import type { Value } from "../../../src/definitions/value.ts";
 import { createByteWriter } from "../../../src/feature_engineering/encoding/byte-writer.ts";
 import { encodeEntityKey } from "../../../src/feature_engineering/encoding/entity-key.ts";
-import type { LoggedEvent } from "../../../src/feature_engineering/engine/event-log.ts";
+import type { EventLog, LoggedEvent } from "../../../src/feature_engineering/engine/event-log.ts";
+import type { FeatureSink } from "../../../src/feature_engineering/engine/feature-sink.ts";
+import { createFoldEngine, type FoldEngine } from "../../../src/feature_engineering/engine/fold-engine.ts";
+import type { FoldEngineOptions } from "../../../src/feature_engineering/engine/fold-engine-options.ts";
 import { createMessageLogger } from "../../../src/feature_engineering/engine/message-logger.ts";
 import { compileEventExpression } from "../../../src/feature_engineering/transforms/compile-event-expression.ts";
 import { decodeEntityState } from "../../../src/feature_engineering/windows/entity-state.ts";
 import { naiveFeatures } from "../../../src/feature_engineering/windows/naive-window.ts";
 import { createViewReading, readFeatures } from "../../../src/feature_engineering/windows/read-features.ts";
+import { memoryOfflineStore } from "../../../src/feature_store/offline/memory-offline-store.ts";
+import type { OfflineStore } from "../../../src/feature_store/offline/offline-store.ts";
 import type { OnlineStore } from "../../../src/feature_store/online/online-store.ts";
 import { createViewRuntime } from "../../../src/feature_store/view-runtime.ts";
 import type { StreamMessage } from "../../../src/ingestion/stream-message.ts";
@@ -91,6 +96,32 @@ export const sent: fc.Arbitrary<Sent> = fc.record({
     fc.nat(5_000).map((s) => s * 1_000),
   ) as unknown as fc.Arbitrary<Value[]>,
 });
+
+/** A cold store that knows the payments. */
+export async function paymentsLog(): Promise<OfflineStore> {
+  const offline = memoryOfflineStore();
+  await offline.prepareSource({ source: "payments", columns: payments[Meta].columns, hasId: true });
+  return offline;
+}
+
+/** The engine of the payments; not recovered yet. `seconds` is its monotone clock. */
+export function paymentsEngine(
+  log: EventLog,
+  sink: FeatureSink,
+  seconds: () => number,
+  more: Partial<FoldEngineOptions> = {},
+): FoldEngine {
+  return createFoldEngine({
+    source: payments[Meta],
+    views: views.map((view) => createViewRuntime(view)),
+    log,
+    sink,
+    newInstance: () => "one",
+    now: () => 0,
+    seconds,
+    ...more,
+  });
+}
 
 /** The messages of the events, each with the next offset of its partition. */
 export function messagesOf(events: readonly Sent[]): StreamMessage[] {

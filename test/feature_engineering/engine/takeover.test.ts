@@ -1,16 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { isMillraceError } from "../../../src/definitions/errors.ts";
-import { Meta } from "../../../src/definitions/meta.ts";
-import { createFoldEngine, type FoldEngine } from "../../../src/feature_engineering/engine/fold-engine.ts";
+import type { FoldEngine } from "../../../src/feature_engineering/engine/fold-engine.ts";
 import type { FoldEngineOptions } from "../../../src/feature_engineering/engine/fold-engine-options.ts";
-import { memoryOfflineStore } from "../../../src/feature_store/offline/memory-offline-store.ts";
 import type { OfflineStore } from "../../../src/feature_store/offline/offline-store.ts";
 import { memoryOnlineStore } from "../../../src/feature_store/online/memory-online-store.ts";
 import type { OnlineStore } from "../../../src/feature_store/online/online-store.ts";
-import { createViewRuntime } from "../../../src/feature_store/view-runtime.ts";
 import type { MessageBatch, StreamMessage } from "../../../src/ingestion/stream-message.ts";
-import { attempt, compareWithOracle, messagesOf, payments, sent, views } from "./payments-world.ts";
+import { attempt, compareWithOracle, messagesOf, paymentsEngine, paymentsLog, sent } from "./payments-world.ts";
 
 type Limits = Pick<FoldEngineOptions, "keptEvents" | "writeValues">;
 
@@ -37,18 +34,13 @@ async function startProcess(offline: OfflineStore, online: OnlineStore, limits: 
       return online.compareAndSet(writes, session);
     },
   };
-  const engine = createFoldEngine({
-    source: payments[Meta],
-    views: views.map((view) => createViewRuntime(view)),
-    log: offline,
+  const engine = paymentsEngine(
+    offline,
     sink,
-    newInstance: () => "one",
-    now: () => 0,
     // Each look at the clock is a second later, so that every batch starts a flush, and positions are pruned.
-    seconds: () => seconds++,
-    writeBatch: 2,
-    ...limits,
-  });
+    () => seconds++,
+    { writeBatch: 2, ...limits },
+  );
   await engine.recover();
   return {
     engine,
@@ -91,9 +83,8 @@ describe("two engines on one log and one hot store", () => {
         fc.array(step, { minLength: 5, maxLength: 50 }),
         fc.record({ keptEvents: fc.constantFrom(0, 3, 32_000), writeValues: fc.constantFrom(1, 3, 400_000) }),
         async (events, steps, limits) => {
-          const offline = memoryOfflineStore();
+          const offline = await paymentsLog();
           const online = memoryOnlineStore();
-          await offline.prepareSource({ source: "payments", columns: payments[Meta].columns, hasId: true });
           const messages = messagesOf(events);
           const topics = [0, 1, 2].map((p) => messages.filter((message) => message.partition === `p${p}`));
           const processes = [await startProcess(offline, online, limits), await startProcess(offline, online, limits)];

@@ -1,30 +1,21 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { describe, expect, it } from "vitest";
-import { Meta } from "../../../src/definitions/meta.ts";
 import { ENGINE_RECOVERY_CHANNEL } from "../../../src/feature_engineering/engine/channels.ts";
 import type { EventLog } from "../../../src/feature_engineering/engine/event-log.ts";
 import type { FeatureSink } from "../../../src/feature_engineering/engine/feature-sink.ts";
-import { createFoldEngine, type FoldEngine } from "../../../src/feature_engineering/engine/fold-engine.ts";
+import type { FoldEngine } from "../../../src/feature_engineering/engine/fold-engine.ts";
 import type { FoldEngineOptions } from "../../../src/feature_engineering/engine/fold-engine-options.ts";
 import { metaNames } from "../../../src/feature_engineering/engine/meta-names.ts";
-import { memoryOfflineStore } from "../../../src/feature_store/offline/memory-offline-store.ts";
 import type { OfflineStore } from "../../../src/feature_store/offline/offline-store.ts";
 import { memoryOnlineStore } from "../../../src/feature_store/online/memory-online-store.ts";
 import type { OnlineStore } from "../../../src/feature_store/online/online-store.ts";
-import { createViewRuntime } from "../../../src/feature_store/view-runtime.ts";
 import type { StreamMessage } from "../../../src/ingestion/stream-message.ts";
 import { losingServer } from "../../feature_store/online/losing-online-store.ts";
-import { attempt, compareWithOracle, messagesOf, payments, views } from "./payments-world.ts";
+import { attempt, compareWithOracle, messagesOf, paymentsEngine, paymentsLog } from "./payments-world.ts";
 
 /** Monotone seconds that a test moves. */
 interface Seconds {
   now: number;
-}
-
-async function emptyLog(): Promise<OfflineStore> {
-  const offline = memoryOfflineStore();
-  await offline.prepareSource({ source: "payments", columns: payments[Meta].columns, hasId: true });
-  return offline;
 }
 
 function engineOn(
@@ -33,16 +24,7 @@ function engineOn(
   seconds: Seconds = { now: 0 },
   more: Partial<FoldEngineOptions> = {},
 ): FoldEngine {
-  return createFoldEngine({
-    source: payments[Meta],
-    views: views.map((view) => createViewRuntime(view)),
-    log,
-    sink,
-    newInstance: () => "one",
-    now: () => 0,
-    seconds: () => seconds.now,
-    ...more,
-  });
+  return paymentsEngine(log, sink, () => seconds.now, more);
 }
 
 async function started(...given: Parameters<typeof engineOn>): Promise<FoldEngine> {
@@ -98,7 +80,7 @@ function withErasures(offline: OfflineStore): ErasingLog {
 
 describe("the engine", () => {
   it.each([0, 1])("prunes no positions by marks of a session that was lost, kept for %i s", async (kept) => {
-    const offline = await emptyLog();
+    const offline = await paymentsLog();
     const server = losingServer(1);
     const seconds = { now: 0 };
     const online = server.connect();
@@ -128,7 +110,7 @@ describe("the engine", () => {
   });
 
   it("keeps nothing of an erased entity in memory, also where its value has the same revision again", async () => {
-    const offline = await emptyLog();
+    const offline = await paymentsLog();
     const online = memoryOnlineStore();
     const erasures = withErasures(offline);
     const engine = await started(erasures.log, online);
@@ -146,7 +128,7 @@ describe("the engine", () => {
   });
 
   it("folds what it had not written again from the log when an entity was erased", async () => {
-    const offline = await emptyLog();
+    const offline = await paymentsLog();
     const online = memoryOnlineStore();
     const erasures = withErasures(offline);
     const engine = await started(erasures.log, online);
@@ -170,14 +152,14 @@ describe("the engine", () => {
         isLost = true;
       },
     };
-    const engine = engineOn(await emptyLog(), sink);
+    const engine = engineOn(await paymentsLog(), sink);
     await attempt(() => engine.recover());
     await attempt(() => engine.tend());
     expect(await server.connect().readMeta([metaNames.instance])).toEqual(["one"]);
   });
 
   it("looks anew at what is folded after it waited for more than a third of the time that positions are kept", async () => {
-    const offline = await emptyLog();
+    const offline = await paymentsLog();
     const seconds = { now: 0 };
     let commitSeconds = 20;
     const log: EventLog = {
@@ -204,7 +186,7 @@ describe("the engine", () => {
   });
 
   it("looks anew at what another process folded while it read the log for so long", async () => {
-    const offline = await emptyLog();
+    const offline = await paymentsLog();
     const online = memoryOnlineStore();
     const messages = paymentsAt([0, 0], [0, 0]);
     const log: EventLog = offline;
@@ -240,7 +222,7 @@ describe("the engine", () => {
   });
 
   it("folds no event that another process folded, marked and pruned while it loaded the value", async () => {
-    const offline = await emptyLog();
+    const offline = await paymentsLog();
     const online = memoryOnlineStore();
     const [late, other] = paymentsAt([0, 0], [1, 0]);
     let between: (() => Promise<void>) | null = null;
@@ -276,7 +258,7 @@ describe("the engine", () => {
   });
 
   it("loads a value anew whose end has come, which another process may have begun again", async () => {
-    const offline = await emptyLog();
+    const offline = await paymentsLog();
     const online = memoryOnlineStore();
     const messages = paymentsAt([0, 0], [1, 5], [0, 5]);
     const engine = await started(offline, online);
