@@ -45,14 +45,14 @@ export const JVM_OPTIONS: readonly string[] = [
  * @throws `JAVA_MISSING` (none, or older than 17), `MAVEN_MISSING`, `BEAM_BUILD_FAILED`, `BEAM_SCRIPT_MISSING`
  */
 export async function beamHost(options: BeamHostOptions = {}): Promise<BeamHost> {
-  const java = await findJava();
+  const [java, script] = await Promise.all([findJava(), workerScript()]);
   const built = await buildHost(java, [...(options.parts ?? [])].sort(), options.onBuild ?? (() => {}));
   const archive = join(built, ARCHIVE);
   return {
     java,
     classPath: classPathOf(built),
     archive: existsSync(archive) ? archive : null,
-    script: await workerScript(),
+    script,
   };
 }
 

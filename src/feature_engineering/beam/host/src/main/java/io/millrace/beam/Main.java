@@ -1,9 +1,13 @@
 package io.millrace.beam;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import org.apache.beam.sdk.Pipeline;
 import org.apache.beam.sdk.coders.ByteArrayCoder;
 import org.apache.beam.sdk.coders.KvCoder;
@@ -48,13 +52,17 @@ public final class Main {
     void setJob(String job);
   }
 
+  private static final String JOB = "--job=";
+
   private Main() {}
 
   public static void main(String[] args) throws Exception {
+    // Beam looks for all options that there are: that takes as long as to open the script, on another thread.
+    CompletableFuture<Opened> opening = CompletableFuture.supplyAsync(() -> open(args));
     Options options = PipelineOptionsFactory.fromArgs(withDefaults(args)).withValidation().as(Options.class);
-    JobFile job = JobFile.read(Path.of(options.getJob()));
     Pipeline pipeline = Pipeline.create(options);
-    build(pipeline, job);
+    Opened opened = opening.join();
+    build(pipeline, opened.job(), opened.described());
     Progress.listen();
     try {
       JsonNode parquet = job.get("parquet");
@@ -78,11 +86,24 @@ public final class Main {
     return all.toArray(String[]::new);
   }
 
-  private static void build(Pipeline pipeline, JobFile job) {
-    JsonNode described;
-    try (WorkerScript script = ScriptPool.open(job)) {
-      described = JobFile.parse(script.describe());
+  /** A job, and what its script says of it. */
+  private record Opened(JobFile job, JsonNode described) {}
+
+  private static Opened open(String[] args) {
+    String path = Arrays.stream(args).filter(arg -> arg.startsWith(JOB)).findFirst().orElse(JOB).substring(JOB.length());
+    try {
+      JobFile job = JobFile.read(Path.of(path));
+      WorkerScript script = ScriptPool.take(job);
+      JsonNode described = JobFile.parse(script.describe());
+      // The first step of an embedded runner takes it.
+      ScriptPool.give(job, script);
+      return new Opened(job, described);
+    } catch (IOException error) {
+      throw new UncheckedIOException("The job file cannot be read: " + error.getMessage(), error);
     }
+  }
+
+  private static void build(Pipeline pipeline, JobFile job, JsonNode described) {
     if (job.get("fit").isObject()) {
       FitPipeline.build(pipeline, job, described);
       return;
