@@ -156,6 +156,11 @@ it("says what is missing, and what to do", async () => {
   await writeFile(join(fit, "java"), "#!/bin/sh\necho 'openjdk version \"17.0.1\"' >&2\n");
   await chmod(join(fit, "java"), 0o755);
   const backfill = ["beam", "backfill", "--files", "history.jsonl"];
+  await writeFile(join(folder, "elsewhere.ts"), FEATURES("").replace('topic: "clicks"', 'topic: "elsewhere"'));
+  await writeFile(
+    join(folder, "elsewhere.config.ts"),
+    'export default { declarations: "./elsewhere.ts", logLevel: "error", beam: { sources: ["clicks"] } };\n',
+  );
   const cases: [string[], Record<string, string>, RegExp][] = [
     [backfill, { JAVA_HOME: join(folder, "nowhere") }, /^JAVA_MISSING: Beam needs Java 17.*set JAVA_HOME/m],
     [backfill, { JAVA_HOME: join(folder, "old") }, /^JAVA_MISSING: .* is version 11/m],
@@ -169,6 +174,10 @@ it("says what is missing, and what to do", async () => {
     [["beam", "backfill", "--files", "none.jsonl"], {}, /^FILE_NOT_FOUND: /m],
     [["beam", "run", "--source", "clock"], {}, /^OPTION_INVALID: .*clicks/m],
     [["beam", "run", "--from", "yesterday"], {}, /^TIME_INVALID: /m],
+    [[...backfill, "--from", MOMENT, "--until", MOMENT], {}, /^OPTION_INVALID: .*no event is between/m],
+    [["beam", "explain", "--source", "clock"], {}, /^SOURCE_UNKNOWN: .*clicks/m],
+    [["--config", "elsewhere.config.ts", "beam", "run"], {}, /^KAFKA_TOPIC_UNKNOWN: .*elsewhere/m],
+    [["beam", "run"], { MILLRACE_KAFKA_BROKERS: "127.0.0.1:1" }, /^KAFKA_UNAVAILABLE: /m],
   ];
   await Promise.all(
     cases.map(async ([args, own, wanted]) => {
