@@ -62,7 +62,8 @@ public final class Main {
     Options options = PipelineOptionsFactory.fromArgs(withDefaults(args)).withValidation().as(Options.class);
     Pipeline pipeline = Pipeline.create(options);
     Opened opened = opening.join();
-    build(pipeline, opened.job(), opened.described());
+    JobFile job = opened.job();
+    build(pipeline, job, opened.described());
     Progress.listen();
     try {
       JsonNode parquet = job.get("parquet");
