@@ -1,3 +1,4 @@
+import { MillraceError } from "../../src/definitions/errors.ts";
 import { type MonitoredWorld, until } from "./monitored-world.ts";
 
 /** Something that really breaks, and is mended. */
@@ -113,19 +114,30 @@ export async function tryFaults(world: MonitoredWorld, faults: readonly AlertFau
   const seconds = async (when: "fired" | "ended"): Promise<ReadonlyMap<string, number>> => {
     const started = performance.now();
     const found = new Map<string, number>();
-    await until(
-      `each of ${expected.map(({ alert }) => alert).join(", ")} has ${when}`,
-      async () => {
-        const now = await firing();
-        for (const { alert } of expected) {
-          if (!found.has(alert) && now.has(alert) === (when === "fired")) {
-            found.set(alert, (performance.now() - started) / 1_000);
+    const missing = (): readonly string[] => expected.map(({ alert }) => alert).filter((alert) => !found.has(alert));
+    try {
+      await until(
+        `all alerts have ${when}`,
+        async () => {
+          const now = await firing();
+          for (const alert of missing()) {
+            if (now.has(alert) === (when === "fired")) found.set(alert, (performance.now() - started) / 1_000);
           }
-        }
-        return found.size === expected.length;
-      },
-      240,
-    );
+          return missing().length === 0;
+        },
+        100,
+      );
+    } catch (cause) {
+      const states = JSON.stringify(await world.prometheus.alerts());
+      throw new MillraceError(
+        "TOOL_FAILED",
+        `Alerts that have not ${when}: ${missing().join(", ")}. There are ${states}`,
+        {
+          kind: "operational",
+          cause,
+        },
+      );
+    }
     return found;
   };
   await seconds("ended");
