@@ -1,5 +1,6 @@
 import type { Declarations } from "../../../src/feature_engineering/plan/collect-declarations.ts";
 import { memoryOfflineStore } from "../../../src/feature_store/offline/memory-offline-store.ts";
+import type { OfflineStore } from "../../../src/feature_store/offline/offline-store.ts";
 import { memoryOnlineStore } from "../../../src/feature_store/online/memory-online-store.ts";
 import type { OnlineStore } from "../../../src/feature_store/online/online-store.ts";
 import { createPipeline } from "../../../src/pipeline/pipeline.ts";
@@ -7,6 +8,7 @@ import type { RandomMessage, RandomStream } from "./random-stream.ts";
 
 export interface EmbeddedValues {
   readonly online: OnlineStore;
+  readonly offline: OfflineStore;
   /** `code partition offset`, sorted. */
   readonly letters: readonly string[];
 }
@@ -30,7 +32,11 @@ export async function embeddedValues(
   await pipeline.finished();
   await pipeline.close();
   const letters = await offline.deadLetters({ source: source.name, limit: 10_000 });
-  return { online, letters: letters.map(({ code, partition, offset }) => `${code} ${partition} ${offset}`).sort() };
+  return {
+    online,
+    offline,
+    letters: letters.map(({ code, partition, offset }) => `${code} ${partition} ${offset}`).sort(),
+  };
 }
 
 export function declarationsOf(streams: readonly RandomStream[]): Declarations {

@@ -4,12 +4,10 @@ import type { FeatureServiceMeta } from "../../../src/definitions/feature-servic
 import { writeFrameRow } from "../../../src/feature_engineering/beam/script/fit-frame.ts";
 import { createFeatureStore, type FeatureStore } from "../../../src/feature_store/feature-store.ts";
 import { readLabels } from "../../../src/feature_store/labels.ts";
-import { memoryOfflineStore } from "../../../src/feature_store/offline/memory-offline-store.ts";
-import { memoryOnlineStore } from "../../../src/feature_store/online/memory-online-store.ts";
 import { createTrainingSet } from "../../../src/feature_store/training-set.ts";
 import { beamFitJob, manifestOf } from "../../../src/pipeline/beam-fit.ts";
-import { createPipeline } from "../../../src/pipeline/pipeline.ts";
 import { chooser } from "./chooser.ts";
+import { embeddedValues } from "./embedded-values.ts";
 import { runFit } from "./fit-host.ts";
 import { type RandomService, randomService } from "./random-service.ts";
 import { type RandomStream, randomStream } from "./random-stream.ts";
@@ -80,19 +78,8 @@ function fit(
   );
 }
 
-async function embeddedStore({ source, messages }: RandomStream, service: FeatureServiceMeta): Promise<FeatureStore> {
+async function embeddedStore(stream: RandomStream, service: FeatureServiceMeta): Promise<FeatureStore> {
   const { views } = service;
-  const online = memoryOnlineStore();
-  const offline = memoryOfflineStore();
-  const pipeline = createPipeline({ sources: [source], views, online, offline, now: () => END });
-  const memory = pipeline.memory(source.name);
-  await pipeline.recover();
-  for (const { text, partition, arrival } of messages) {
-    memory.push([text], { partition: String(partition), ingestedAt: arrival });
-  }
-  memory.end();
-  await pipeline.start();
-  await pipeline.finished();
-  await pipeline.close();
+  const { online, offline } = await embeddedValues({ ...stream, views }, stream.messages, END);
   return createFeatureStore({ views, services: [service], online, offline, now: () => END, historyThreads: 1 });
 }
