@@ -13,8 +13,10 @@ import {
 } from "../channels.ts";
 import { deadlineExceeded } from "./deadline-exceeded.ts";
 import { folderSourceOf } from "./folder-model-source.ts";
+import { inTime } from "./in-time.ts";
 import { inferenceModel } from "./inference-model.ts";
 import { createInferencePool } from "./inference-pool.ts";
+import { keepWithinCache } from "./keep-within-cache.ts";
 import { modelError } from "./model-errors.ts";
 import type { PredictionRow } from "./model-output.ts";
 import type { ModelSource } from "./model-source.ts";
@@ -188,7 +190,7 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
           { model: model.name, version: version.version, seconds: loadSeconds, size_bytes: sizeBytes },
           "model version serves",
         );
-        keepWithinCache(slot);
+        keepWithinCache(models.values(), slot, options.cacheBytes);
       },
       beforeServing: (served) => warmThreads(model, served),
       onFailed: ({ version, code, message }) =>
@@ -207,23 +209,6 @@ export function createModelHost(options: ModelHostOptions): ModelHost {
     } else if (options.warmThreads === true && served.loaded.runner.sizeBytes <= MOST_WARM_BYTES) {
       const timer = setTimeout(() => void pool.warm(next).catch(() => {}), WARM_AFTER_MS);
       timer.unref();
-    }
-  }
-
-  /** Frees what was used least recently: versions kept for a rollback first. */
-  function keepWithinCache(loaded: VersionSlot): void {
-    const held = [...models.values()].flatMap((versions) =>
-      [versions.previous, versions.serving].flatMap((slot) =>
-        slot !== null && slot.resident !== null ? [{ versions, slot, isServing: slot === versions.serving }] : [],
-      ),
-    );
-    let bytes = held.reduce((sum, { slot }) => sum + slot.sizeBytes, 0);
-    held.sort((a, b) => Number(a.isServing) - Number(b.isServing) || a.slot.usedAt - b.slot.usedAt);
-    for (const { versions, slot } of held) {
-      if (bytes <= options.cacheBytes) return;
-      if (slot === loaded || slot.inFlight > 0) continue;
-      versions.evict(slot);
-      bytes -= slot.sizeBytes;
     }
   }
 
@@ -456,20 +441,6 @@ function publishPrediction(
 function predictionOf(model: string, version: string, { predictions, features }: PredictedRows): Prediction {
   const { asOf, headOverlap } = features;
   return { model, version, predictions, features, asOf, headOverlap, fallback: false, id: null };
-}
-
-/** Null if the work is not done at `deadline` (monotonic clock, milliseconds); what it still does is then dropped. */
-async function inTime<T>(work: Promise<T>, deadline: number): Promise<T | null> {
-  const late = Promise.withResolvers<null>();
-  const timer = setTimeout(() => late.resolve(null), Math.max(0, deadline - performance.now()));
-  try {
-    const done = await Promise.race([work, late.promise]);
-    // Work that blocks the thread also delays the timer.
-    return performance.now() > deadline ? null : done;
-  } finally {
-    clearTimeout(timer);
-    work.catch(() => {});
-  }
 }
 
 function fallbackOf(model: ModelMeta, rows: number): Prediction {
