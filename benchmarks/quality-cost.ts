@@ -1,7 +1,7 @@
 import { channel } from "node:diagnostics_channel";
 import { readFlights } from "../examples/flight_delays/replay/flights.ts";
 import { PREDICTED_ROWS_CHANNEL } from "../src/api/channels.ts";
-import { createModelHost } from "../src/api/models/model-host.ts";
+import { createModelHost } from "../src/api/models/create-model-host.ts";
 import { Meta } from "../src/definitions/meta.ts";
 import { collectDeclarations } from "../src/feature_engineering/plan/collect-declarations.ts";
 import { serviceHash } from "../src/feature_engineering/plan/plan-hash.ts";

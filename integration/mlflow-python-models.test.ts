@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { createModelHost, type ModelHost } from "../src/api/models/model-host.ts";
+import { createModelHost } from "../src/api/models/create-model-host.ts";
+import type { ModelHost } from "../src/api/models/model-host.ts";
 import { createModelSources, type ModelSources, type ModelSourcesOptions } from "../src/api/models/model-sources.ts";
 import {
   featureService,

@@ -1,6 +1,6 @@
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createModelHost } from "../src/api/models/model-host.ts";
+import { createModelHost } from "../src/api/models/create-model-host.ts";
 import { type ApiServer, createApiServer } from "../src/api/server.ts";
 import { millraceError } from "../src/definitions/errors.ts";
 import {

@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
-import { createModelHost, type ModelHost, type SoonRequest } from "../api/models/model-host.ts";
+import { createModelHost } from "../api/models/create-model-host.ts";
+import type { ModelHost, SoonRequest } from "../api/models/model-host.ts";
 import { createModelSources } from "../api/models/model-sources.ts";
 import type { PredictionLog } from "../api/models/prediction-log.ts";
 import type { ResolvedConfig } from "../config/config.ts";

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { createModelHost, type ModelHost } from "../../../src/api/models/model-host.ts";
+import { createModelHost } from "../../../src/api/models/create-model-host.ts";
+import type { ModelHost } from "../../../src/api/models/model-host.ts";
 import { createModelSources } from "../../../src/api/models/model-sources.ts";
 import { featureService, type Model, model, modelFolder, requestSource, t } from "../../../src/definitions/index.ts";
 import { Meta } from "../../../src/definitions/meta.ts";
