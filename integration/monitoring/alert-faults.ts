@@ -73,9 +73,11 @@ export const wrongValue: AlertFault = {
       ["c0", "c0", "c5"].map((card_id) => ({ card_id, amount: 3, at })),
     );
     await until("the cards have values", async () => onValues(redis, "return from and to and 1 or 0") === "1");
-    onValues(redis, "redis.call('COPY', to, 'right', 'REPLACE') redis.call('COPY', from, to, 'REPLACE') return 1");
     const query = 'sum(millrace_training_serving_skew_rows_total{service="paying",outcome="different"})';
-    await until("the check finds it", async () => ((await prometheus.query(query))[0]?.value ?? 0) > 0);
+    const found = async (): Promise<number> => (await prometheus.query(query))[0]!.value;
+    const before = await found();
+    onValues(redis, "redis.call('COPY', to, 'right', 'REPLACE') redis.call('COPY', from, to, 'REPLACE') return 1");
+    await until("the check finds it", async () => (await found()) > before);
     onValues(redis, "redis.call('COPY', 'right', to, 'REPLACE') return 1");
   },
   mend: async () => {},

@@ -28,7 +28,13 @@ export interface PrometheusServer extends AsyncDisposable {
   exemplars(expr: string): Promise<readonly { readonly traceId: string; readonly value: number }[]>;
 }
 
-/** `target`: host and port of a Millrace. `scale`: how much shorter the rules' times are. */
+/** How long an answer may take; without it a question that is never answered would stand until the test's end. */
+const ANSWER_MS = 10_000;
+
+/**
+ * Resolves when it has scraped the target once, which takes it five seconds: what grew before would have no sample to have
+ * grown from, and no rate. `target`: host and port of a Millrace. `scale`: how much shorter the rules' times are.
+ */
 export async function startPrometheus(target: string, scale: number): Promise<PrometheusServer> {
   const folder = await mkdtemp(join(tmpdir(), "millrace-prometheus-"));
   await writeFile(join(folder, "prometheus.yml"), prometheusYaml([target], 1));
@@ -48,7 +54,9 @@ export async function startPrometheus(target: string, scale: number): Promise<Pr
   const ended = once(child, "exit");
 
   async function ask<T>(path: string, parameters: Readonly<Record<string, string>>): Promise<T> {
-    const response = await fetch(`${url}/api/v1/${path}?${new URLSearchParams(parameters)}`);
+    const response = await fetch(`${url}/api/v1/${path}?${new URLSearchParams(parameters)}`, {
+      signal: AbortSignal.timeout(ANSWER_MS),
+    });
     const { data, error } = (await response.json()) as { data: T; error?: string };
     if (error !== undefined) throw failed(`refuses ${JSON.stringify(parameters)}: ${error}`);
     return data;
@@ -56,22 +64,30 @@ export async function startPrometheus(target: string, scale: number): Promise<Pr
   const failed = (what: string): MillraceError =>
     new MillraceError("TOOL_FAILED", `Prometheus ${what}\n${log.slice(-2_000)}`, { kind: "operational" });
 
-  for (const deadline = performance.now() + 30_000; ; await pause(50)) {
-    const isReady = await fetch(`${url}/-/ready`).then(
-      ({ ok }) => ok,
-      () => false,
-    );
-    if (isReady) break;
-    if (child.exitCode !== null || performance.now() > deadline) throw failed("did not start.");
+  async function query(expr: string): Promise<readonly PrometheusSample[]> {
+    const { result } = await ask<{
+      result: readonly { readonly metric: Record<string, string>; readonly value: readonly [number, string] }[];
+    }>("query", { query: expr });
+    return result.map(({ metric, value }) => ({ labels: metric, value: Number(value[1]) }));
+  }
+  const close = async (): Promise<void> => {
+    child.kill("SIGKILL");
+    await ended;
+    await rm(folder, { recursive: true, force: true });
+  };
+
+  for (const deadline = performance.now() + 60_000; ; await pause(50)) {
+    const up = await query("up").catch(() => []);
+    if (up[0]?.value === 1) break;
+    if (child.exitCode !== null || performance.now() > deadline) {
+      const error = failed(`has not scraped ${target}: it says up is ${up[0]?.value}.`);
+      await close();
+      throw error;
+    }
   }
   return {
     url,
-    async query(expr) {
-      const { result } = await ask<{
-        result: readonly { readonly metric: Record<string, string>; readonly value: readonly [number, string] }[];
-      }>("query", { query: expr });
-      return result.map(({ metric, value }) => ({ labels: metric, value: Number(value[1]) }));
-    },
+    query,
     async alerts() {
       return (await ask<{ alerts: readonly PrometheusAlert[] }>("alerts", {})).alerts;
     },
@@ -84,10 +100,6 @@ export async function startPrometheus(target: string, scale: number): Promise<Pr
         exemplars.map(({ labels, value }) => ({ traceId: labels.trace_id, value: Number(value) })),
       );
     },
-    async [Symbol.asyncDispose]() {
-      child.kill("SIGKILL");
-      await ended;
-      await rm(folder, { recursive: true, force: true });
-    },
+    [Symbol.asyncDispose]: close,
   };
 }
