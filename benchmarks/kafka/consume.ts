@@ -55,6 +55,8 @@ const pipeline = createPipeline({
   online,
   offline: stores.offline,
   connections: { kafka: { default: { brokers } } },
+  // As in production: the servers' stores are shared with other processes, those of a folder belong to one.
+  holder: "folder" in where ? null : crypto.randomUUID(),
   onFailure: (_source, error) => process.stderr.write(`${String(error)}\n`),
 });
 let folded = 0;

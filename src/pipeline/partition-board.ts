@@ -29,8 +29,11 @@ export interface PartitionBoard {
   tell(own: readonly PartitionStatus[]): Promise<void>;
   /** All partitions: this process's as they are now, those of others as they told. While the cold store is away, only its own. */
   all(own: readonly PartitionStatus[]): Promise<readonly BoardPartition[]>;
-  /** The partitions whose reader, this process or one that told so lately, folds into all of this process's view versions. */
-  foldedByReader(own: readonly PartitionStatus[]): Promise<ReadonlySet<string>>;
+  /**
+   * The partitions whose reader, this process or one that told so lately, folds into all of this process's view versions,
+   * each with its reader.
+   */
+  foldedByReader(own: readonly PartitionStatus[]): Promise<ReadonlyMap<string, string>>;
   /** Takes back what this process told: it reads nothing any more. */
   leave(): Promise<void>;
 }
@@ -74,10 +77,11 @@ export function partitionBoard({ source, offline, shared, folds, now }: Partitio
       }
     },
     async foldedByReader(own) {
-      const found = new Set(own.map(({ partition }) => partition));
+      const found = new Map<string, string>();
       for (const { partition, owner, folds: foldedTo = [] } of await lately()) {
-        if (owner !== null && folds.every((view) => foldedTo.includes(view))) found.add(partition);
+        if (owner !== null && folds.every((view) => foldedTo.includes(view))) found.set(partition, owner);
       }
+      for (const { partition } of own) found.set(partition, me);
       return found;
     },
     async all(own) {

@@ -16,6 +16,8 @@ export interface BatchCommits {
   takeOver(partition: string): Promise<OwnedPartition>;
   /** The id of a partition that a batch was committed of. */
   partitionIdOf(partition: string): number;
+  /** The last offset of a partition that was committed here, or was when it was taken over; −1 if none was. */
+  committed(partitionId: number): number;
   /** Makes a batch's log entries ahead. */
   prepare(batch: MessageBatch): void;
   /** @throws `PARTITION_FENCED` if another process has taken the partition over */
@@ -27,6 +29,11 @@ export function createBatchCommits({ source, log, onTakenOver }: BatchCommitsOpt
   /** Log entries that were made ahead, for the partition's id of then. */
   const prepared = new WeakMap<MessageBatch, { readonly partitionId: number; readonly events: LoggedEvent[] }>();
   const owned = new Map<string, OwnedPartition>();
+  const reached = new Map<number, number>();
+
+  function noteReached(partitionId: number, offset: number): void {
+    if (offset > (reached.get(partitionId) ?? -1)) reached.set(partitionId, offset);
+  }
 
   async function own(partition: string): Promise<OwnedPartition> {
     let found = owned.get(partition);
@@ -34,6 +41,7 @@ export function createBatchCommits({ source, log, onTakenOver }: BatchCommitsOpt
       found = await log.own(source.name, partition);
       owned.set(partition, found);
       onTakenOver(found);
+      noteReached(found.partitionId, found.committed);
     }
     return found;
   }
@@ -51,6 +59,7 @@ export function createBatchCommits({ source, log, onTakenOver }: BatchCommitsOpt
       return own(partition);
     },
     partitionIdOf: (partition) => owned.get(partition)!.partitionId,
+    committed: (partitionId) => reached.get(partitionId) ?? -1,
     prepare(batch) {
       const partition = owned.get(batch.partition);
       if (partition === undefined) return;
@@ -61,21 +70,24 @@ export function createBatchCommits({ source, log, onTakenOver }: BatchCommitsOpt
       const partition = await own(batch.partition);
       // Under a later ownership, what was fetched before it may leave a gap.
       const fenced = batch.epoch !== undefined && batch.epoch !== partition.ownerEpoch;
-      const committed = log.commit({
-        partition: fenced ? { ...partition, ownerEpoch: batch.epoch! } : partition,
-        events: entriesOf(batch, partition.partitionId),
-        deadLetters: batch.deadLetters,
-        lastOffset: batch.lastOffset,
-        ...(batch.pushes === undefined ? {} : { pushes: batch.pushes }),
-        ...(batch.cursor === undefined ? {} : { cursor: batch.cursor }),
-      });
-      return committed.catch((error: unknown) => {
+      try {
+        const result = await log.commit({
+          partition: fenced ? { ...partition, ownerEpoch: batch.epoch! } : partition,
+          events: entriesOf(batch, partition.partitionId),
+          deadLetters: batch.deadLetters,
+          lastOffset: batch.lastOffset,
+          ...(batch.pushes === undefined ? {} : { pushes: batch.pushes }),
+          ...(batch.cursor === undefined ? {} : { cursor: batch.cursor }),
+        });
+        noteReached(partition.partitionId, batch.lastOffset);
+        return result;
+      } catch (error) {
         // Should it come back to this process, it is taken over again.
         if (error instanceof Error && "code" in error && error.code === "PARTITION_FENCED") {
           owned.delete(batch.partition);
         }
         throw error;
-      });
+      }
     },
   };
 }

@@ -45,6 +45,8 @@ export interface FoldEngine {
   tend(): Promise<void>;
   /** Makes `applied` durable for everything handled. */
   flush(): Promise<void>;
+  /** Up to where this engine folds a partition, sooner or later, whatever happens to the hot store; −1: nothing of it. */
+  committed(partitionId: number): number;
   /** The source's clock; epoch milliseconds; −Infinity before the first event of a stream clock. */
   clock(): number;
 }
@@ -294,6 +296,7 @@ export function createFoldEngine(options: FoldEngineOptions): FoldEngine {
     tend,
     settled,
     flush,
+    committed: commits.committed,
     clock,
   };
 }
