@@ -4,15 +4,17 @@ import { mkdir, rename } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { ResolvedConfig } from "../config/config.ts";
+import { deadLetterThresholdOf } from "../config/dead-letter-config.ts";
 import { loadDeclarations } from "../config/load-declarations.ts";
-import { millraceError } from "../definitions/errors.ts";
+import { isMillraceError, millraceError } from "../definitions/errors.ts";
 import type { SourceMeta } from "../definitions/source.ts";
 import { beamHost } from "../feature_engineering/beam/beam-host.ts";
 import type { BeamJob } from "../feature_engineering/beam/beam-job.ts";
 import { BEAM_PROGRESS_CHANNEL, type BeamProgressEvent } from "../feature_engineering/beam/channels.ts";
-import { type BeamProgress, runBeamJob } from "../feature_engineering/beam/run-beam-job.ts";
+import { type BeamProgress, runBeamJob, type StoppedSource } from "../feature_engineering/beam/run-beam-job.ts";
 import type { Declarations } from "../feature_engineering/plan/collect-declarations.ts";
 import type { OfflineStore } from "../feature_store/offline/offline-store.ts";
+import { tooManyDeadLetters } from "../ingestion/too-many-dead-letters.ts";
 import { createMetrics } from "../monitoring/metrics.ts";
 import { type BeamGeneration, writeGeneration } from "../pipeline/beam-generations.ts";
 import { type BeamJobSource, beamJob, prepareHistory } from "../pipeline/beam-jobs.ts";
@@ -84,7 +86,7 @@ export async function launchBeam(
       declarations,
       ...{ online: config.online, offline: config.offline, sources, engine },
       generation: generation.generation,
-      ...{ script, anew },
+      ...{ script, anew, deadLetters: config.deadLetters },
       ...(config.beam.parquet === undefined ? {} : { parquet: config.beam.parquet }),
       ...(config.connections.schemaRegistry === undefined ? {} : { schemaRegistry: config.connections.schemaRegistry }),
     });
@@ -107,18 +109,16 @@ export async function launchBeam(
     stack.defer(() => server.close());
     say(`Metrics at ${server.url}`);
   }
-  await writeGeneration(store, source.name, { ...generation, state: "running" });
+  const recorded = await recordCheckpoints(store, source.name, generation, folder, anew);
   const show = showProgress(source.name);
-  let before = "";
+  const sayRestart = restartSayer(source.name, say);
   const running = await runBeamJob(host, job, {
     options: beamOptions,
     ...(heapMegabytes === undefined ? {} : { heapMegabytes }),
     onProgress: (progress) => {
       show(progress);
-      if (progress.state === "restarting" && before !== "restarting") {
-        say(`${source.name}: the job failed and begins again from its last checkpoint: ${progress.cause}`);
-      }
-      before = progress.state;
+      sayRestart(progress);
+      recorded.look();
       publish(source.name, progress, folder);
     },
   });
@@ -132,15 +132,81 @@ export async function launchBeam(
     const end = await running.ended;
     const state = end.state === "done" ? "done" : "stopped";
     await writeGeneration(store, source.name, {
-      ...generation,
+      ...(await recorded.last()),
       state,
       savepoint: end.savepoint ?? generation.savepoint,
     });
     print(options, { source: source.name, generation: generation.generation, ...end }, () => summary(source.name, end));
+  } catch (error) {
+    throw withThreshold(error, config);
   } finally {
     process.off("SIGINT", stop);
     process.off("SIGTERM", stop);
   }
+}
+
+/** How often it is said that a job still fails for the same reason. */
+const SAID_AGAIN_MS = 60_000;
+
+/** Says why a job begins again: it may do so every second for as long as a store is away. */
+function restartSayer(source: string, say: (text: string) => void): (progress: BeamProgress) => void {
+  let before = "";
+  let said = { cause: "", at: 0 };
+  return ({ state, cause = "" }) => {
+    const now = performance.now();
+    if (state === "restarting" && before !== state && (cause !== said.cause || now - said.at > SAID_AGAIN_MS)) {
+      said = { cause, at: now };
+      say(`${source}: the job failed and begins again from its last checkpoint: ${cause}`);
+    }
+    before = state;
+  };
+}
+
+/**
+ * Records that a generation runs, and once there is a checkpoint that there was one: what a later run must know that
+ * finds none.
+ */
+async function recordCheckpoints(
+  store: OfflineStore,
+  source: string,
+  generation: BeamGeneration,
+  folder: string,
+  anew: boolean,
+): Promise<{ look(): void; last(): Promise<BeamGeneration> }> {
+  const isSeen = generation.kind === "stream" && folder.startsWith("file:");
+  let known: BeamGeneration = { ...generation, state: "running" };
+  if (isSeen && anew) known = { ...known, checkpointed: false };
+  await writeGeneration(store, source, known);
+  let writing: Promise<void> | null = null;
+  return {
+    look() {
+      if (known.checkpointed !== false || writing !== null || checkpointsIn(folder).length === 0) return;
+      const next = { ...known, checkpointed: true };
+      writing = writeGeneration(store, source, next).then(
+        () => {
+          known = next;
+          writing = null;
+        },
+        // The store may be away for a while: at the next look.
+        () => {
+          writing = null;
+        },
+      );
+    },
+    async last() {
+      await writing;
+      return known.checkpointed === false && checkpointsIn(folder).length > 0
+        ? { ...known, checkpointed: true }
+        : known;
+    },
+  };
+}
+
+/** In the embedded engine's words. */
+function withThreshold(error: unknown, config: ResolvedConfig): unknown {
+  if (!isMillraceError(error) || error.code !== "DEAD_LETTER_THRESHOLD") return error;
+  const { source, bad, reasons } = error.details as unknown as StoppedSource;
+  return tooManyDeadLetters(source, deadLetterThresholdOf(config.deadLetters, source), bad, reasons);
 }
 
 const progressed = channel(BEAM_PROGRESS_CHANNEL);

@@ -7,6 +7,13 @@ import type { OnlineReadOptions } from "../feature_store/online-reader.ts";
 import { resolveBatch } from "./batch-config.ts";
 import { type BeamConfig, resolveBeam } from "./beam-config.ts";
 import { CONNECTION_VARIABLES, type ConnectionsConfig, resolveConnections } from "./connections.ts";
+import {
+  DEAD_LETTER_NAMES,
+  DEAD_LETTER_VARIABLES,
+  type DeadLetterConfig,
+  type DeadLetterThresholds,
+  resolveDeadLetters,
+} from "./dead-letter-config.ts";
 import { importModule } from "./module-loader.ts";
 import {
   QUALITY_NAMES,
@@ -60,6 +67,12 @@ export interface MillraceConfig {
    * Default: all of it for ever. Needs PostgreSQL.
    */
   readonly retention?: RetentionConfig;
+  /**
+   * A source stops when more than `share` of its last `over` messages cannot be used, with the embedded engine and on
+   * Beam: `{ share: 0.5, over: 1000 }` (the default); share 1 never stops. By source under `sources`.
+   * `MILLRACE_DEAD_LETTER_SHARE`
+   */
+  readonly deadLetters?: DeadLetterConfig;
   readonly history?: {
     /** How many threads compute the windows of a training set. Default: one per core, at most 4. `MILLRACE_HISTORY_THREADS` */
     readonly threads?: number;
@@ -119,6 +132,7 @@ export interface ResolvedConfig {
   readonly offline: OfflineConfig;
   readonly reads: OnlineReadOptions;
   readonly retention: Retention;
+  readonly deadLetters: DeadLetterThresholds;
   readonly history: { readonly threads: number };
   readonly server: ResolvedServing &
     ResolvedSecurity & {
@@ -158,6 +172,7 @@ const KNOWN: Readonly<Record<string, readonly string[] | null>> = {
   reads: ["deadlineMs", "fallback", "cache"],
   // By source, or one for all.
   retention: null,
+  deadLetters: DEAD_LETTER_NAMES,
   history: ["threads"],
   server: [
     "host",
@@ -172,7 +187,7 @@ const KNOWN: Readonly<Record<string, readonly string[] | null>> = {
   ],
   replay: ["speed", "hold"],
   models: ["pollSeconds", "cacheBytes", "diskBytes", "default"],
-  beam: ["sources", "options", "state", "engine", "heapMegabytes"],
+  beam: ["sources", "options", "state", "parquet", "engine", "heapMegabytes"],
   connections: ["kafka", "kinesis", "pubsub", "schemaRegistry", "mlflow", "scoring"],
   quality: QUALITY_NAMES,
   logLevel: null,
@@ -199,6 +214,7 @@ const VARIABLES = [
   ...STORE_VARIABLES,
   ...READ_VARIABLES,
   ...QUALITY_VARIABLES,
+  ...DEAD_LETTER_VARIABLES,
   ...SERVING_VARIABLES,
   ...SECURITY_VARIABLES,
   ...TLS_VARIABLES,
@@ -296,6 +312,7 @@ export function resolveConfig(
     offline: resolveOffline(config.offline, env),
     reads: resolveReads(config.reads, env),
     retention: resolveRetention(config.retention),
+    deadLetters: resolveDeadLetters(config.deadLetters, env),
     history: {
       threads: Math.floor(
         number("history.threads", "MILLRACE_HISTORY_THREADS", config.history?.threads, historyThreads(), 1, 64),

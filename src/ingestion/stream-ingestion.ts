@@ -10,13 +10,14 @@ import {
   type IngestionWorkEvent,
   type PartitionStatus,
 } from "./channels.ts";
-import { type DeadLetterThreshold, deadLetterShare } from "./dead-letter-share.ts";
+import { DEAD_LETTER_THRESHOLD, type DeadLetterThreshold, deadLetterShare } from "./dead-letter-share.ts";
 import { type BatchDecoding, decodeBatch } from "./decode-batch.ts";
 import { ingestionError } from "./ingestion-error.ts";
 import type { MessageSource, RawBatch, ResumePosition } from "./message-source.ts";
 import { partitionLag } from "./partition-lag.ts";
 import { type RetryPolicy, retry, timerSleep } from "./retry.ts";
 import type { MessageBatch } from "./stream-message.ts";
+import { tooManyDeadLetters } from "./too-many-dead-letters.ts";
 
 export interface StreamIngestionOptions extends Omit<BatchDecoding, "now"> {
   readonly reader: MessageSource;
@@ -118,7 +119,7 @@ export function streamIngestion(options: StreamIngestionOptions): StreamIngestio
   const maxBatch = options.maxBatch ?? 2000;
   const maxInFlight = Math.max(1, options.maxInFlight ?? 2);
   const lagIntervalMs = options.lagIntervalMs ?? 5000;
-  const threshold = options.deadLetterThreshold ?? { share: 0.5, over: 1000 };
+  const threshold = options.deadLetterThreshold ?? DEAD_LETTER_THRESHOLD;
   const policy: RetryPolicy = { sleep: timerSleep, random: Math.random, baseMs: 100, maxMs: 30_000, ...options.retry };
   const decoding: BatchDecoding = { ...options, now };
   const share = deadLetterShare(threshold);
@@ -267,20 +268,14 @@ export function streamIngestion(options: StreamIngestionOptions): StreamIngestio
   };
 
   const decode = async (raw: RawBatch): Promise<MessageBatch> => {
-    let exceeded = false;
+    let exceeded = 0;
     const batch = await decodeBatch(raw, decoding, (bad) => {
-      if (share.note(bad)) exceeded = true;
+      if (share.note(bad)) exceeded = Math.max(exceeded, share.bad);
     });
-    if (!exceeded) return batch;
-    const last = batch.deadLetters[batch.deadLetters.length - 1];
+    if (exceeded === 0) return batch;
     // The batch is not handed on: after a repair its messages are read again, as good ones.
-    throw ingestionError(
-      "DEAD_LETTER_THRESHOLD",
-      `The source "${source}" was stopped: more than ${threshold.share * 100}% of the last ${threshold.over} messages ` +
-        `cannot be used. The last: ${(last?.reason ?? "unknown").replace(/\.$/, "")}. Correct the schema or the producer and start again; ` +
-        `or raise the source's dead letter threshold, to set such messages aside.`,
-      { kind: "operational", details: { source, bad: share.bad, over: threshold.over } },
-    );
+    const reasons = new Set(batch.deadLetters.map(({ reason }) => reason));
+    throw tooManyDeadLetters(source, threshold, exceeded, [...reasons]);
   };
 
   const loop = async (): Promise<void> => {

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { BackfillJob, BackfillRequest, BackfillView } from "../api/lifecycle-backend.ts";
+import { type DeadLetterThresholds, deadLetterThresholdOf } from "../config/dead-letter-config.ts";
 import { millraceError } from "../definitions/errors.ts";
 import type { SourceMeta } from "../definitions/source.ts";
 import { entityKeyText, keyOf } from "../feature_store/offline/entity-key-text.ts";
@@ -16,6 +17,8 @@ export interface BackfillOptions {
   readonly current: () => { readonly views: readonly ViewRuntime[]; readonly sources: readonly SourceMeta[] };
   /** Sources that Apache Beam reads. Default: none. */
   readonly beam?: readonly string[];
+  /** Above which share of bad messages a job stops. Default: half of the last 1,000. */
+  readonly deadLetters?: DeadLetterThresholds | undefined;
   readonly now: () => number;
 }
 
@@ -40,7 +43,8 @@ interface Stored extends BackfillJob {
   readonly cursors: Readonly<Record<string, { readonly keyspace: string; readonly after: string | null }>>;
 }
 
-export function createBackfills({ online, offline, current, beam = [], now }: BackfillOptions): Backfills {
+export function createBackfills(options: BackfillOptions): Backfills {
+  const { online, offline, current, beam = [], deadLetters, now } = options;
   const running = new Map<string, { job: Stored; readonly stop: AbortController; done: Promise<void> }>();
   let last: Promise<unknown> = Promise.resolve();
 
@@ -123,6 +127,9 @@ export function createBackfills({ online, offline, current, beam = [], now }: Ba
           offline,
           begun,
           signal,
+          ...(deadLetters === undefined
+            ? {}
+            : { deadLetterThreshold: deadLetterThresholdOf(deadLetters, source.name) }),
           async onFile(partition) {
             update({ partitions: [...new Set([...entry.job.partitions, partition])] });
             await keep();

@@ -15,6 +15,11 @@ export interface BeamGeneration {
   readonly state: "running" | "done" | "stopped";
   /** Where it goes on. */
   readonly savepoint: string | null;
+  /**
+   * Of a stream whose checkpoints this machine sees: whether there ever was one. As long as there was none, a job that
+   * dies has nothing to go on from, and begins again where it began.
+   */
+  readonly checkpointed?: boolean;
   /** Of a backfill: what names its files' contents, see `BeamFile.partition`. */
   readonly files?: readonly string[];
 }

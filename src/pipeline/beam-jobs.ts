@@ -1,5 +1,6 @@
 import type { ResolvedConfig } from "../config/config.ts";
 import type { ConnectionsConfig } from "../config/connections.ts";
+import { type DeadLetterThresholds, deadLetterThresholdOf } from "../config/dead-letter-config.ts";
 import { millraceError } from "../definitions/errors.ts";
 import type { SourceMeta } from "../definitions/source.ts";
 import type {
@@ -20,6 +21,7 @@ import { historyStatements } from "../feature_store/offline/postgres-history-bat
 import { readAddress } from "../feature_store/online/redis-client.ts";
 import { redisKeys } from "../feature_store/online/redis-keys.ts";
 import { WRITE_VALUES } from "../feature_store/online/redis-scripts.ts";
+import { DEAD_LETTER_THRESHOLD, mostBad } from "../ingestion/dead-letter-share.ts";
 import { beamParquet } from "./beam-parquet.ts";
 import { sourceTable } from "./source-pipeline.ts";
 
@@ -37,6 +39,8 @@ export interface BeamJobOptions {
   readonly parquetEveryMs?: number;
   /** The job reads its events from their beginning: what a former run wrote of them as Parquet is set aside. */
   readonly anew?: boolean;
+  /** Above which share of bad messages the job stops. Default: half of the last 1,000. */
+  readonly deadLetters?: DeadLetterThresholds;
   /** For sources whose messages name schemas. */
   readonly schemaRegistry?: ConnectionsConfig["schemaRegistry"];
 }
@@ -77,6 +81,11 @@ export function beamJob(options: BeamJobOptions): BeamJob {
       })),
     },
     sources: sources.map(({ input }) => input),
+    dead_letters: sources.map(({ source }) => {
+      const { deadLetters: given } = options;
+      const threshold = given === undefined ? DEAD_LETTER_THRESHOLD : deadLetterThresholdOf(given, source.name);
+      return { most: mostBad(threshold), over: threshold.over };
+    }),
     registry: registryOf(streamed, options.schemaRegistry),
     online: onlineOf(
       options.online,
@@ -205,6 +214,8 @@ function historyOf(
     properties: {
       user: decodeURIComponent(url.username),
       ...(password === "" ? {} : { password }),
+      // Seconds. What is written is written again after a failure: a server that is gone must not hold the job for ever.
+      ...{ connectTimeout: "10", socketTimeout: "120", tcpKeepAlive: "true" },
       ApplicationName: offline.applicationName ?? "millrace",
       ...(offline.tls === false ? { sslmode: "disable" } : {}),
     },

@@ -1,4 +1,5 @@
 import type { LifecycleBackend } from "../api/lifecycle-backend.ts";
+import type { DeadLetterThresholds } from "../config/dead-letter-config.ts";
 import type { Declarations } from "../feature_engineering/plan/collect-declarations.ts";
 import { serviceHash } from "../feature_engineering/plan/plan-hash.ts";
 import { checkPredictions } from "../feature_store/check-predictions.ts";
@@ -19,6 +20,8 @@ export interface LifecycleOptions {
   readonly current: () => { readonly declarations: Declarations; readonly store: FeatureStore };
   /** Sources that Apache Beam reads: only its jobs write their views. Default: none. */
   readonly beam?: readonly string[];
+  /** Above which share of bad messages a backfill stops. Default: half of the last 1,000. */
+  readonly deadLetters?: DeadLetterThresholds;
   /** Told when work in the background fails; it is tried again. */
   readonly onFailure: (what: string, error: unknown) => void;
 }
@@ -39,7 +42,8 @@ const RETRY_MS = 30_000;
 const PREDICTION_DAYS = 30;
 const TRIM_MS = 3_600_000;
 
-export function createLifecycle({ online, offline, current, beam = [], onFailure }: LifecycleOptions): Lifecycle {
+export function createLifecycle(options: LifecycleOptions): Lifecycle {
+  const { online, offline, current, beam = [], deadLetters, onFailure } = options;
   const backfills = createBackfills({
     online,
     offline,
@@ -48,6 +52,7 @@ export function createLifecycle({ online, offline, current, beam = [], onFailure
       return { views: [...store.views.values()], sources: declarations.sources };
     },
     beam,
+    deadLetters,
     now: Date.now,
   });
   let retrying: NodeJS.Timeout | null = null;

@@ -3,6 +3,7 @@ import type { SourceMeta } from "../definitions/source.ts";
 import type { OwnedPartition } from "../feature_engineering/engine/event-log.ts";
 import { createMessageLogger } from "../feature_engineering/engine/message-logger.ts";
 import type { OfflineStore } from "../feature_store/offline/offline-store.ts";
+import type { DeadLetterThreshold } from "../ingestion/dead-letter-share.ts";
 import { compileMessageDecoder } from "../ingestion/decoders/message-decoder.ts";
 import { fileReplay } from "../ingestion/sources/file-replay.ts";
 import { streamIngestion } from "../ingestion/stream-ingestion.ts";
@@ -18,6 +19,8 @@ export interface LoadFilesOptions {
   readonly onFile: (partition: string) => Promise<void>;
   readonly onBatch: (loaded: { readonly events: number; readonly deadLetters: number }) => void;
   readonly signal: AbortSignal;
+  /** Above which share of bad records it stops. Default: half of the last 1,000. */
+  readonly deadLetterThreshold?: DeadLetterThreshold;
 }
 
 /**
@@ -76,6 +79,7 @@ export async function loadFiles(options: LoadFilesOptions): Promise<void> {
       options.onBatch({ events: inserted.length, deadLetters: batch.deadLetters.length });
     },
     maxBatch: 16_000,
+    ...(options.deadLetterThreshold === undefined ? {} : { deadLetterThreshold: options.deadLetterThreshold }),
   });
   await loading.run(signal);
 }

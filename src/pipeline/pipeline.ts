@@ -1,4 +1,5 @@
 import type { ConnectionsConfig } from "../config/connections.ts";
+import { type DeadLetterThresholds, deadLetterThresholdOf } from "../config/dead-letter-config.ts";
 import { createHistoryRetainer, type Retention, retentionOf } from "../config/retention.ts";
 import { isMillraceError, millraceError } from "../definitions/errors.ts";
 import type { FeatureViewMeta } from "../definitions/feature-view.ts";
@@ -34,6 +35,8 @@ export interface PipelineOptions {
   readonly beam?: readonly string[];
   /** How long history is kept. Default: for ever. */
   readonly retention?: Retention;
+  /** Above which share of bad messages a source stops. Default: half of the last 1,000. */
+  readonly deadLetters?: DeadLetterThresholds;
   /** How files are replayed. Default: flat out. */
   readonly replay?: { readonly speed?: number | "max"; readonly hold?: boolean };
   /** The most messages per batch: only a backlog fills it. Default 16,000. */
@@ -112,7 +115,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
   let isRefused = false;
 
   function optionsOf(source: SourceMeta): SourcePipelineOptions {
-    const { onFunctionFailure, onFailure, cacheCapacity } = options;
+    const { deadLetters, onFunctionFailure, onFailure, cacheCapacity } = options;
     return {
       source,
       ...(options.filesFolder === undefined ? {} : { filesFolder: options.filesFolder }),
@@ -124,6 +127,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
       holder: options.holder ?? null,
       maxBatch: options.maxBatch ?? 16_000,
       now: options.now ?? Date.now,
+      ...(deadLetters === undefined ? {} : { deadLetterThreshold: deadLetterThresholdOf(deadLetters, source.name) }),
       ...(cacheCapacity === undefined ? {} : { cacheCapacity }),
       ...(onFunctionFailure === undefined ? {} : { onFunctionFailure }),
       ...(onFailure === undefined ? {} : { onFailure }),

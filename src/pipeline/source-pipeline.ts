@@ -6,6 +6,7 @@ import { metaNames } from "../feature_engineering/engine/meta-names.ts";
 import type { OfflineStore, SourceTable } from "../feature_store/offline/offline-store.ts";
 import type { OnlineStore } from "../feature_store/online/online-store.ts";
 import { createViewRuntime, type ViewRuntime } from "../feature_store/view-runtime.ts";
+import type { DeadLetterThreshold } from "../ingestion/dead-letter-share.ts";
 import { compileFormat, type FormatDecoder } from "../ingestion/decoders/compile-format.ts";
 import { compileMessageDecoder } from "../ingestion/decoders/message-decoder.ts";
 import { schemaRegistry } from "../ingestion/decoders/schema-registry.ts";
@@ -40,6 +41,8 @@ export interface SourcePipelineOptions {
   readonly holder: string | null;
   readonly maxBatch: number;
   readonly cacheCapacity?: number;
+  /** Above which share of bad messages the source stops. Default: half of the last 1,000. */
+  readonly deadLetterThreshold?: DeadLetterThreshold;
   readonly onFunctionFailure?: (where: string) => void;
   /** Told when a loop ended with an error. */
   readonly onFailure?: (source: string, error: unknown) => void;
@@ -110,6 +113,7 @@ export function createSourcePipeline(options: SourcePipelineOptions): SourcePipe
       prepareBatch: engine.prepare,
       now,
       maxBatch: options.maxBatch,
+      ...(options.deadLetterThreshold === undefined ? {} : { deadLetterThreshold: options.deadLetterThreshold }),
     });
   const known = idempotencyLog(source, offline, now);
   const pushes = createPushLoop({

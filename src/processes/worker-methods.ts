@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import type { LifecycleBackend } from "../api/lifecycle-backend.ts";
 import type { ConnectionsConfig } from "../config/connections.ts";
+import type { DeadLetterThresholds } from "../config/dead-letter-config.ts";
 import { loadDeclarations } from "../config/load-declarations.ts";
 import { checkRetention, type Retention } from "../config/retention.ts";
 import { areShared } from "../config/store-config.ts";
@@ -44,6 +45,8 @@ export interface WorkerOptions extends StoresConfig {
   readonly beam?: readonly string[];
   /** How long history is kept. Left out: for ever. */
   readonly retention?: Retention;
+  /** Above which share of bad messages a source stops. Left out: half of the last 1,000. */
+  readonly deadLetters?: DeadLetterThresholds;
   /** How many threads compute the windows of training sets. Left out: one per core, at most 4. */
   readonly history?: { readonly threads: number };
   /** Between looks at the outcomes of predictions. Left out or 0: only when they are asked for. */
@@ -136,6 +139,7 @@ export async function createWorkerMethods(
         ...(options.beam === undefined ? {} : { beam: options.beam }),
         holder,
         retention,
+        ...(options.deadLetters === undefined ? {} : { deadLetters: options.deadLetters }),
         filesFolder: join(options.data, "files"),
         onFunctionFailure,
         onFailure: (source, error) =>
@@ -154,6 +158,7 @@ export async function createWorkerMethods(
     offline,
     current: () => ({ declarations: runs.declarations, store }),
     ...(options.beam === undefined ? {} : { beam: options.beam }),
+    ...(options.deadLetters === undefined ? {} : { deadLetters: options.deadLetters }),
     onFailure: (what, error) => tell("background-failed", { what, ...portableError(error) }),
   });
   const watch = createOutcomeWatch({

@@ -263,7 +263,13 @@ test("too large a share of bad messages stops the loop before their batch is han
     deadLetterThreshold: { share: 0.5, over: 4 },
     handler: async (batch) => void handled.push(batch.lastOffset),
   });
-  await expect(ingestion.run()).rejects.toMatchObject({ code: "DEAD_LETTER_THRESHOLD", kind: "operational" });
+  await expect(ingestion.run()).rejects.toMatchObject({
+    code: "DEAD_LETTER_THRESHOLD",
+    kind: "operational",
+    message: expect.stringMatching(
+      /^The source "\w+" was stopped: 3 of the last 4 messages cannot be used, more than 50%\. The first: .+\. Correct the schema or the producer and start again: .*deadLetters\.share/,
+    ),
+  });
   expect(handled).toEqual([2, 5, 8]);
 });
 

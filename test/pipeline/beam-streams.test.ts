@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { resolveDeadLetters } from "../../src/config/dead-letter-config.ts";
 import type { StreamConnector } from "../../src/definitions/connector.ts";
 import { avro, decodeWith, type EventFormat, json } from "../../src/definitions/format.ts";
 import {
@@ -103,6 +104,12 @@ it("names the keys of each shard of a cluster, and how certificates are verified
   expect(() => jobOf(kafka({ topic: "x" }), json(), { online: named })).toThrow(
     expect.objectContaining({ code: "BEAM_STORE_UNSUPPORTED" }),
   );
+});
+
+it("gives a job each source's threshold of bad messages", () => {
+  const of = (more: Partial<BeamJobOptions>) => jobOf(kafka({ topic: "x" }), json(), more).dead_letters;
+  expect(of({})).toEqual([{ most: 500, over: 1_000 }]);
+  expect(of({ deadLetters: resolveDeadLetters({ share: 0.29, over: 100 }, {}) })).toEqual([{ most: 29, over: 100 }]);
 });
 
 it("refuses a decoder of one's own, and a registry that is not configured", () => {

@@ -6,6 +6,7 @@ import { millraceError } from "../../definitions/errors.ts";
 import type { FeatureServiceMeta } from "../../definitions/feature-service.ts";
 import { beamHost } from "../../feature_engineering/beam/beam-host.ts";
 import { EMBEDDED_FLINK } from "../../feature_engineering/beam/flink-options.ts";
+import { mergeOptions } from "../../feature_engineering/beam/merge-options.ts";
 import { type BeamProgress, runBeamJob } from "../../feature_engineering/beam/run-beam-job.ts";
 import { createServiceRuntime } from "../../feature_store/service-runtime.ts";
 import type { TrainingManifest } from "../../feature_store/training-set.ts";
@@ -56,7 +57,7 @@ export async function beamFit(name: string, beamOptions: readonly string[], opti
       parts: [...(engine === "graal" ? ["graal"] : []), ...(readsParquet(job) ? ["parquet"] : [])],
     });
     const running = await runBeamJob(host, beamFitJob({ ...job, engine, script: host.script }), {
-      options: [...(config.beam.options ?? EMBEDDED_FLINK), "--attachedMode=false", ...beamOptions],
+      options: mergeOptions(["--attachedMode=false"], config.beam.options ?? EMBEDDED_FLINK, beamOptions),
       ...(heapMegabytes === undefined ? {} : { heapMegabytes }),
       onProgress: showProgress(),
     });

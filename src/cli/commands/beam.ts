@@ -4,6 +4,7 @@ import { loadDeclarations } from "../../config/load-declarations.ts";
 import { isMillraceError, millraceError } from "../../definitions/errors.ts";
 import { describePipeline } from "../../feature_engineering/beam/describe-pipeline.ts";
 import { EMBEDDED_FLINK, flinkStreamOptions } from "../../feature_engineering/beam/flink-options.ts";
+import { mergeOptions } from "../../feature_engineering/beam/merge-options.ts";
 import { compilePlan } from "../../feature_engineering/plan/plan.ts";
 import { readTime } from "../../feature_store/lookup.ts";
 import type { KafkaSourceOptions } from "../../ingestion/sources/kafka-options.ts";
@@ -40,22 +41,24 @@ export async function beamRun(beamOptions: readonly string[], options: BeamOptio
   const generation = generationFor(known, source.name, { kind: "stream", from, until: null });
   const folder = stateOf(config, source);
   const replay = options.replay === true;
-  const savepoint = replay ? null : (checkpointsIn(folder)[0]?.url ?? ifThere(generation.savepoint));
+  const named = replay ? null : savepointOf(beamOptions);
+  const savepoint = replay ? null : (named ?? checkpointsIn(folder)[0]?.url ?? ifThere(generation.savepoint));
   if (earlier !== undefined && savepoint === null && !replay) {
-    throw millraceError(
-      "BEAM_STATE_MISSING",
-      `Source '${source.name}' was streamed before, and there is neither a savepoint nor a checkpoint in ${folder}: --replay reads the topic again from where that began, which counts nothing twice.`,
-    );
+    if (earlier.checkpointed === false && existsSync(new URL(folder))) {
+      process.stderr.write(
+        `${source.name}: the job ended before its first checkpoint, and begins again where it began; nothing counts twice.\n`,
+      );
+    } else throw stateMissing(source.name, folder);
   }
   // What a clock ahead of its time dated after the moment arrived before it.
   const start = from === null ? null : from - source.futureBoundMs;
   const input = beamStream(source, config.connections, start);
   if ("kafka" in input) await checkTopics(kafkaOptionsOf(source, config.connections));
-  const own = [
-    ...(config.beam.options ?? EMBEDDED_FLINK),
-    ...flinkStreamOptions({ state: folder, savepoint }),
-    ...beamOptions,
-  ];
+  const own = mergeOptions(
+    flinkStreamOptions({ state: folder, savepoint }),
+    config.beam.options ?? EMBEDDED_FLINK,
+    beamOptions,
+  );
   if (replay) await setStateAside(folder);
   await launchBeam(project, options, { ...generation, savepoint }, { source, input, from }, own, savepoint === null);
 }
@@ -76,7 +79,7 @@ export async function beamBackfill(beamOptions: readonly string[], options: Beam
   const known = await readGenerations(store, source.name);
   const contents = files.input.files.map((file) => file.partition);
   const generation = generationFor(known, source.name, { kind: "backfill", from, until, files: contents });
-  const own = [...(config.beam.options ?? EMBEDDED_FLINK), "--attachedMode=false", ...beamOptions];
+  const own = mergeOptions(["--attachedMode=false"], config.beam.options ?? EMBEDDED_FLINK, beamOptions);
   await launchBeam(project, options, generation, { source, ...files, from, until }, own, true);
 }
 
@@ -88,6 +91,23 @@ export async function beamExplain(options: BeamOptions): Promise<void> {
   for (const name of sources) sourceNamed(declarations, name);
   const described = sources.map((name) => describePipeline(compilePlan(declarations), declarations, name));
   print(options, described, () => described.map((one) => one.text).join("\n\n"));
+}
+
+function stateMissing(source: string, folder: string): Error {
+  const seen = folder.startsWith("file:");
+  return millraceError(
+    "BEAM_STATE_MISSING",
+    seen
+      ? `Source '${source}' was streamed before, and neither its savepoint nor a checkpoint is in ${folder}: bring the folder back, or name one with -- --savepointPath=…; else --replay reads the topic again from where that began, which counts nothing twice as long as the topic still has it.`
+      : `Source '${source}' was streamed before and was not stopped with a savepoint, and this machine cannot look for a checkpoint in ${folder}: name the newest with -- --savepointPath=${folder}/<job>/chk-<n>; else --replay reads the topic again from where that began, which counts nothing twice as long as the topic still has it.`,
+  );
+}
+
+const SAVEPOINT = "--savepointPath=";
+
+/** Where a person says that the job is to go on, by Beam's own option. */
+function savepointOf(options: readonly string[]): string | null {
+  return options.findLast((option) => option.startsWith(SAVEPOINT))?.slice(SAVEPOINT.length) ?? null;
 }
 
 /** A missing topic would have the job fail and begin again for ever. */

@@ -13,6 +13,8 @@ export interface BeamJob {
   readonly settings: JobSettings;
   /** In the order of `settings.sources`. */
   readonly sources: readonly BeamInput[];
+  /** In the order of `settings.sources`: the job stops when more than `most` of the last `over` messages are bad. */
+  readonly dead_letters: readonly { readonly most: number; readonly over: number }[];
   /** Where messages' schemas are; null if none is named. */
   readonly registry: BeamRegistry | null;
   readonly online: BeamOnline;

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { millraceError } from "../../definitions/errors.ts";
+import { type MillraceError, millraceError } from "../../definitions/errors.ts";
 import type { BeamFitJob } from "./beam-fit-job.ts";
 import { type BeamHost, JVM_OPTIONS } from "./beam-host.ts";
 import type { BeamJob } from "./beam-job.ts";
@@ -36,7 +36,7 @@ export interface RunningBeamJob {
   readonly pid: number;
   /** The last that the job told. */
   progress(): BeamProgress | null;
-  /** Resolves when the job has ended. @throws `BEAM_JOB_FAILED` */
+  /** Resolves when the job has ended. @throws `BEAM_JOB_FAILED`, `DEAD_LETTER_THRESHOLD` with what {@link StoppedSource} has */
   readonly ended: Promise<BeamProgress>;
   /** Ends the job with a savepoint in a folder (a URL of a file system), or without one. */
   stop(savepointFolder: string | null): void;
@@ -74,14 +74,18 @@ export async function runBeamJob(
   let last: BeamProgress | null = null;
   let words = "";
   let causes: readonly string[] = [];
+  let stopped: MillraceError | null = null;
   createInterface({ input: child.stdout }).on("line", (line) => {
     const told = progressOf(line);
     if (told === null) return;
+    // What is told of a failure is not to have what a former one said.
+    if (told.state === "running") causes = [];
     last = told.state === "restarting" ? { ...told, cause: causeOf(words, causes) } : told;
     options.onProgress?.(last);
   });
   createInterface({ input: child.stderr }).on("line", (line) => {
     words = `${words}${line}\n`.slice(-LAST_WORDS);
+    stopped ??= stoppedBy(line);
     if (line.startsWith("Caused by:")) causes = [line, ...causes].slice(0, 3);
     options.onLog?.(line);
   });
@@ -89,6 +93,7 @@ export async function runBeamJob(
     child.once("error", reject);
     child.once("close", (code, signal) => {
       if (code === 0 && last !== null) resolve(last);
+      else if (stopped !== null) reject(stopped);
       else {
         reject(
           millraceError(
@@ -135,6 +140,24 @@ function progressOf(line: string): BeamProgress | null {
     // Something that a library printed.
     return null;
   }
+}
+
+/** Which source stopped a job by its bad messages. */
+export interface StoppedSource {
+  readonly source: string;
+  readonly bad: number;
+  readonly reasons: readonly string[];
+}
+
+function stoppedBy(line: string): MillraceError | null {
+  const facts = /DeadLetterShare\$TooMany: ([\w+/]+=*): /.exec(line)?.[1];
+  if (facts === undefined) return null;
+  const [source = "", bad, ...reasons] = Buffer.from(facts, "base64").toString("utf8").split("\n");
+  return millraceError(
+    "DEAD_LETTER_THRESHOLD",
+    `Too large a share of the messages of source '${source}' cannot be used: ${reasons.join("; ")}`,
+    { kind: "operational", details: { source, bad: Number(bad), reasons } },
+  );
 }
 
 /** The innermost causes first: a runner wraps what went wrong many times. */

@@ -17,8 +17,8 @@ export interface HistoryStatements {
 const NO_TIME_PARTITION = "23514";
 
 /**
- * A batch is `{ "rows": […], "letters": [{ p, o, code, reason, bytes (base64), at }], "ends": [{ p, o }] }`: events
- * (see `createHistoryRows`), dead letters, and per partition the last offset that was read. `committed` is then the
+ * A batch is `{ "rows": […], "letters": [{ p, o, code, reason, bytes (base64), at }], "ends": [{ p, f, o }] }`: events
+ * (see `createHistoryRows`), dead letters, and per partition the first and the last offset that was read. `committed` is then the
  * largest offset of any batch. Offsets of transports whose positions are no numbers are hashes: two events of one offset are
  * one only if their payloads are the same.
  */
@@ -71,6 +71,12 @@ export function historyStatements(
        FROM json_to_recordset(?::json->'letters') AS r(p text, o bigint, code text, reason text, bytes text, at bigint)
        WHERE NOT EXISTS (SELECT 1 FROM ${schema}.dead_letters d
          WHERE d.source = ${source} AND d."partition" = r.p AND d."offset" = r.o)`,
+      // What is read again may be good now: after a repair, with the same offset.
+      `WITH batch AS MATERIALIZED (SELECT ?::json AS j)
+       DELETE FROM ${schema}.dead_letters d USING batch, json_to_recordset(batch.j->'rows') AS r(p text, o bigint)
+       WHERE (SELECT bool_or(e.f <= k.committed) FROM batch, json_to_recordset(batch.j->'ends') AS e(p text, f bigint)
+         JOIN ${schema}.partitions k ON k.source = ${source} AND k."partition" = e.p)
+       AND d.source = ${source} AND d."partition" = r.p AND d."offset" = r.o`,
       `UPDATE ${schema}.partitions k SET committed = r.o
        FROM json_to_recordset(?::json->'ends') AS r(p text, o bigint)
        WHERE k.source = ${source} AND k."partition" = r.p AND k.committed < r.o`,

@@ -21,6 +21,7 @@ final class FoldFn extends DoFn<RawMessage, KV<byte[], byte[]>> {
   private static final int ENTITIES = 2;
   private final JobFile job;
   private final int source;
+  private final String name;
   private final TupleTag<KV<byte[], byte[]>> main;
   private final List<TupleTag<KV<byte[], byte[]>>> branches;
   private final TupleTag<String> history;
@@ -29,6 +30,7 @@ final class FoldFn extends DoFn<RawMessage, KV<byte[], byte[]>> {
   private final Tally badMessages;
   private final Tally nullKeys;
   private final Tally failures;
+  private transient DeadLetterShare share;
   private transient MessageBuffer buffer;
   /** Has what it keeps of this bundle. */
   private transient WorkerScript script;
@@ -42,6 +44,7 @@ final class FoldFn extends DoFn<RawMessage, KV<byte[], byte[]>> {
       TupleTag<String> history) {
     this.job = job;
     this.source = source;
+    this.name = name;
     this.main = main;
     this.branches = branches;
     this.history = history;
@@ -62,6 +65,7 @@ final class FoldFn extends DoFn<RawMessage, KV<byte[], byte[]>> {
   @StartBundle
   public void start() {
     buffer = new MessageBuffer(source);
+    if (share == null) share = new DeadLetterShare(job, source, name);
   }
 
   @ProcessElement
@@ -116,7 +120,14 @@ final class FoldFn extends DoFn<RawMessage, KV<byte[], byte[]>> {
     HistoryBatch batch = new HistoryBatch();
     if (job.keepsHistory()) for (RawMessage message : messages) batch.covers(message);
     int bad = (int) result.varint();
-    for (int i = 0; i < bad; i++) batch.letter(messages.get((int) result.varint()), result.string(), result.string());
+    for (int i = 0; i < bad; i++) {
+      int index = (int) result.varint();
+      String code = result.string();
+      String reason = result.string();
+      batch.letter(messages.get(index), code, reason);
+      share.bad(index, reason);
+    }
+    share.end(messages.size());
     batch.rows(result.string());
     if (job.keepsHistory() && !messages.isEmpty()) output.emit(history, batch.toJson(), Instant.EPOCH);
     events.inc(result.varint());

@@ -13,11 +13,15 @@ final class HistoryBatch {
   private static final ObjectMapper JSON = new ObjectMapper();
   private static final byte[] NONE = new byte[0];
   private final ArrayNode letters = JSON.createArrayNode();
-  private final Map<String, Long> ends = new TreeMap<>();
+  /** By partition: the first and the last offset. */
+  private final Map<String, long[]> ends = new TreeMap<>();
   private String rows = "[]";
 
   void covers(RawMessage message) {
-    ends.merge(message.partition(), message.offset(), Math::max);
+    long offset = message.offset();
+    long[] end = ends.computeIfAbsent(message.partition(), any -> new long[] {offset, offset});
+    end[0] = Math.min(end[0], offset);
+    end[1] = Math.max(end[1], offset);
   }
 
   void letter(RawMessage message, String code, String reason) {
@@ -42,7 +46,7 @@ final class HistoryBatch {
   String toJson() {
     ObjectNode batch = JSON.createObjectNode();
     ArrayNode covered = batch.putArray("ends");
-    ends.forEach((partition, offset) -> covered.addObject().put("p", partition).put("o", offset));
+    ends.forEach((partition, end) -> covered.addObject().put("p", partition).put("f", end[0]).put("o", end[1]));
     batch.set("letters", letters);
     batch.putRawValue("rows", new RawValue(rows));
     return batch.toString();

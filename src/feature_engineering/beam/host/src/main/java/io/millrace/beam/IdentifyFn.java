@@ -1,6 +1,11 @@
 package io.millrace.beam;
 
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
 import java.util.List;
+import org.apache.beam.sdk.coders.CustomCoder;
+import org.apache.beam.sdk.coders.VarLongCoder;
 import org.apache.beam.sdk.transforms.DoFn;
 import org.apache.beam.sdk.transforms.windowing.GlobalWindow;
 import org.apache.beam.sdk.values.KV;
@@ -15,15 +20,18 @@ final class IdentifyFn extends DoFn<RawMessage, KV<byte[], IdentifyFn.Identified
 
   private final JobFile job;
   private final int source;
+  private final String name;
   private final TupleTag<KV<byte[], Identified>> identified;
   private final TupleTag<String> history;
   private final Tally badMessages;
+  private transient DeadLetterShare share;
   private transient MessageBuffer buffer;
 
   IdentifyFn(
       JobFile job, int source, String name, TupleTag<KV<byte[], Identified>> identified, TupleTag<String> history) {
     this.job = job;
     this.source = source;
+    this.name = name;
     this.identified = identified;
     this.history = history;
     badMessages = new Tally(name, "dead_letters");
@@ -38,6 +46,7 @@ final class IdentifyFn extends DoFn<RawMessage, KV<byte[], IdentifyFn.Identified
   @StartBundle
   public void start() {
     buffer = new MessageBuffer(source);
+    if (share == null) share = new DeadLetterShare(job, source, name);
   }
 
   @ProcessElement
@@ -71,11 +80,15 @@ final class IdentifyFn extends DoFn<RawMessage, KV<byte[], IdentifyFn.Identified
     FrameReader result = new FrameReader(buffer.call(job, "identify"));
     List<RawMessage> messages = buffer.messages();
     HistoryBatch batch = new HistoryBatch();
-    for (RawMessage message : messages) {
+    for (int i = 0; i < messages.size(); i++) {
+      RawMessage message = messages.get(i);
       batch.covers(message);
       int kind = result.u8();
       if (kind == 1) {
-        batch.letter(message, result.string(), result.string());
+        String code = result.string();
+        String reason = result.string();
+        batch.letter(message, code, reason);
+        share.bad(i, reason);
         badMessages.inc();
       } else if (kind == 2) {
         byte[] identity = result.bytes();
@@ -83,24 +96,25 @@ final class IdentifyFn extends DoFn<RawMessage, KV<byte[], IdentifyFn.Identified
         output.emit(identified, KV.of(identity, new Identified(hash, result.zigzag(), message)));
       }
     }
+    share.end(messages.size());
     if (job.keepsHistory()) output.emit(history, batch.toJson());
     buffer.clear();
   }
 
-  static final class Coder extends org.apache.beam.sdk.coders.CustomCoder<Identified> {
+  static final class Coder extends CustomCoder<Identified> {
     private static final RawMessage.Coder MESSAGE = new RawMessage.Coder();
 
     @Override
-    public void encode(Identified value, java.io.OutputStream out) throws java.io.IOException {
+    public void encode(Identified value, OutputStream out) throws IOException {
       out.write(value.hash);
-      org.apache.beam.sdk.coders.VarLongCoder.of().encode(value.eventTime, out);
+      VarLongCoder.of().encode(value.eventTime, out);
       MESSAGE.encode(value.message, out);
     }
 
     @Override
-    public Identified decode(java.io.InputStream in) throws java.io.IOException {
+    public Identified decode(InputStream in) throws IOException {
       byte[] hash = in.readNBytes(16);
-      long eventTime = org.apache.beam.sdk.coders.VarLongCoder.of().decode(in);
+      long eventTime = VarLongCoder.of().decode(in);
       return new Identified(hash, eventTime, MESSAGE.decode(in));
     }
   }
