@@ -23,8 +23,8 @@ export interface AdmissionOptions {
 
 /** Refuses requests before latency collapses. */
 export interface Admission {
-  /** Whether a request of this class is taken now. */
-  admits(kind: RouteClass): boolean;
+  /** Whether a request of this class is taken now, which has waited so long already. */
+  admits(kind: RouteClass, waitedMs?: number): boolean;
   /** The answer to a request of this class that is not taken, by Millrace's own routes or by the Open Inference Protocol's; counts it. */
   refuse(kind: RouteClass, isInference?: boolean): DirectAnswer;
   /** Answers 503 at once where the request is not taken. True: it was taken. */
@@ -166,7 +166,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
     [done, busyMs, seconds, readSeconds, sampledAt, sampledIdle] = [0, 0, 0, 0, at, idleNow];
   }
 
-  function beginTurn(at: number): void {
+  function beginTurn(at: number, waitedMs: number): void {
     if (turnIsOpen) return;
     turnIsOpen = true;
     setImmediate(() => {
@@ -179,7 +179,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
     // A loop that is busy with short turns, none of them short for what was refused, has no queue either.
     const isShort = hadTime || (!hasRefused && at - turnStarted < targetDelayMs! / 4);
     turns++;
-    if (isShort && inFlightMs() < targetDelayMs! / 2) {
+    if (isShort && inFlightMs() + waitedMs < targetDelayMs! / 2) {
       emptyAt = at;
       turns = 0;
     }
@@ -194,16 +194,16 @@ export function createAdmission(options: AdmissionOptions): Admission {
   const inFlightMs = (): number => Math.max(rows * loopMs, rate === 0 ? 0 : (rows / rate) * (1 - readShare));
   const estimate = (at: number): number => backlog / 2 + (at - turnStarted) + inFlightMs();
 
-  function admits(kind: RouteClass): boolean {
+  function admits(kind: RouteClass, waitedMs = 0): boolean {
     if (targetDelayMs === null) return true;
     const share = SHARE[kind];
     if (share === Infinity) return true;
     const at = now();
-    beginTurn(at);
+    beginTurn(at, waitedMs);
     const isOld = at - emptyAt > INTERVAL_MS && turns >= STANDING_TURNS;
     const isStanding = (isOld && !shrinks) || at - refusedAt < CALM_MS;
     const limit = isStanding ? targetDelayMs : Math.max(BURST_MS, targetDelayMs);
-    if (estimate(at) <= limit * share && rows < MOST_ROWS) return true;
+    if (waitedMs + estimate(at) <= limit * share && rows < MOST_ROWS) return true;
     hasRefused = true;
     // What gives way first says nothing of the others.
     if (share === 1) refusedAt = at;

@@ -159,6 +159,15 @@ describe("admission", () => {
     for (let row = 0; row < 60; row++) end(1, 0.2);
   });
 
+  it("counts what a request has waited already", () => {
+    open(20);
+    expect(admission.admits("predict", 490)).toBe(true);
+    expect(admission.admits("predict", 510)).toBe(false);
+    // From then on there is a standing queue.
+    expect(admission.admits("predict", 25)).toBe(false);
+    expect(admission.admits("predict", 15)).toBe(true);
+  });
+
   it("counts what waits in rows, at the rate at which rows are done", async () => {
     open(20);
     begin(100);

@@ -25,6 +25,8 @@ export interface KeyGuard {
     scope: Exclude<RouteScope, "public">,
     seen?: (caller: Caller) => void,
   ): Caller | Promise<Caller>;
+  /** Would `check` let it in? Counts nothing. @throws or rejects as `check` does */
+  look(credential: Credential | null, scope: Exclude<RouteScope, "public">): void | Promise<void>;
   /** What was let in will be checked again: it does not count. */
   giveBack(caller: Caller): void;
 }
@@ -67,15 +69,23 @@ export function keyGuard(keysFile: string, usualLimit: number | null, token: str
     return caller;
   }
 
+  const isToken = ({ sha256 }: Credential): boolean => tokenHash !== null && timingSafeEqual(sha256, tokenHash);
+
   return {
     check(credential, scope, seen) {
       if (credential === null) return letIn(null, scope);
-      if (tokenHash !== null && timingSafeEqual(credential.sha256, tokenHash)) {
+      if (isToken(credential)) {
         seen?.(ADMINISTRATOR);
         return ADMINISTRATOR;
       }
       const key = keys.match(credential);
       return key instanceof Promise ? key.then((found) => letIn(found, scope, seen)) : letIn(key, scope, seen);
+    },
+    look(credential, scope) {
+      if (credential !== null && isToken(credential)) return;
+      const tryIt = (key: ApiKey | null): void => limit.giveBack(letIn(key, scope).id);
+      const key = credential === null ? null : keys.match(credential);
+      return key instanceof Promise ? key.then(tryIt) : tryIt(key);
     },
     giveBack({ id }) {
       limit.giveBack(id);

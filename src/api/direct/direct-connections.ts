@@ -1,6 +1,7 @@
 import { type Server, STATUS_CODES } from "node:http";
 import { Server as TlsServer } from "node:https";
 import type { Socket } from "node:net";
+import { largeTurns } from "./large-turns.ts";
 import { type PlainHead, readPlainHead } from "./request-head.ts";
 import { joinPieces, type WholeRequest } from "./request-pieces.ts";
 
@@ -19,15 +20,25 @@ export interface DirectReply {
   decline(): void;
   /** True once the client has left. */
   isGone(): boolean;
-  /** When it began to come, on the monotonic clock, milliseconds; null if it came at once. */
+  /** When it began to come, on the monotonic clock, milliseconds; null if it came at once and was begun at once. */
   readonly begunAt: number | null;
+  /** How long it was whole and waited for its turn, milliseconds. */
+  readonly waitedMs: number;
 }
 
-/**
- * Answers a plain request whose body is `bytes` from `from` on, now or later; they hold until then. False: it is none
- * that it answers, and nothing was done.
- */
-export type DirectHandler = (head: PlainHead, bytes: Buffer, from: number, reply: DirectReply) => boolean;
+/** What answers plain requests. */
+export interface DirectHandler {
+  /**
+   * Looks at a request whose body is still to come: `refuse` answers it, now or later, and its body is read by nobody.
+   * False of it: the body came meanwhile, and `handle` got the request, as it does where nothing was refused.
+   */
+  look(head: PlainHead, refuse: (answer: DirectAnswer) => boolean): void;
+  /**
+   * Answers a request whose body is `bytes` from `from` on, now or later; they hold until then. False: it is none that it
+   * answers, and nothing was done.
+   */
+  handle(head: PlainHead, bytes: Buffer, from: number, reply: DirectReply): boolean;
+}
 
 export interface DirectConnections {
   /** From now on requests are for the HTTP server, and each answer says that it is the last of its connection. */
@@ -38,8 +49,10 @@ export interface DirectConnections {
   destroy(): void;
 }
 
-/** How long the pieces of a request are waited for before it is the HTTP server's, milliseconds. */
+/** How long the pieces of a request are waited for before it is the HTTP server's, or, if it was refused, cut off; milliseconds. */
 const PIECES_MS = 10_000;
+/** Requests of more bytes take one turn of the event loop each: they cost half a millisecond and more. */
+const LARGE_BYTES = 65_536;
 /** Heads of which what was read is remembered: clients send the same ones all the time. */
 const KNOWN_HEADS = 1_024;
 /** In place of the lines that answers share otherwise. */
@@ -52,12 +65,13 @@ const HEAD_END = Buffer.from("\r\n\r\n");
  * for good. So nothing is refused here: whatever is not plain, or wrong, is read by the parser that knows all of HTTP.
  * Bodies above `mostBytes` are for it too.
  */
-export function directConnections(server: Server, handle: DirectHandler, mostBytes: number): DirectConnections {
+export function directConnections(server: Server, handler: DirectHandler, mostBytes: number): DirectConnections {
   // With TLS a connection begins twice; only the second time there is HTTP on it.
   const begins = server instanceof TlsServer ? "secureConnection" : "connection";
   const handlers = server.listeners(begins) as ((socket: Socket) => void)[];
   const heads = new Map<string, PlainHead>();
   const open = new Set<DirectConnection>();
+  const large = largeTurns();
   let isDraining = false;
 
   function headOf(text: string): PlainHead | null {
@@ -72,6 +86,8 @@ export function directConnections(server: Server, handle: DirectHandler, mostByt
 
   function accept(socket: Socket): void {
     let part: PartRequest | null = null;
+    /** What is still to come of a request that was refused. */
+    let unread: { bytes: number; readonly until: number } | null = null;
     /** What came while a request was being answered. */
     let early: Buffer | null = null;
     /** The request that is being answered. */
@@ -90,6 +106,11 @@ export function directConnections(server: Server, handle: DirectHandler, mostByt
     }
 
     function read(data: Buffer): void {
+      if (unread !== null) {
+        const rest = skip(unread, data);
+        if (rest !== null) read(rest);
+        return;
+      }
       if (isBusy) {
         early = early === null ? data : Buffer.concat([early, data]);
         socket.pause();
@@ -104,9 +125,31 @@ export function directConnections(server: Server, handle: DirectHandler, mostByt
       const from = end + HEAD_END.length;
       const missing = head === null ? -1 : head.bodyBytes + from - data.length;
       if (head !== null && missing > 0 && head.bodyBytes <= mostBytes) {
-        part = { head, from, pieces: [data], missing, begunAt: performance.now() };
+        const began: PartRequest = { head, from, pieces: [data], missing, begunAt: performance.now() };
+        part = began;
+        handler.look(head, (refusal) => refuse(began, refusal));
       } else if (head !== null && missing === 0) begin(head, data, from);
       else handOver(data);
+    }
+
+    /** Answers what is not whole, and forgets it. */
+    function refuse(began: PartRequest, refusal: DirectAnswer): boolean {
+      if (part !== began) return false;
+      part = null;
+      unread = { bytes: began.missing, until: began.begunAt + PIECES_MS };
+      answer(refusal);
+      return true;
+    }
+
+    /** What is left of the data after a body that nobody reads; null for nothing. */
+    function skip(body: NonNullable<typeof unread>, data: Buffer): Buffer | null {
+      body.bytes -= data.length;
+      if (body.bytes > 0) {
+        if (performance.now() > body.until) socket.destroy();
+        return null;
+      }
+      unread = null;
+      return body.bytes === 0 ? null : data.subarray(data.length + body.bytes);
     }
 
     function readPiece(waiting: PartRequest, data: Buffer): void {
@@ -128,7 +171,17 @@ export function directConnections(server: Server, handle: DirectHandler, mostByt
     function begin(head: PlainHead, bytes: Buffer, from: number): void {
       isBusy = true;
       if (whole === null) whole = { bytes, release: nothing };
-      if (!handle(head, bytes, from, reply)) decline();
+      if (bytes.length <= LARGE_BYTES) {
+        if (!handler.handle(head, bytes, from, reply)) decline();
+        return;
+      }
+      const wholeAt = performance.now();
+      reply.begunAt ??= wholeAt;
+      large.add(reply.begunAt, () => {
+        reply.waitedMs = performance.now() - wholeAt;
+        if (socket.destroyed) ended();
+        else if (!handler.handle(head, bytes, from, reply)) decline();
+      });
     }
 
     function ended(): void {
@@ -136,6 +189,7 @@ export function directConnections(server: Server, handle: DirectHandler, mostByt
       whole = null;
       isBusy = false;
       reply.begunAt = null;
+      reply.waitedMs = 0;
     }
 
     function decline(): void {
@@ -164,7 +218,7 @@ export function directConnections(server: Server, handle: DirectHandler, mostByt
       else if (early !== null) handOver(early);
     }
 
-    const reply = { answer, decline, isGone: () => socket.destroyed, begunAt: null as number | null };
+    const reply = { answer, decline, isGone: () => socket.destroyed, begunAt: null as number | null, waitedMs: 0 };
 
     function end(): void {
       isLast = true;

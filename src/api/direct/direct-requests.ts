@@ -9,7 +9,7 @@ import { HTTP_REQUEST_CHANNEL, HTTP_START_CHANNEL, type HttpRequestEvent, type H
 import { INFERENCE_TYPE, inferenceProblem } from "../open_inference/infer-model.ts";
 import { PROBLEM_TYPE, toProblem } from "../problem.ts";
 import { requestTimeout } from "../request-deadlines.ts";
-import type { DirectHandler, DirectReply } from "./direct-connections.ts";
+import type { DirectAnswer, DirectHandler, DirectReply } from "./direct-connections.ts";
 import { type DirectWork, headerLines } from "./direct-exchange.ts";
 import { directInfer } from "./direct-infer.ts";
 import { directPredict } from "./direct-predict.ts";
@@ -64,23 +64,65 @@ export function directRequests(options: DirectRequestsOptions): DirectHandler {
     return allowed === null ? always : always + headerLines(allowed);
   }
 
-  return (head, bytes, from, reply) => {
+  /** The answer to a request that failed. */
+  function failure(head: PlainHead, error: unknown): DirectAnswer {
+    const { kind } = head;
+    const id = `direct-${++failures}`;
+    const { status, body, retryAfter } = kind === "infer" ? inferenceProblem(error, id) : toProblem(error, id);
+    if (status >= 500) log.error({ err: error, reqId: id, route: ROUTES[kind], status }, "request failed");
+    const headers = {
+      ...(status === 401 && kind === "predict" ? { "www-authenticate": 'Bearer realm="millrace"' } : {}),
+      ...(retryAfter === null ? {} : { "retry-after": String(retryAfter) }),
+      "content-type": kind === "infer" ? INFERENCE_TYPE : PROBLEM_TYPE,
+    };
+    return { status, headers: linesFor(head) + headerLines(headers), body };
+  }
+
+  /** Without a key that may do it a body is not gathered, nor where it would have to wait too long. */
+  function look(head: PlainHead, refuse: (answer: DirectAnswer) => boolean): void {
+    if (asksForCertificates) return;
+    const began = performance.now();
+    const { kind } = head;
+    if (!admission.admits("predict")) {
+      refuse(admission.refuse("predict", kind === "infer"));
+      return;
+    }
+    if (guard === null) return;
+    const fail = (error: unknown): void => {
+      const answer = failure(head, error);
+      if (!refuse(answer) || !requests.hasSubscribers) return;
+      const { status } = answer;
+      const seconds = (performance.now() - began) / 1_000;
+      requests.publish({ method: "POST", route: ROUTES[kind], status, seconds } satisfies HttpRequestEvent);
+    };
+    try {
+      // It counts when it is whole.
+      void guard.look(credentialOf(head), "predict")?.catch(fail);
+    } catch (error) {
+      fail(error);
+    }
+  }
+
+  function handle(head: PlainHead, bytes: Buffer, from: number, reply: DirectReply): boolean {
     if (asksForCertificates) return false;
     const arrived = performance.now();
     const { kind } = head;
-    if (!admission.admits("predict")) {
+    if (!admission.admits("predict", reply.waitedMs)) {
       reply.answer(admission.refuse("predict", kind === "infer"));
       return true;
     }
     const timeoutMs = requestTimeout(head.timeout, requestTimeoutMs);
     if (timeoutMs === undefined) return false;
-    const lines = linesFor(head);
     const deadline = timeoutMs === null ? undefined : (reply.begunAt ?? arrived) + timeoutMs;
     /** Names it for those who trace. */
     const request = starts.hasSubscribers ? {} : undefined;
 
     function done(status: number, headers: string, body: string | Buffer): void {
-      reply.answer({ status, headers: lines + headers, body });
+      reply.answer({ status, headers: linesFor(head) + headers, body });
+      note(status);
+    }
+
+    function note(status: number): void {
       if (!requests.hasSubscribers) return;
       const seconds = (performance.now() - arrived) / 1_000;
       const event = { method: "POST", route: ROUTES[kind], status, seconds };
@@ -88,15 +130,9 @@ export function directRequests(options: DirectRequestsOptions): DirectHandler {
     }
 
     function fail(error: unknown): void {
-      const id = `direct-${++failures}`;
-      const { status, body, retryAfter } = kind === "infer" ? inferenceProblem(error, id) : toProblem(error, id);
-      if (status >= 500) log.error({ err: error, reqId: id, route: ROUTES[kind], status }, "request failed");
-      const headers = {
-        ...(status === 401 && kind === "predict" ? { "www-authenticate": 'Bearer realm="millrace"' } : {}),
-        ...(retryAfter === null ? {} : { "retry-after": String(retryAfter) }),
-        "content-type": kind === "infer" ? INFERENCE_TYPE : PROBLEM_TYPE,
-      };
-      done(status, headerLines(headers), body);
+      const answer = failure(head, error);
+      reply.answer(answer);
+      note(answer.status);
     }
 
     function work(): boolean {
@@ -133,7 +169,9 @@ export function directRequests(options: DirectRequestsOptions): DirectHandler {
     if (begin()) return true;
     guard.giveBack(caller);
     return false;
-  };
+  }
+
+  return { look, handle };
 }
 
 function letIn(caller: Caller, begin: () => boolean, guard: KeyGuard, reply: DirectReply): void {

@@ -17,7 +17,8 @@ describe("connections whose plain requests are answered directly", () => {
   let server: Server;
   let direct: DirectConnections;
   let port: number;
-  let handle: DirectHandler;
+  let handle: DirectHandler["handle"];
+  let look: DirectHandler["look"];
   let sockets: Socket[];
   /** What the handler was given; what the HTTP server was. */
   let plain: string[];
@@ -39,7 +40,9 @@ describe("connections whose plain requests are answered directly", () => {
       answer({ status: 200, headers: "x-way: direct\r\n", body: `direct ${bytes.length - from}` });
       return true;
     };
-    direct = directConnections(server, (...args) => handle(...args), 300_000);
+    look = () => {};
+    const handler: DirectHandler = { handle: (...args) => handle(...args), look: (...args) => look(...args) };
+    direct = directConnections(server, handler, 300_000);
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
     port = (server.address() as AddressInfo).port;
@@ -116,6 +119,63 @@ describe("connections whose plain requests are answered directly", () => {
       expect((await answers(1))[0]!.body).toBe(`direct ${BODY.length}`);
     }
     expect(ordinary).toEqual([]);
+  });
+
+  it("answer what its head refuses before the body is there, which nobody reads, and then what comes next", async () => {
+    const looked: number[] = [];
+    look = ({ bodyBytes }, refuse) => {
+      looked.push(bodyBytes);
+      expect(refuse({ status: 401, headers: "", body: "no" })).toBe(true);
+      expect(refuse({ status: 401, headers: "", body: "twice" })).toBe(false);
+    };
+    const large = requestOf("x".repeat(250_000));
+    for (const cut of [large.indexOf("x"), large.length - 1]) {
+      const { send, answers } = await client();
+      send(large.slice(0, cut));
+      const [refused] = await answers(1);
+      expect(refused!.head).toMatch(/^HTTP\/1\.1 401 Unauthorized\r\n/);
+      expect(refused!.body).toBe("no");
+      send(large.slice(cut) + requestOf(BODY));
+      expect((await answers(1))[0]!.body).toBe("direct 12");
+      send(requestOf(BODY));
+      expect((await answers(1))[0]!.body).toBe("direct 12");
+    }
+    expect(looked).toEqual([250_000, 250_000]);
+    expect(plain).toEqual([BODY, BODY, BODY, BODY]);
+    expect(ordinary).toEqual([]);
+  });
+
+  it("answer a request that is refused too late as one that is not refused", async () => {
+    const late = Promise.withResolvers<(answer: DirectAnswer) => boolean>();
+    look = (_head, refuse) => late.resolve(refuse);
+    const { send, answers } = await client();
+    const text = requestOf(BODY);
+    send(text.slice(0, -1));
+    const refuse = await late.promise;
+    send(text.slice(-1));
+    expect((await answers(1))[0]!.body).toBe("direct 12");
+    expect(refuse({ status: 401, headers: "", body: "no" })).toBe(false);
+    send(requestOf(BODY));
+    expect((await answers(1))[0]!.body).toBe("direct 12");
+  });
+
+  it("tell how long large requests were whole and waited for their turn", async () => {
+    const waits: number[] = [];
+    handle = (_head, bytes, _from, { answer, waitedMs, begunAt }) => {
+      waits.push(waitedMs);
+      answer({ status: 200, headers: "", body: `${bytes.length > 65_536} ${begunAt !== null}` });
+      return true;
+    };
+    const { send, answers } = await client();
+    for (const [length, expected] of [
+      [100_000, "true true"],
+      [10, "false false"],
+      [200_000, "true true"],
+    ] as const) {
+      send(requestOf("x".repeat(length)));
+      expect((await answers(1))[0]!.body).toBe(expected);
+    }
+    expect(waits.map((ms) => ms > 0)).toEqual([true, false, true]);
   });
 
   it("are the HTTP server's with all that came, from the first other request on", async () => {

@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { channel, subscribe, unsubscribe } from "node:diagnostics_channel";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
@@ -42,6 +42,7 @@ beforeAll(async () => {
   await make("admin", ["admin"]);
   await make("read", ["read"]);
   await make("slow", ["predict"], { rateLimit: 0.001 });
+  await make("once", ["predict"], { rateLimit: 0.001 });
   await make("gone", ["predict"]);
   await keys.revoke((await keys.list()).find(({ name }) => name === "gone")!.id);
   api = await openTestApi({
@@ -132,6 +133,75 @@ async function both(path: string, body: string | Buffer, headers: string, pieceB
   expect({ ...direct.http, seconds: 0 }).toEqual({ ...ordinary.http, request: undefined, seconds: 0 });
   return direct;
 }
+
+describe("with API keys, a body that is still to come", () => {
+  interface Half {
+    readonly socket: Socket;
+    readonly rest: string;
+    /** The next answer, whole. */
+    answer(): Promise<string>;
+  }
+  /** Sends all of a request but the end of its body. */
+  function half(path: string, body: string, headers: string): Half {
+    const socket = connect(port, "127.0.0.1");
+    let text = "";
+    let heard = (): void => {};
+    socket.on("data", (data: Buffer) => {
+      text += data.toString("latin1");
+      heard();
+    });
+    socket.write(
+      `POST ${path} HTTP/1.1\r\nHost: h\r\n${headers}Content-Length: ${body.length}\r\n\r\n${body.slice(0, 20)}`,
+    );
+    return {
+      socket,
+      rest: body.slice(20),
+      async answer() {
+        for (;;) {
+          const end = text.indexOf("\r\n\r\n");
+          const whole = end + 4 + Number(/content-length: (\d+)/i.exec(text)?.[1]);
+          if (end >= 0 && text.length >= whole) {
+            const found = text.slice(0, whole);
+            text = text.slice(whole);
+            return found;
+          }
+          await new Promise<void>((resolve) => {
+            heard = resolve;
+          });
+        }
+      },
+    };
+  }
+
+  it.each([
+    ["no key", PREDICT, () => "", 401],
+    ["a key with another scope", PREDICT, () => key("read"), 403],
+    ["no key, in the Open Inference Protocol", INFER, () => "", 401],
+  ])("is not waited for where there is %s; the connection stays", async (_name, path, headers, status) => {
+    const body = path === PREDICT ? rows(...numbers(3_000)) : tensors(3_000);
+    const { socket, rest, answer } = half(path, body, JSON_TYPE + headers());
+    const refused = await answer();
+    const ordinary = await send(path, body, JSON_TYPE + headers() + BY_ROUTE);
+    expect(refused.startsWith(`HTTP/1.1 ${status} `)).toBe(true);
+    expect(refused.slice(refused.indexOf("\r\n\r\n") + 4)).toBe(ordinary.body.toString("latin1"));
+    const good = rows(ROW);
+    socket.write(`${rest}POST ${PREDICT} HTTP/1.1\r\nHost: h\r\n${JSON_TYPE}${key("predict")}`);
+    socket.write(`Content-Length: ${good.length}\r\n\r\n${good}`);
+    expect((await answer()).startsWith("HTTP/1.1 200 ")).toBe(true);
+    socket.destroy();
+  });
+
+  it("counts once for the rate of its key, and is not waited for above it", async () => {
+    const body = rows(ROW);
+    const first = half(PREDICT, body, JSON_TYPE + key("once"));
+    await new Promise((resolve) => setImmediate(resolve));
+    first.socket.write(first.rest);
+    expect((await first.answer()).startsWith("HTTP/1.1 200 ")).toBe(true);
+    const second = half(PREDICT, body, JSON_TYPE + key("once"));
+    expect((await second.answer()).startsWith("HTTP/1.1 429 ")).toBe(true);
+    for (const { socket } of [first, second]) socket.destroy();
+  });
+});
 
 describe("with API keys, what is answered directly is what the route answers", () => {
   it.each([
