@@ -16,6 +16,8 @@ export interface BeamConfig {
   readonly heapMegabytes?: number;
 }
 
+export const BEAM_NAMES: readonly string[] = ["sources", "options", "state", "parquet", "engine", "heapMegabytes"];
+
 /** Checks the configuration. @throws `CONFIG_INVALID` */
 export function resolveBeam(given: BeamConfig | undefined): BeamConfig {
   const beam = given ?? { sources: [] };

@@ -5,8 +5,9 @@ import { millraceError } from "../definitions/errors.ts";
 import { historyThreads } from "../feature_store/historical-reader.ts";
 import type { OnlineReadOptions } from "../feature_store/online-reader.ts";
 import { resolveBatch } from "./batch-config.ts";
-import { type BeamConfig, resolveBeam } from "./beam-config.ts";
-import { CONNECTION_VARIABLES, type ConnectionsConfig, resolveConnections } from "./connections.ts";
+import { BEAM_NAMES, type BeamConfig, resolveBeam } from "./beam-config.ts";
+import { isGroup } from "./check-group.ts";
+import { CONNECTION_NAMES, CONNECTION_VARIABLES, type ConnectionsConfig, resolveConnections } from "./connections.ts";
 import {
   DEAD_LETTER_NAMES,
   DEAD_LETTER_VARIABLES,
@@ -187,8 +188,8 @@ const KNOWN: Readonly<Record<string, readonly string[] | null>> = {
   ],
   replay: ["speed", "hold"],
   models: ["pollSeconds", "cacheBytes", "diskBytes", "default"],
-  beam: ["sources", "options", "state", "parquet", "engine", "heapMegabytes"],
-  connections: ["kafka", "kinesis", "pubsub", "schemaRegistry", "mlflow", "scoring"],
+  beam: BEAM_NAMES,
+  connections: CONNECTION_NAMES,
   quality: QUALITY_NAMES,
   logLevel: null,
   logFormat: null,
@@ -247,13 +248,13 @@ export async function loadConfig(
       { cause: error },
     );
   }
-  if (typeof module.default !== "object" || module.default === null) {
+  if (!isGroup(module.default)) {
     throw millraceError(
       "CONFIG_INVALID",
       `The configuration ${path} has no default export: export default defineConfig({ declarations: "./features.ts" }).`,
     );
   }
-  return resolveConfig(module.default as MillraceConfig, dirname(path), env);
+  return resolveConfig(module.default as unknown as MillraceConfig, dirname(path), env);
 }
 
 /** Fills in and checks a configuration; relative paths are relative to `folder`. */
@@ -279,7 +280,9 @@ export function resolveConfig(
   }
   const text = (name: string, variable: string, value: string | undefined, fallback: string): string => {
     const found = env[variable] ?? value ?? fallback;
-    if (typeof found !== "string" || found === "") throw invalid(name, variable, env, "a text");
+    if (typeof found !== "string" || found.trim() === "" || found.includes("\0")) {
+      throw invalid(name, variable, env, "a text, and not an empty one");
+    }
     return found;
   };
   const number = (
@@ -289,11 +292,12 @@ export function resolveConfig(
     fallback: number,
     least: number,
     most: number,
+    isWhole = true,
   ): number => {
     const given = env[variable];
     const found = given === undefined ? (value ?? fallback) : given.trim() === "" ? Number.NaN : Number(given);
-    if (typeof found !== "number" || !(found >= least && found <= most))
-      throw invalid(name, variable, env, `a number from ${least} to ${most}`);
+    const fits = typeof found === "number" && found >= least && found <= most && (!isWhole || Number.isInteger(found));
+    if (!fits) throw invalid(name, variable, env, `a ${isWhole ? "whole " : ""}number from ${least} to ${most}`);
     return found;
   };
   const speed = env.MILLRACE_REPLAY_SPEED ?? config.replay?.speed ?? "max";
@@ -314,9 +318,7 @@ export function resolveConfig(
     retention: resolveRetention(config.retention),
     deadLetters: resolveDeadLetters(config.deadLetters, env),
     history: {
-      threads: Math.floor(
-        number("history.threads", "MILLRACE_HISTORY_THREADS", config.history?.threads, historyThreads(), 1, 64),
-      ),
+      threads: number("history.threads", "MILLRACE_HISTORY_THREADS", config.history?.threads, historyThreads(), 1, 64),
     },
     server: {
       host: text("server.host", "MILLRACE_HOST", config.server?.host, "127.0.0.1"),
@@ -342,7 +344,10 @@ export function resolveConfig(
       tls: resolveTls(config.server?.tls, env, folder),
     },
     replay: {
-      speed: speed === "max" ? "max" : number("replay.speed", "MILLRACE_REPLAY_SPEED", Number(speed), 1, 1e-6, 1e12),
+      speed:
+        speed === "max"
+          ? "max"
+          : number("replay.speed", "MILLRACE_REPLAY_SPEED", speed as number, 1, 1e-6, 1e12, false),
       hold: config.replay?.hold ?? false,
     },
     models: {
@@ -353,6 +358,7 @@ export function resolveConfig(
         5,
         0.05,
         86_400,
+        false,
       ),
       cacheBytes: number(
         "models.cacheBytes",
@@ -385,11 +391,10 @@ export function resolveConfig(
 
 function checkNames(config: MillraceConfig): void {
   for (const [name, value] of Object.entries(config)) {
-    const inner = KNOWN[name];
+    const inner = Object.hasOwn(KNOWN, name) ? KNOWN[name] : undefined;
     if (inner === undefined) throw unknownName(name, Object.keys(KNOWN));
     if (inner === null) continue;
-    if (typeof value !== "object" || value === null)
-      throw millraceError("CONFIG_INVALID", `${name} must be an object.`);
+    if (!isGroup(value)) throw millraceError("CONFIG_INVALID", `${name} must be an object with ${inner.join(", ")}.`);
     for (const key of Object.keys(value)) if (!inner.includes(key)) throw unknownName(`${name}.${key}`, inner);
   }
 }

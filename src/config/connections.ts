@@ -5,7 +5,20 @@ import type { SchemaRegistryOptions } from "../ingestion/decoders/schema-registr
 import type { KafkaConnectionOptions, KafkaSasl } from "../ingestion/sources/kafka-options.ts";
 import type { KinesisSourceOptions } from "../ingestion/sources/kinesis-options.ts";
 import type { PubsubSourceOptions } from "../ingestion/sources/pubsub-options.ts";
+import {
+  ANYTHING,
+  checkGroup,
+  checkGroups,
+  isGroup,
+  oneOfTexts,
+  SECRET,
+  TEXT,
+  type ValueKinds,
+  wholeNumber,
+} from "./check-group.ts";
 import { MODEL_VARIABLES, resolveMlflow, resolveScoring } from "./model-connections.ts";
+import { isServerUrl } from "./server-url.ts";
+import { TLS_KINDS } from "./tls-kinds.ts";
 
 /** How one Kafka cluster is reached, and as which group. */
 export interface KafkaClusterConfig extends KafkaConnectionOptions {
@@ -50,6 +63,45 @@ export const CONNECTION_VARIABLES: readonly string[] = [
   ...MODEL_VARIABLES,
 ];
 
+export const CONNECTION_NAMES: readonly string[] = [
+  "kafka",
+  "kinesis",
+  "pubsub",
+  "schemaRegistry",
+  "mlflow",
+  "scoring",
+];
+const CLUSTER: ValueKinds = {
+  brokers: ANYTHING,
+  clientId: TEXT,
+  tls: { expected: "true, false, or an object of PEM texts", fits: (tls) => typeof tls === "boolean" || isGroup(tls) },
+  sasl: ANYTHING,
+  groupId: TEXT,
+  groupProtocol: oneOfTexts("classic", "consumer"),
+  sessionTimeoutMs: wholeNumber(1, 3_600_000),
+};
+const SASL: ValueKinds = {
+  mechanism: oneOfTexts("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"),
+  username: TEXT,
+  password: SECRET,
+  token: TEXT,
+  tokenFile: TEXT,
+};
+const KINESIS: ValueKinds = { region: TEXT, endpoint: TEXT, credentials: ANYTHING };
+const CREDENTIALS: ValueKinds = { accessKeyId: TEXT, secretAccessKey: TEXT, sessionToken: TEXT };
+const PUBSUB: ValueKinds = {
+  projectId: TEXT,
+  emulator: TEXT,
+  maxOutstanding: wholeNumber(1, 1e6),
+  maxOutstandingBytes: wholeNumber(1, 2 ** 40),
+};
+const REGISTRY: ValueKinds = {
+  url: ANYTHING,
+  username: TEXT,
+  password: SECRET,
+  timeoutMs: wholeNumber(1, 600_000),
+};
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
@@ -57,19 +109,26 @@ type Environment = Readonly<Record<string, string | undefined>>;
  * @throws `CONFIG_INVALID`, which names the value or the variable and never shows a secret
  */
 export function resolveConnections(config: ConnectionsConfig | undefined, env: Environment): ConnectionsConfig {
-  const known = ["kafka", "kinesis", "pubsub", "schemaRegistry", "mlflow", "scoring"];
-  for (const name of Object.keys(config ?? {})) {
-    if (!known.includes(name)) throw invalid(`connections has no '${name}': known here are ${known.join(", ")}`);
-  }
+  checkGroup("connections", config ?? {}, Object.fromEntries(CONNECTION_NAMES.map((name) => [name, ANYTHING])));
+  checkGroups("connections.kafka", config?.kafka, CLUSTER);
   const kafka = { ...config?.kafka };
   const fromEnv = kafkaVariables(env);
   if (fromEnv !== null || kafka.default !== undefined) {
     kafka.default = { ...kafka.default, ...fromEnv } as KafkaClusterConfig;
   }
   for (const [name, cluster] of Object.entries(kafka)) checkCluster(name, cluster);
+  for (const [name, kinds] of Object.entries({ kinesis: KINESIS, pubsub: PUBSUB, schemaRegistry: REGISTRY })) {
+    const group = config?.[name as keyof ConnectionsConfig];
+    if (group !== undefined) checkGroup(`connections.${name}`, group, kinds);
+  }
+  const { credentials } = config?.kinesis ?? {};
+  if (credentials !== undefined) checkGroup("connections.kinesis.credentials", credentials, CREDENTIALS);
   const registryUrl = env.MILLRACE_SCHEMA_REGISTRY_URL ?? config?.schemaRegistry?.url;
-  if (registryUrl !== undefined && !/^https?:\/\/[^/@]+/.test(registryUrl)) {
-    throw invalid("schemaRegistry.url (MILLRACE_SCHEMA_REGISTRY_URL) must be an http or https URL without a user");
+  const isRegistry = config?.schemaRegistry !== undefined || registryUrl !== undefined;
+  if (isRegistry && (registryUrl === undefined || !isServerUrl(registryUrl))) {
+    throw invalid(
+      "connections.schemaRegistry.url (MILLRACE_SCHEMA_REGISTRY_URL) must be an http or https URL without a user or query",
+    );
   }
   return {
     kafka,
@@ -115,13 +174,27 @@ function kafkaVariables(env: Environment): Partial<KafkaClusterConfig> | null {
   return Object.keys(found).length === 0 ? null : found;
 }
 
-function checkCluster(name: string, { brokers }: KafkaClusterConfig): void {
+function checkCluster(name: string, { brokers, tls, sasl }: KafkaClusterConfig): void {
   const bad =
     !Array.isArray(brokers) ||
     brokers.length === 0 ||
-    brokers.some((broker) => !/^[^:\s/]+:\d+$|^\[.+\]:\d+$/.test(broker));
+    brokers.some((broker) => typeof broker !== "string" || !/^[^:\s/]+:\d+$|^\[.+\]:\d+$/.test(broker));
   if (bad) {
     throw invalid(`connections.kafka.${name}.brokers (MILLRACE_KAFKA_BROKERS) must list brokers as host:port`);
+  }
+  const where = `connections.kafka.${name}`;
+  if (typeof tls === "object") checkGroup(`${where}.tls`, tls, TLS_KINDS);
+  if (sasl === undefined) return;
+  checkGroup(`${where}.sasl`, sasl, SASL);
+  const given = new Set(Object.keys(sasl));
+  const isWhole =
+    sasl.mechanism === "OAUTHBEARER"
+      ? given.has("token") !== given.has("tokenFile") && given.size === 2
+      : given.has("mechanism") && given.has("username") && given.has("password") && given.size === 3;
+  if (!isWhole) {
+    throw invalid(
+      `${where}.sasl must be { mechanism, username, password }, or { mechanism: "OAUTHBEARER" } with a token or a tokenFile`,
+    );
   }
 }
 

@@ -3,6 +3,35 @@ import type { HttpAuth } from "../api/models/http-origin.ts";
 import type { MlflowOptions } from "../api/models/mlflow-registry.ts";
 import type { ScoringOptions } from "../api/models/scoring-client.ts";
 import { millraceError } from "../definitions/errors.ts";
+import {
+  ANYTHING,
+  checkGroup,
+  checkGroups,
+  isGroup,
+  oneOfTexts,
+  TEXT,
+  type ValueKinds,
+  wholeNumber,
+} from "./check-group.ts";
+import { isServerUrl } from "./server-url.ts";
+import { TLS_KINDS } from "./tls-kinds.ts";
+
+const SERVER: ValueKinds = {
+  url: ANYTHING,
+  auth: ANYTHING,
+  tls: { expected: "an object of PEM texts", fits: isGroup },
+  timeoutMs: wholeNumber(1, 600_000),
+  retries: wholeNumber(0, 20),
+};
+const MLFLOW: ValueKinds = { ...SERVER, webhookSecret: ANYTHING };
+const SCORING: ValueKinds = {
+  ...SERVER,
+  protocol: oneOfTexts("mlflow", "open_inference"),
+  model: TEXT,
+  maxInFlight: wholeNumber(1, 10_000),
+  breakerFailures: wholeNumber(1, 1_000_000),
+  breakerOpenMs: wholeNumber(1, 3_600_000),
+};
 
 /** The variables of the MLflow server and the scoring server `default`. */
 export const MODEL_VARIABLES: readonly string[] = [
@@ -27,6 +56,7 @@ type MlflowServers = Readonly<Record<string, MlflowOptions>>;
  * @throws `CONFIG_INVALID`, which names the value or the variable and never shows a secret
  */
 export function resolveMlflow(config: MlflowServers | undefined, env: Environment): MlflowServers {
+  checkGroups("connections.mlflow", config, MLFLOW);
   const servers: Record<string, MlflowOptions> = { ...config };
   const url = env.MILLRACE_MLFLOW_URL;
   const auth = authOf("MILLRACE_MLFLOW", env);
@@ -50,6 +80,7 @@ export function resolveScoring(
   config: Readonly<Record<string, ScoringOptions>> | undefined,
   env: Environment,
 ): Readonly<Record<string, ScoringOptions>> {
+  checkGroups("connections.scoring", config, SCORING);
   const servers: Record<string, ScoringOptions> = { ...config };
   const url = env.MILLRACE_SCORING_URL;
   const auth = authOf("MILLRACE_SCORING", env);
@@ -68,23 +99,16 @@ export function resolveScoring(
     if (typeof options.url !== "string" || !isServerUrl(options.url.replaceAll("{version}", "1"))) {
       throw invalid(`${where}.url (MILLRACE_SCORING_URL) must be an http or https URL without a user or query`);
     }
-    if (protocol !== undefined && protocol !== "mlflow" && protocol !== "open_inference") {
-      throw invalid(`${where}.protocol must be "mlflow" or "open_inference"`);
-    }
     if (protocol === "open_inference" && (typeof model !== "string" || model === "")) {
       throw invalid(`${where}.model must be what the server calls the model`);
     }
     if (given !== undefined) checkAuth(`${where}.auth`, given);
-    checkNumber(`${where}.timeoutMs`, options.timeoutMs, 1, 600_000);
-    checkNumber(`${where}.retries`, options.retries, 0, 20);
-    checkNumber(`${where}.maxInFlight`, options.maxInFlight, 1, 10_000);
-    checkNumber(`${where}.breakerFailures`, options.breakerFailures, 1, 1_000_000);
-    checkNumber(`${where}.breakerOpenMs`, options.breakerOpenMs, 1, 3_600_000);
+    if (options.tls !== undefined) checkGroup(`${where}.tls`, options.tls, TLS_KINDS);
   }
   return servers;
 }
 
-function checkServer(name: string, { url, auth, timeoutMs, retries, webhookSecret }: MlflowOptions): void {
+function checkServer(name: string, { url, auth, tls, webhookSecret }: MlflowOptions): void {
   const where = `connections.mlflow.${name}`;
   const isUrl = typeof url === "string" && isServerUrl(url);
   const isFile = typeof url === "string" && (/^file:\/\/\//.test(url) || isAbsolute(url));
@@ -94,22 +118,15 @@ function checkServer(name: string, { url, auth, timeoutMs, retries, webhookSecre
     );
   }
   if (auth !== undefined) checkAuth(`${where}.auth`, auth);
-  checkNumber(`${where}.timeoutMs`, timeoutMs, 1, 600_000);
-  checkNumber(`${where}.retries`, retries, 0, 20);
+  if (tls !== undefined) checkGroup(`${where}.tls`, tls, TLS_KINDS);
   if (webhookSecret !== undefined && (typeof webhookSecret !== "string" || webhookSecret.length < 8)) {
     throw invalid(`${where}.webhookSecret (MILLRACE_MLFLOW_WEBHOOK_SECRET) must be a text of at least 8 characters`);
   }
 }
 
-/** True for an address that holds no secret: URLs are logged, users and queries would be too. */
-function isServerUrl(url: string): boolean {
-  if (!/^https?:\/\//.test(url) || !URL.canParse(url)) return false;
-  const { username, password, search, hash } = new URL(url);
-  return username === "" && password === "" && search === "" && hash === "";
-}
-
 function checkAuth(where: string, auth: HttpAuth): void {
   const given = auth as Readonly<Record<string, unknown>>;
+  if (!isGroup(auth)) throw invalid(`${where} must be { username, password }, { token } or { tokenFile }`);
   const isText = (name: string): boolean => typeof given[name] === "string" && given[name] !== "";
   // A line break would begin another header.
   const isClean = Object.values(given).every((value) => typeof value === "string" && !/\p{Cc}/u.test(value));
@@ -118,11 +135,6 @@ function checkAuth(where: string, auth: HttpAuth): void {
   throw invalid(
     `${where} must be { username, password }, { token } or { tokenFile }, of texts without control characters`,
   );
-}
-
-function checkNumber(where: string, value: unknown, least: number, most: number): void {
-  if (value === undefined || (Number.isInteger(value) && Number(value) >= least && Number(value) <= most)) return;
-  throw invalid(`${where} must be a whole number from ${least} to ${most}`);
 }
 
 function authOf(prefix: string, env: Environment): HttpAuth | null {

@@ -1,6 +1,7 @@
 import { millraceError } from "../definitions/errors.ts";
 import type { PostgresOfflineStoreOptions } from "../feature_store/offline/postgres-offline-store.ts";
 import type { RedisOnlineStoreOptions } from "../feature_store/online/redis-online-store.ts";
+import { isGroup } from "./check-group.ts";
 
 /** Where the hot store is: a folder beside the process, or Redis. */
 export type OnlineConfig = { readonly store: "lmdb" } | ({ readonly store: "redis" } & RedisOnlineStoreOptions);
@@ -54,6 +55,7 @@ export const STORE_VARIABLES: readonly string[] = [
 
 /** Fills in and checks where the hot store is. What is wrong is named, and never shown: it may hold a password. */
 export function resolveOnline(given: OnlineConfig | undefined, env: Env): OnlineConfig {
+  if (given !== undefined && !isStore(given)) throw invalid("online", 'redis({ url: "redis://…" }), or left out');
   const named = given?.store ?? (env[REDIS.url] !== undefined || env[CLUSTER] !== undefined ? "redis" : "lmdb");
   if (named === "lmdb") {
     refuseVariables(env, [...Object.values(REDIS), CLUSTER, DURABILITY], "online", "redis");
@@ -85,6 +87,9 @@ export function resolveOnline(given: OnlineConfig | undefined, env: Env): Online
 
 /** Fills in and checks where the cold store is. */
 export function resolveOffline(given: OfflineConfig | undefined, env: Env): OfflineConfig {
+  if (given !== undefined && !isStore(given)) {
+    throw invalid("offline", 'postgres({ url: "postgres://…" }), or left out');
+  }
   const named = given?.store ?? (env[POSTGRES.url] === undefined ? "duckdb" : "postgres");
   if (named === "duckdb") {
     refuseVariables(env, [...Object.values(POSTGRES), CONNECTIONS, STATEMENT], "offline", "postgres");
@@ -98,6 +103,11 @@ export function resolveOffline(given: OfflineConfig | undefined, env: Env): Offl
   const maxConnections = numberOf(CONNECTIONS, "offline.maxConnections", from, "maxConnections", env, 2);
   const statementTimeoutMs = numberOf(STATEMENT, "offline.statementTimeoutMs", from, "statementTimeoutMs", env, 1);
   return { ...from, ...texts, ...maxConnections, ...statementTimeoutMs, store: "postgres", url };
+}
+
+/** A bare URL, say, would else mean the embedded store. */
+function isStore(given: unknown): boolean {
+  return isGroup(given) && typeof given.store === "string";
 }
 
 function durabilityOf(text: string | undefined): RedisOnlineStoreOptions["durability"] {
