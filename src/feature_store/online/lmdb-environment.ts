@@ -4,6 +4,7 @@ import type { MillraceError } from "../../definitions/errors.ts";
 import { storeError } from "../store-error.ts";
 import { checkRoomToOpen } from "./lmdb-disk-room.ts";
 import { lmdbError } from "./lmdb-error.ts";
+import { lmdbTransaction } from "./lmdb-transaction.ts";
 import { type ValueAddress, valueAddressEncoder } from "./lmdb-value-address.ts";
 
 export interface LmdbOnlineStoreOptions {
@@ -40,8 +41,12 @@ interface LmdbStats {
   readonly overflowPages: number;
 }
 
-interface LmdbRoot extends LmdbDatabase<Uint8Array> {
-  readonly env: { info(): { readonly lastPageNumber: number } };
+export interface LmdbRoot extends LmdbDatabase<Uint8Array> {
+  readonly env: {
+    info(): { readonly lastPageNumber: number; readonly lastTxnId: number };
+    /** Of the transaction that is under way. */
+    getWriteTxnId(): number;
+  };
   openDB(name: string, options: Readonly<Record<string, unknown>>): unknown;
   sync(done: (error: unknown) => void): void;
   close(): Promise<void>;
@@ -101,6 +106,8 @@ export async function openLmdb({ path, readOnly = false }: LmdbOnlineStoreOption
     if (fileSize(path) < bytes) {
       throw corrupt(path, "its file was cut short");
     }
+    // This opening may have taken others' newest transactions back.
+    lmdbTransaction(root, root, path, () => {});
     const create = !readOnly;
     const named = <Key>(name: string, options: object): LmdbDatabase<Key> => {
       const opened = root!.openDB(name, { encoding: "binary", create, ...options });

@@ -4,14 +4,13 @@ import { markFacts } from "./applied-marks.ts";
 import { checkRoomToGrow } from "./lmdb-disk-room.ts";
 import { type LmdbEnvironment, type LmdbOnlineStoreOptions, openLmdb } from "./lmdb-environment.ts";
 import { lmdbError } from "./lmdb-error.ts";
+import { lmdbTransaction } from "./lmdb-transaction.ts";
 import { keyspaceStart, splitFullKey, type ValueAddress, valueAddress, withFullKey } from "./lmdb-value-address.ts";
 import type { OnlineStore } from "./online-store.ts";
 import { pooledCopy } from "./pooled-copy.ts";
 
 export type { LmdbOnlineStoreOptions };
 
-/** Commit before returning, flush to disk without keeping the next writer waiting. Source: lmdb's TransactionFlags. */
-const COMMIT = 0x10002;
 /** Writes per transaction; LMDB slows down with very many dirty pages. */
 const WRITES_PER_TRANSACTION = 4_096;
 /** Values per batch of `scan`. */
@@ -57,10 +56,10 @@ export async function lmdbOnlineStore(options: LmdbOnlineStoreOptions): Promise<
       throw storeError("ONLINE_STORE_UNAVAILABLE", `The online store ${path} was opened read-only: open it to write.`);
     }
     guard(() =>
-      values.transactionSync(() => {
+      lmdbTransaction(root, values, path, () => {
         const grows = run();
         if (grows && mapSizeBytes !== Number.POSITIVE_INFINITY) checkSize();
-      }, COMMIT),
+      }),
     );
   }
 

@@ -82,6 +82,39 @@ test("loses no increment of a thread, another thread and another process", async
   expect(counter!.revision).toBe(3 * rounds);
 });
 
+test.each([1, 2, 3])("loses nothing that another process takes back while it opens: %i transactions", async (back) => {
+  await using store = await lmdbOnlineStore({ path });
+  const [key, other] = sharedKeys as [ValueKey, ValueKey];
+  const write = (of: ValueKey, expectedRevision: number): Promise<readonly boolean[]> =>
+    store.compareAndSet([{ ...of, expectedRevision, bytes: Uint8Array.of(expectedRevision + 1) }]);
+  for (let revision = 0; revision < 4; revision++) expect(await write(key, revision)).toEqual([true]);
+
+  await takeBack(back);
+  expect(await write(other, 0)).toEqual([true]);
+  expect(store.readSync!([key, other]).map((value) => value?.revision)).toEqual([4, 1]);
+
+  await takeBack(back);
+  expect(await write(key, 3)).toEqual([false]);
+  expect(await write(key, 4)).toEqual([true]);
+
+  await takeBack(back);
+  await using second = await lmdbOnlineStore({ path, readOnly: true });
+  expect(second.readSync!([key])[0]!.revision).toBe(5);
+  expect(store.readSync!([key, other]).map((value) => value?.revision)).toEqual([5, 1]);
+});
+
+/** Does what LMDB does in a process that opens the folder and read its last transaction before the newest ones. */
+async function takeBack(transactions: number): Promise<void> {
+  const script = `
+    const { openSync, readSync, writeSync } = require("node:fs");
+    const file = openSync(process.argv[1], "r+");
+    const last = Buffer.alloc(8);
+    readSync(file, last, 0, 8, 8);
+    last.writeBigUInt64LE(last.readBigUInt64LE() - BigInt(process.argv[2]));
+    writeSync(file, last, 0, 8, 8);`;
+  await promisify(execFile)(process.execPath, ["--eval", script, join(path, "lock.mdb"), `${transactions}`]);
+}
+
 test("holds whole rounds after its writer was killed", async () => {
   for (let life = 0; life < 3; life++) {
     const child = fork(fileURLToPath(writer), [JSON.stringify({ task: "write", path, rounds: 250 })]);
