@@ -1,5 +1,6 @@
 import type { ByteReader } from "../encoding/byte-reader.ts";
 import type { ByteWriter } from "../encoding/byte-writer.ts";
+import { malformedBytes } from "../encoding/encoding-errors.ts";
 import type { EventOrder } from "./aggregation.ts";
 
 /**
@@ -42,11 +43,17 @@ export function encodeEventOrder(order: EventOrder, out: ByteWriter): void {
 export function decodeEventOrder(input: ByteReader): EventOrder {
   return {
     eventTime: input.zigzag(),
-    version: input.value() as number | bigint | null,
+    version: decodeVersion(input),
     ingestedAt: input.zigzag(),
     hash0: input.u32(),
     hash1: input.u32(),
     hash2: input.u32(),
     hash3: input.u32(),
   };
+}
+
+function decodeVersion(input: ByteReader): number | bigint | null {
+  const version = input.value();
+  if (version === null || typeof version === "number" || typeof version === "bigint") return version;
+  throw malformedBytes("a version that is no number", input.position);
 }

@@ -177,8 +177,8 @@ export function decodeSketch(input: ByteReader): QuantileSketch {
   if (size > input.remaining) {
     throw malformedBytes(`${size} buckets are expected, ${input.remaining} bytes left`, input.position);
   }
-  const min = input.value() as number;
-  const max = header % 2 === 0 ? min : (input.value() as number);
+  const min = readNumber(input);
+  const max = header % 2 === 0 ? min : readNumber(input);
   const buckets = new Int32Array(size);
   const counts = new Float64Array(size);
   let bucket = bucketOf(min);
@@ -196,4 +196,10 @@ export function decodeSketch(input: ByteReader): QuantileSketch {
   }
   if (bucket !== bucketOf(max)) throw malformedBytes("buckets that do not end with the largest value", input.position);
   return { n, min, max, size, buckets, counts };
+}
+
+function readNumber(input: ByteReader): number {
+  const value = input.value();
+  if (typeof value !== "number") throw malformedBytes("an end of a sketch that is no number", input.position);
+  return value;
 }
