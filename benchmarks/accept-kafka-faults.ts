@@ -21,7 +21,8 @@ import { reportFaults } from "./report-faults.ts";
  * Acceptance: three brokers, and one fault after the other, each with a topic and stores of its own, poison and aborted
  * transactions among its messages: kills, outages of either store for 30 s, processes that join and leave in groups of
  * both protocols, a broker that is killed and restarted, leaders that move. Afterwards nothing is lost or counted twice,
- * and every value is the oracle's. `short` does little of each, `shared` only what is on Redis and PostgreSQL.
+ * and every value is the oracle's. `short` does little of each, `shared` only what is on Redis and PostgreSQL; to
+ * choose of them `embedded`, `redis`, `killed`, `postgres`, `members`, `leaders`, `brokers`.
  */
 export async function run(args: readonly string[]): Promise<void> {
   const short = args.includes("short");
@@ -43,16 +44,18 @@ export async function run(args: readonly string[]): Promise<void> {
   };
   const away = (what: string, server: { kill(): Promise<void>; start(): Promise<void> }): KafkaFault =>
     storeAway(what, `without-${what.split(",")[0]!.toLowerCase()}`, { server, forMs: outageMs });
+  const parts: Readonly<Record<string, readonly KafkaFault[]>> = {
+    embedded: args.includes("shared") ? [] : [consumersKilled("killed", rounds, true)],
+    redis: [away("Redis, with all that it held,", redis)],
+    killed: [consumersKilled("killed-shared", rounds, false)],
+    postgres: [away("PostgreSQL", postgres)],
+    members: [membersChange(rounds, "classic"), membersChange(rounds, "consumer")],
+    leaders: [leadersMoved(cluster, short ? 1 : 3)],
+    brokers: [brokersKilled(cluster)],
+  };
+  const chosen = Object.keys(parts).filter((part) => args.includes(part));
   try {
-    await together([
-      ...(args.includes("shared") ? [] : [consumersKilled("killed", rounds, true)]),
-      away("Redis, with all that it held,", redis),
-    ]);
-    await together([consumersKilled("killed-shared", rounds, false)]);
-    await together([away("PostgreSQL", postgres)]);
-    await together([membersChange(rounds, "classic"), membersChange(rounds, "consumer")]);
-    await together([leadersMoved(cluster, short ? 1 : 3)]);
-    await together([brokersKilled(cluster)]);
+    for (const part of chosen.length > 0 ? chosen : Object.keys(parts)) await together(parts[part]!);
   } finally {
     await Promise.all([redis.remove(), postgres.remove(), cluster.close()]);
     await rm(folder, { recursive: true, force: true });

@@ -368,6 +368,40 @@ test.runIf(canMount)("a full disk is told, and once there is room the same commi
   }
 });
 
+describe("a server that takes no writes for a while, as in a failover", () => {
+  test("is left for one that takes them, by connections that were made to it too", async () => {
+    const url = await server.createDatabase();
+    const database = new URL(url).pathname.slice(1);
+    const store = await openNew({ url, maxConnections: 2 });
+    const partition = await store.own("payments", "p0");
+    server.sql(`ALTER DATABASE ${database} SET default_transaction_read_only = on`);
+    server.sql(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${database}'`);
+    const request = { partition, events: [payment(partition, 0)], deadLetters: [], lastOffset: 0 };
+    await expect(store.commit(request)).rejects.toEqual(refused("OFFLINE_STORE_UNAVAILABLE", /read-only/));
+    server.sql(`ALTER DATABASE ${database} RESET default_transaction_read_only`);
+    expect((await store.commit(request)).inserted).toHaveLength(1);
+  });
+
+  test("is not read either while it is a standby, which may lack what was committed", async () => {
+    const own = await startPostgres();
+    try {
+      const store = await openNew({ url: own.url() });
+      await store.own("payments", "p0");
+      await own.stop();
+      await own.asStandby(true);
+      await own.start();
+      await expect(store.partitions("payments")).rejects.toEqual(refused("OFFLINE_STORE_UNAVAILABLE", /primary/));
+      await own.stop();
+      await own.asStandby(false);
+      await own.start();
+      expect(await store.partitions("payments")).toMatchObject([{ partition: "p0" }]);
+    } finally {
+      for (const store of opened.splice(0)) await store.close();
+      await own.remove();
+    }
+  });
+});
+
 describe("a server that goes away", () => {
   test.each([
     ["is restarted", "stop"],

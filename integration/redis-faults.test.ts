@@ -8,6 +8,7 @@ import { type RedisOnlineStoreOptions, redisOnlineStore } from "../src/feature_s
 import { createViewRuntime } from "../src/feature_store/view-runtime.ts";
 import type { StreamMessage } from "../src/ingestion/stream-message.ts";
 import { compareWithOracle, messagesOf, payments, views } from "../test/feature_engineering/engine/payments-world.ts";
+import { redisRelease } from "./services/redis-release.ts";
 import { type RedisServer, type RedisServerOptions, startRedis, startRedisCluster } from "./services/redis-server.ts";
 
 const cleanups: (() => Promise<void>)[] = [];
@@ -395,15 +396,31 @@ describe("what cannot be used is told, and what to do", () => {
     await refused({ url: `redis://127.0.0.1:${server.port}`, keyPrefix: "{a}" }, "braces");
   });
 
-  it("writes to a server that became a replica", async () => {
-    const server = await redis();
-    const online = await open(server, { timeoutMs: 1_000 });
-    server.cli("replicaof", "127.0.0.1", "1");
-    const write = { ...anyKey, expectedRevision: 0, bytes: new Uint8Array([7]) };
-    await expect(online.compareAndSet([write])).rejects.toEqual(withCode("ONLINE_STORE_UNAVAILABLE"));
-    server.cli("replicaof", "no", "one");
-    expect(await until(() => online.compareAndSet([write]))).toEqual([true]);
-  });
+  it.each([
+    ["the newest Redis", () => ({})],
+    ["Redis 6.2", () => ({ program: redisRelease("Redis 6.2") })],
+  ])(
+    "writes to a server that became a replica, and leaves it, since its address may lead to the new primary: %s",
+    async (_, options) => {
+      const server = await redis(options());
+      const online = await open(server, { timeoutMs: 1_000 });
+      const connections = (): string[] =>
+        server
+          .cli("client", "list")
+          .split("\n")
+          .filter((line) => !line.includes("cmd=client"))
+          .map((line) => line.split(" ")[0]!);
+      const write = { ...anyKey, expectedRevision: 0, bytes: new Uint8Array([7]) };
+      const session = await online.openSession();
+      const before = connections();
+      server.cli("replicaof", "127.0.0.1", "1");
+      const refusal = await online.compareAndSet([write], session).catch((error: unknown) => error);
+      expect(refusal).toMatchObject({ code: "ONLINE_STORE_UNAVAILABLE", message: expect.stringContaining("primary") });
+      await until(async () => expect(connections()).not.toEqual(expect.arrayContaining(before)));
+      server.cli("replicaof", "no", "one");
+      expect(await until(() => online.compareAndSet([write]))).toEqual([true]);
+    },
+  );
 
   it("something else under its keys", async () => {
     const server = await redis();

@@ -35,6 +35,8 @@ export interface PostgresServer {
   start(): Promise<void>;
   /** `fast` ends all connections and shuts down cleanly. */
   stop(): Promise<void>;
+  /** Whether the next `start` makes it a standby, which follows nobody; to be called while it is stopped. */
+  asStandby(is: boolean): Promise<void>;
   /** `kill -9` of the server and of all its children. */
   kill(): Promise<void>;
   /** CPU time of all connections that have ended. Linux only. */
@@ -168,6 +170,11 @@ export async function startPostgres(options: PostgresServerOptions = {}): Promis
     },
     start,
     stop: () => end("SIGINT"),
+    async asStandby(is) {
+      const signal = join(data, "standby.signal");
+      if (is) await writeFile(signal, "");
+      else await rm(signal);
+    },
     kill: () => end("SIGKILL"),
     async backendSeconds() {
       // Ended connections count as soon as the server has seen it.

@@ -2,7 +2,14 @@ import type { ConnectionOptions } from "node:tls";
 import type { Pool, PoolClient } from "pg";
 import type { from as CopyFrom, to as CopyTo } from "pg-copy-streams";
 import { storeError } from "../store-error.ts";
-import { isConnectionLoss, outcomeUnknown, postgresClosed, postgresError } from "./postgres-error.ts";
+import {
+  isConnectionLoss,
+  isReadOnly,
+  outcomeUnknown,
+  postgresClosed,
+  postgresError,
+  readOnlyServer,
+} from "./postgres-error.ts";
 import { type Lane, lane } from "./postgres-lane.ts";
 import { migratePostgres } from "./postgres-migrations.ts";
 import { quoted } from "./postgres-text.ts";
@@ -98,6 +105,12 @@ export async function openPostgres(options: PostgresOfflineStoreOptions): Promis
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
     application_name: options.applicationName ?? "millrace",
+    // In a failover an address may lead to a standby for a while: what that lacks must not be taken for all there is.
+    verify: (client: PoolClient, done: (error?: Error) => void): void => {
+      client
+        .query<{ standby: boolean }>("SELECT pg_is_in_recovery() AS standby")
+        .then(({ rows }) => done(rows[0]!.standby ? readOnlyServer() : undefined), done);
+    },
     statement_timeout: options.statementTimeoutMs ?? 60_000,
     idle_in_transaction_session_timeout: options.idleInTransactionTimeoutMs ?? 60_000,
   });
@@ -177,7 +190,8 @@ function postgresDatabase(
         usable = true;
         return result;
       } catch (cause) {
-        usable = client !== null && !isConnectionLoss(cause) && (await rolledBack(client));
+        // The next connection may lead to a server that takes writes; this one stays where it is.
+        usable = client !== null && !isConnectionLoss(cause) && !isReadOnly(cause) && (await rolledBack(client));
         throw cause;
       } finally {
         client?.release(!usable);

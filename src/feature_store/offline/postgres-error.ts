@@ -61,6 +61,18 @@ export function isCollision(cause: unknown): boolean {
   return codeOf(cause) === "23505" || codeOf(cause) === "40P01" || codeOf(cause) === "40001";
 }
 
+const READ_ONLY = "25006";
+
+/** True if the server takes no writes: a standby, or a primary that was made one. */
+export function isReadOnly(cause: unknown): boolean {
+  return codeOf(cause) === READ_ONLY;
+}
+
+/** What the server itself says of a write, for a standby that is not even asked for one. */
+export function readOnlyServer(): Error {
+  return Object.assign(new TypeError("it is in recovery"), { code: READ_ONLY });
+}
+
 /** Turns what the client throws into an error of this layer. `place` names the server without the password. */
 export function postgresError(cause: unknown, place: string): MillraceError {
   if (isMillraceError(cause)) return cause;

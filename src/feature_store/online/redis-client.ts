@@ -1,7 +1,7 @@
 import { storeError } from "../store-error.ts";
 import type { RedisCommand } from "./redis-command.ts";
 import { redisCommand } from "./redis-command.ts";
-import { redisError } from "./redis-error.ts";
+import { isOfReplica, redisError } from "./redis-error.ts";
 
 export interface RedisConnectionOptions {
   /** `redis://host:port/db`, `rediss://` for TLS; may hold user name and password. Either this or `cluster`. */
@@ -95,7 +95,7 @@ export async function connectRedis(options: RedisConnectionOptions): Promise<Red
         enableOfflineQueue: false,
         retryStrategy: pauseBefore,
         // A replica answers where the primary was: the address may soon lead to the new one.
-        reconnectOnError: (error: Error) => error.message.startsWith("READONLY"),
+        reconnectOnError: (error: Error) => isOfReplica(error.message),
       })) as unknown as ClientClass;
   let lastError: Error | null = null;
   const listeners: (() => void)[] = [];

@@ -2,6 +2,14 @@ import { isMillraceError, type MillraceError } from "../../definitions/errors.ts
 import { causeText, type StoreErrorCode, storeError } from "../store-error.ts";
 import { ROLLED_BACK } from "./redis-scripts.ts";
 
+/** Of a script, Redis 6.2 says it behind words of its own. */
+const OF_REPLICA = /\bREADONLY\b/;
+
+/** Whether a server refused a write because it is a replica. */
+export function isOfReplica(message: string): boolean {
+  return OF_REPLICA.test(message);
+}
+
 /** What Redis or the client says, what it means to us, and what to do. Secrets are in none of them. */
 const KNOWN: readonly (readonly [RegExp, StoreErrorCode, string])[] = [
   [/MILLRACE_ROLLED_BACK/, "ONLINE_STORE_ROLLED_BACK", "it lost writes that it had taken, so they are made again"],
@@ -31,7 +39,7 @@ const KNOWN: readonly (readonly [RegExp, StoreErrorCode, string])[] = [
     "ONLINE_STORE_CORRUPT",
     "something else wrote under this installation's keys; remove what begins with its prefix, it is filled again from the offline store",
   ],
-  [/^READONLY/, "ONLINE_STORE_UNAVAILABLE", "it is a replica; name the primary"],
+  [OF_REPLICA, "ONLINE_STORE_UNAVAILABLE", "it is a replica; name the primary"],
   [/^(LOADING|MASTERDOWN|BUSY|TRYAGAIN)/, "ONLINE_STORE_UNAVAILABLE", "it is not ready yet; try again"],
   [/cluster support disabled/, "ONLINE_STORE_UNAVAILABLE", "it is no cluster; give its url instead of cluster nodes"],
   [
