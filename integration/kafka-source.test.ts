@@ -60,6 +60,18 @@ async function read(from: MessageSource, count: number): Promise<Seen> {
   return { texts, offsets };
 }
 
+/** Until it works: brokers take a moment to know of what was just made. */
+async function repeated<Result>(action: () => Promise<Result>, signal: AbortSignal): Promise<Result> {
+  for (;;) {
+    try {
+      return await action();
+    } catch (error) {
+      if (signal.aborted) throw error;
+      await pause(50);
+    }
+  }
+}
+
 const messages = (topic: string, from: number, count: number, partition = 0) =>
   Array.from({ length: count }, (_, i) => ({
     topic,
@@ -246,6 +258,32 @@ describe("a Kafka source", () => {
     const signal = AbortSignal.timeout(60_000);
     const error = await from.fetch(10, signal).catch((cause: unknown) => cause);
     expect(error).toMatchObject({ kind: "operational", code: expect.stringMatching(/^KAFKA_/) });
+  });
+
+  it("stops where its topic was made anew, and passes over none of the new messages", async () => {
+    const topic = await newTopic();
+    const out = producer();
+    await out.send({ messages: messages(topic, 0, 10), acks: 1 });
+    const from = source(topic, { groupId: "remade" });
+    await from.open(async () => ({ offset: -1, cursor: null }));
+    await read(from, 10);
+    await admin.deleteTopics({ topics: [topic] });
+    const signal = AbortSignal.timeout(60_000);
+    await repeated(() => admin.createTopics({ topics: [topic], partitions: 1, replicas: 1 }), signal);
+    const again = producer();
+    await repeated(() => again.send({ messages: messages(topic, 0, 30), acks: 1 }), signal);
+    const error = await repeated(
+      () =>
+        from.fetch(10, signal).then(
+          (batch) => batch!.messages.map(({ offset }) => offset),
+          (cause: { readonly kind?: string }) => {
+            if (cause.kind === "operational") throw cause;
+            return cause;
+          },
+        ),
+      signal,
+    );
+    expect(error).toMatchObject({ code: "KAFKA_OFFSET_GONE", message: expect.stringContaining("made anew") });
   });
 
   it("says what is wrong: no such topic, nobody there", async () => {

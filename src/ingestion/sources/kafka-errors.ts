@@ -75,6 +75,15 @@ export function kafkaOffsetGone(partition: string, offset: number, oldest: numbe
   );
 }
 
+/** A topic of the same name as before, with other messages under the offsets that were read already. */
+export function kafkaTopicRemade(topic: string): MillraceError {
+  return ingestionError(
+    "KAFKA_OFFSET_GONE",
+    `Kafka topic ${topic} was deleted and made anew: its offsets begin again, and messages at those that were read already would be passed over. Declare the stream as a source of another name, which reads it from its beginning.`,
+    { details: { topic } },
+  );
+}
+
 export function kafkaReadDenied(topic: string): MillraceError {
   return ingestionError(
     "KAFKA_DENIED",

@@ -3,7 +3,7 @@ import { ingestionError } from "../ingestion-error.ts";
 import type { MessageSource, RawBatch, ResumePosition } from "../message-source.ts";
 import { arrivals } from "./arrivals.ts";
 import { joinKafka, type KafkaFetchResponse, type KafkaMember, type KafkaMetadata } from "./kafka-client.ts";
-import { kafkaOffsetGone, kafkaReadDenied, kafkaRefused } from "./kafka-errors.ts";
+import { kafkaOffsetGone, kafkaReadDenied, kafkaRefused, kafkaTopicRemade } from "./kafka-errors.ts";
 import type { KafkaSourceOptions } from "./kafka-options.ts";
 import {
   addBuffered,
@@ -54,6 +54,8 @@ export function kafkaSource(options: KafkaSourceOptions): MessageSource {
   /** In the order in which they are handed out next. */
   let turns: KafkaPartition[] = [];
   let failure: unknown = null;
+  /** The topics as they were first seen. */
+  const topicIds = new Map<string, string>();
   const arrived = arrivals();
   let told = 0;
   let telling: Promise<void> = Promise.resolve();
@@ -121,6 +123,11 @@ export function kafkaSource(options: KafkaSourceOptions): MessageSource {
     );
     if (hungry.length === 0) return;
     const metadata = await joined.metadata(false);
+    const remade = [...metadata.topics].find(([topic, { id }]) => isRemade(topic, id));
+    if (remade !== undefined) {
+      failure ??= kafkaTopicRemade(remade[0]);
+      return;
+    }
     const busy = new Set(turns.filter((partition) => partition.fetching).map((p) => leaderOf(metadata, p)));
     const byLeader = Map.groupBy(hungry, (partition) => leaderOf(metadata, partition));
     for (const [node, wanted] of byLeader) {
@@ -128,6 +135,12 @@ export function kafkaSource(options: KafkaSourceOptions): MessageSource {
       for (const partition of wanted) partition.fetching = true;
       void fetchFrom(joined, metadata, node, wanted);
     }
+  }
+
+  function isRemade(topic: string, id: string): boolean {
+    const known = topicIds.get(topic) ?? id;
+    topicIds.set(topic, known);
+    return known !== id;
   }
 
   function leaderOf(metadata: KafkaMetadata, { topic, index }: KafkaPartition): number {
