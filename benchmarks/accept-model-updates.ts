@@ -26,7 +26,7 @@ export async function run(args: readonly string[]): Promise<void> {
       `wrong version     ${result.wrongVersion} (aim: 0), wrong value ${result.wrongValue} (aim: 0); ${result.versionsThatAnswered} versions answered`,
       `refused           ${refused.join(", ")}`,
       `alias to swap     ${ms(result.swap)}`,
-      `memory            ${result.memory[0]} MiB after a tenth of the updates, ${result.memory[1]} after all (two versions are kept)`,
+      `memory            ${result.memory.join(", ")} MiB after a tenth of the updates, half, all (two versions are kept)`,
       `event loop        waited for at most ${1_000 * result.loopLag.p99} ms (P99), ${1_000 * result.loopLag.largest} ms (largest); had work and no core in ${(100 * result.starved).toFixed(1)}% of the time`,
       `latency, quiet    ${ms(result.quiet)}`,
       `latency, updates  ${ms(result.during)}`,

@@ -5,6 +5,7 @@ import { writeModel } from "../test/api/models/write-model.ts";
 import { connectionFlood } from "./connection-flood.ts";
 import { httpLoad } from "./http-load.ts";
 import { processUsage, waitedForCore } from "./process-usage.ts";
+import { type Histogram, quantileBetween, servedHistogram } from "./served-histogram.ts";
 import { pinLoad, startMillrace } from "./serving-contestants.ts";
 import { type Sent, timedLoad } from "./timed-load.ts";
 
@@ -15,6 +16,8 @@ const FEATURES = Array.from({ length: 30 }, (_, i) => `f${i}`);
 const CONNECTIONS = 2_000;
 const CALM_MS = 250;
 const FLOOD_SECONDS = 8;
+/** Until then a burst is taken that may wait longer than a standing queue; see "Shedding" in docs/serving.md. */
+const BURST_MS = 2_000;
 
 /** Four times the capacity of one process for a minute (or the seconds given), then half of it, then a flood of connections. */
 export async function run(args: readonly string[]): Promise<void> {
@@ -47,7 +50,9 @@ export async function run(args: readonly string[]): Promise<void> {
       print(`half of it: ${summary(half.sent, 5)}`);
       const [served0, load0] = [processUsage([server.pid]).cpuSeconds, process.cpuUsage()];
       const waited0 = waitedForCore(server.pid);
+      const own0 = await ownTimes(server.url);
       const over = await timedLoad(url, bodies, capacity * 4, seconds, CONNECTIONS);
+      const own = await ownTimes(server.url);
       const used = process.cpuUsage(load0);
       const cores = (used.user + used.system) / 1e6 / seconds;
       const serverCores = (processUsage([server.pid]).cpuSeconds - served0) / seconds;
@@ -55,6 +60,10 @@ export async function run(args: readonly string[]): Promise<void> {
       const others = over.sent.filter(({ status }) => status !== 200 && status !== 503).length;
       print(
         `${(over.sent.length / seconds / capacity).toFixed(1)} times the capacity for ${seconds} s: ${summary(over.sent, seconds)}, ${over.unsent} not sent (all of ${CONNECTIONS} connections waited); the load was late by ${over.lagP99.toFixed(1)} ms (P99) and took ${cores.toFixed(2)} cores, the server ${serverCores.toFixed(2)}, and had work and no core in ${((100 * (waitedForCore(server.pid) - waited0)) / seconds).toFixed(1)}% of the time`,
+      );
+      const later = served.filter(({ at }) => at >= BURST_MS);
+      print(
+        `of the served: sent after the first ${BURST_MS / 1_000} s P50 ${quantile(later, 0.5).toFixed(1)} P99 ${quantile(later, 0.99).toFixed(1)} ms; in the server, from reading a request to its answer, P50 ${quantileBetween(own0.requests, own.requests, 0.5).toFixed(1)} P99 ${quantileBetween(own0.requests, own.requests, 0.99).toFixed(1)} ms; a task waited for its event loop, as requests do before they are read, P50 ${quantileBetween(own0.loop, own.loop, 0.5).toFixed(1)} P99 ${quantileBetween(own0.loop, own.loop, 0.99).toFixed(1)} ms`,
       );
       const health = await fetch(`${server.url}/readyz`);
       print(
@@ -80,6 +89,14 @@ export async function run(args: readonly string[]): Promise<void> {
     pinLoad(2);
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** Of the server: what is refused is in neither. */
+async function ownTimes(url: string): Promise<{ readonly requests: Histogram; readonly loop: Histogram }> {
+  return {
+    requests: await servedHistogram(url, "millrace_http_request_duration_seconds", 'route="/v1/models/:name/predict"'),
+    loop: await servedHistogram(url, "millrace_thread_event_loop_lag_seconds", 'thread="main"'),
+  };
 }
 
 /**

@@ -36,8 +36,8 @@ export interface ModelUpdatesResult {
   readonly wrongValue: number;
   readonly versionsThatAnswered: number;
   readonly refused: Readonly<Record<string, number>>;
-  /** Resident memory of the server after a tenth of the updates, and after all; MiB. */
-  readonly memory: readonly [number, number];
+  /** Resident memory of the server after a tenth of the updates, after half, and after all; MiB. */
+  readonly memory: readonly number[];
   /** How long a task waited for the server's event loop while versions were exchanged: at most so long, seconds. */
   readonly loopLag: { readonly p99: number; readonly largest: number };
   /** The share of that time in which the serving thread had work and no core. */
@@ -112,7 +112,7 @@ export async function modelUpdates(options: ModelUpdatesOptions): Promise<ModelU
   const swaps: number[] = [];
   const refused: Record<string, number> = {};
   const resident = (): number => processUsage([millrace.pid]).residentMiB;
-  let memory = resident();
+  const memory: number[] = [];
   let lagBefore = await loopLag(millrace);
   let [began, waited] = [monotonicMs(), waitedForCore(millrace.pid)];
   try {
@@ -137,7 +137,7 @@ export async function modelUpdates(options: ModelUpdatesOptions): Promise<ModelU
         const { last_failure: why } = await waitFor(millrace, (model) => model.last_failure?.version === version);
         refused[`${kind}: ${why?.code}`] = (refused[`${kind}: ${why?.code}`] ?? 0) + 1;
       }
-      if (update + 1 === Math.ceil(updates / 10)) memory = resident();
+      if (update + 1 === Math.ceil(updates / 10) || update + 1 === Math.ceil(updates / 2)) memory.push(resident());
       options.onUpdate?.(`version ${version}, ${kind}`);
       await pause(watchMs);
       append(during, load.take());
@@ -152,7 +152,7 @@ export async function modelUpdates(options: ModelUpdatesOptions): Promise<ModelU
     modelBytes: first["model.json"]!.length,
     swaps,
     refused,
-    memory: [memory, resident()],
+    memory: [...memory, resident()],
     starved: (1_000 * (waitedForCore(millrace.pid) - waited)) / (monotonicMs() - began),
     loopLag: spreadOfLag(lagBefore, await loopLag(millrace)),
   });
@@ -239,7 +239,7 @@ function judge(
     readonly modelBytes: number;
     readonly swaps: readonly number[];
     readonly refused: Readonly<Record<string, number>>;
-    readonly memory: readonly [number, number];
+    readonly memory: readonly number[];
     readonly loopLag: ModelUpdatesResult["loopLag"];
     readonly starved: number;
   },
