@@ -1,8 +1,17 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { loadDeclarations } from "../src/config/load-declarations.ts";
+import type { SourceMeta } from "../src/definitions/source.ts";
+import type { Value } from "../src/definitions/value.ts";
+import { createMessageLogger } from "../src/feature_engineering/engine/message-logger.ts";
+import type { OfflineStore } from "../src/feature_store/offline/offline-store.ts";
+import { postgresOfflineStore } from "../src/feature_store/offline/postgres-offline-store.ts";
+import { compileMessageDecoder } from "../src/ingestion/decoders/message-decoder.ts";
+import { sourceTable } from "../src/pipeline/source-pipeline.ts";
 import { createProject, INDEX, type Project } from "../test/cli/project.ts";
 import { fittedFlights } from "./beam/fitted-flights.ts";
+import { startPostgres } from "./services/postgres-server.ts";
 
 const FEATURES = `
 import { CategoricalTransform, count, csv, derive, entity, featureService, featureView, fileReplay, label, latest, mean, NumericTransform, requestSource, stddev, streamSource, t, tableSource } from ${JSON.stringify(INDEX)};
@@ -72,11 +81,21 @@ function labels(): string {
   return `card_id,other_id,hour,event_timestamp,won\n${rows.join("\n")}\n`;
 }
 
+const card = (i: number): readonly [number, string, string] => [i % 10, "abc"[i % 3]!, time(i * 3_600_000)];
+const CARDS = `card_id,level,updated_at\n${Array.from({ length: 30 }, (_, i) => card(i).join(",")).join("\n")}\n`;
+
+function cards(): string[] {
+  return Array.from({ length: 30 }, (_, i) => {
+    const [card_id, level, updated_at] = card(i);
+    return JSON.stringify({ card_id, level, updated_at });
+  });
+}
+
 async function projectOf(): Promise<Project> {
   return createProject({
     "features.ts": FEATURES,
     "payments.jsonl": payments(),
-    "cards.csv": `card_id,level,updated_at\n${Array.from({ length: 30 }, (_, i) => `${i % 10},${"abc"[i % 3]},${time(i * 3_600_000)}`).join("\n")}\n`,
+    "cards.csv": CARDS,
     "labels.csv": labels(),
   });
 }
@@ -113,6 +132,84 @@ it("writes the manifest of the embedded training set, byte for byte, by what had
     expect(fitted).toBe(embedded);
   }
 }, 120_000);
+
+it("reads history that only PostgreSQL has, with its arrivals and erasures, to the manifest of the embedded training set", async () => {
+  const postgres = await startPostgres();
+  try {
+    await using project = await createProject({
+      "features.ts": FEATURES.replace(
+        /stream: fileReplay[^)]*\) \}\), clock: "stream",/,
+        'stream: kafka({ topic: "payments" }),',
+      )
+        .replace('ingestedAt: "arrived",', "")
+        .replace("fileReplay,", "fileReplay, kafka,"),
+      "cards.csv": CARDS,
+      "labels.csv": labels(),
+    });
+    const url = await postgres.createDatabase();
+    // No broker is asked.
+    const env = { MILLRACE_POSTGRES_URL: url, MILLRACE_KAFKA_BROKERS: "127.0.0.1:1" };
+    const { sources, views } = await loadDeclarations([join(project.folder, "features.ts")]);
+    const store = await postgresOfflineStore({ url: env.MILLRACE_POSTGRES_URL });
+    try {
+      for (const source of sources) {
+        const own = views.filter((view) => view.source.name === source.name);
+        await store.prepareSource(sourceTable(source, own));
+        await commitRecords(store, source, source.name === "cards" ? cards() : payments().split("\n"));
+      }
+      const { name, keys } = views[0]!.entity;
+      const role = { source: "payments", keyColumns: ["card_id"], nulledColumns: ["card_id"] };
+      await store.erase({
+        entity: name,
+        key: [5n],
+        keyTypes: keys.map(({ type }) => type),
+        at: START + 1e9,
+        roles: [role],
+      });
+    } finally {
+      await store.close();
+    }
+    const run = async (...args: string[]): Promise<void> => {
+      const done = await project.run(args, env);
+      expect(done.code, done.stderr).toBe(0);
+    };
+    for (const knowledge of ["event_time", "ingested_at"]) {
+      const args = ["--knowledge", knowledge];
+      await project.write(`${knowledge}/README.md`, "");
+      await run("training-set", "risk", "--entities", "labels.csv", "--out", `${knowledge}/train.parquet`, ...args);
+      await run("beam", "fit", "risk", "--labels", "labels.csv", "--out", `fit-${knowledge}/`, ...args);
+      const [embedded, fitted] = await Promise.all(
+        [`${knowledge}/millrace.json`, `fit-${knowledge}/millrace.json`].map((file) =>
+          readFile(join(project.folder, file), "utf8"),
+        ),
+      );
+      expect(fitted).toBe(embedded);
+    }
+  } finally {
+    await postgres.remove();
+  }
+}, 120_000);
+
+/** In two partitions, most of them late; lines that are cut off are left out. */
+async function commitRecords(store: OfflineStore, source: SourceMeta, lines: readonly string[]): Promise<void> {
+  const toLogged = createMessageLogger(source);
+  const { decodeValue } = compileMessageDecoder(source.columns, { eventTime: source.eventTime });
+  const time = source.columns.findIndex(({ name }) => name === source.eventTime);
+  for (const part of [0, 1]) {
+    const partition = await store.own(source.name, `${source.name}:${part}`);
+    const events = lines.flatMap((line, offset) => {
+      if (offset % 2 !== part || !line.endsWith("}")) return [];
+      const payload = decodeValue(line) as readonly Value[];
+      const eventTime = payload[time] as number;
+      const message = {
+        ...{ source: source.name, partition: partition.partition, offset, key: null, headers: {} },
+        ...{ payload, eventTime, ingestedAt: eventTime + (offset % 7) * 900_000 },
+      };
+      return [toLogged(message, partition.partitionId)];
+    });
+    await store.commit({ partition, events, deadLetters: [], lastOffset: lines.length });
+  }
+}
 
 it("learns every kind of transform of real flights as the embedded training set does, and says where an entity has too much", async () => {
   const flights = await fittedFlights();

@@ -67,7 +67,7 @@ export async function fittedFlights(): Promise<FittedFlights> {
       const job = {
         service: runtime.service,
         frame: await beamFitFrame(runtime, labels, folder),
-        history: await beamFitHistory(runtime.service, [], undefined, folder),
+        history: await beamFitHistory(runtime.service, [], { cache: folder }),
         ...{ knowledge: "event_time" as const, profile: true, script: host.script },
         ...(mostBytes === undefined ? {} : { mostBytes }),
         result: join(folder, `${name}.jsonl`),

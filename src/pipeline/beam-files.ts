@@ -15,7 +15,7 @@ import { resolveReplayPaths } from "../ingestion/sources/replay-paths.ts";
 /** Files for a backfill, and how their records are read. */
 export interface BeamFiles {
   readonly input: { readonly files: readonly BeamFile[] };
-  readonly cells: "json" | "text";
+  readonly cells: "json" | "text" | "logged";
   readonly nulls: readonly string[];
 }
 

@@ -1,19 +1,28 @@
 import { millraceError } from "../definitions/errors.ts";
 import type { FeatureServiceMeta } from "../definitions/feature-service.ts";
+import type { FeatureViewMeta } from "../definitions/feature-view.ts";
 import type { SourceMeta } from "../definitions/source.ts";
 import { type BeamFiles, beamFiles } from "./beam-files.ts";
 
+/** Where history is looked for that no file is named of. */
+export interface FitHistoryPlaces {
+  /** Writes a source's events of the cold store to files; null if it has none. Default: there is no such store. */
+  readonly log?: (source: SourceMeta, views: readonly FeatureViewMeta[]) => Promise<BeamFiles | null>;
+  /** The folder of `beam.parquet`. */
+  readonly parquet?: string | undefined;
+  readonly cache: string;
+}
+
 /**
  * Finds the files with the history of every source that a service reads: those given as `source=path` (or as a path,
- * where there is one source), else those that the source itself names, else the raw events that Beam's jobs keep as
- * Parquet in a folder. `cache` is for what lies in S3.
+ * where there is one source), else what the cold store has of it, else the files that the source itself names, else the raw
+ * events that Beam's jobs keep as Parquet in a folder. `cache` is for what lies in S3.
  * @throws `BEAM_HISTORY_MISSING`, `OPTION_INVALID`; what `beamFiles` throws
  */
 export async function beamFitHistory(
   { name, views }: FeatureServiceMeta,
   given: readonly string[] = [],
-  parquet: string | undefined,
-  cache: string,
+  { log = async () => null, parquet, cache }: FitHistoryPlaces,
 ): Promise<ReadonlyMap<string, BeamFiles>> {
   const sources = [...new Map(views.map(({ source }) => [source.name, source])).values()];
   const patterns = new Map<string, string[]>();
@@ -23,12 +32,17 @@ export async function beamFitHistory(
   }
   const found = new Map<string, BeamFiles>();
   for (const source of sources) {
+    const reading = views.filter((view) => view.source.name === source.name);
+    const logged = patterns.has(source.name) ? null : await log(source, reading);
+    if (logged !== null) {
+      found.set(source.name, logged);
+      continue;
+    }
     const own = patterns.get(source.name) ?? (namesFiles(source) ? undefined : keptOf(source, parquet));
     if (own === null) {
-      const reading = views.filter((view) => view.source.name === source.name).map((view) => view.name);
       throw millraceError(
         "BEAM_HISTORY_MISSING",
-        `Service '${name}' reads ${reading.join(", ")} of source '${source.name}', which comes by ${source.connector.connector} and names no files: say where its history lies, --files '${source.name}=export/*.jsonl'.`,
+        `Service '${name}' reads ${reading.map((view) => view.name).join(", ")} of source '${source.name}', which comes by ${source.connector.connector} and names no files, and the cold store has nothing of it: say where its history lies, --files '${source.name}=export/*.jsonl'.`,
         { details: { source: source.name } },
       );
     }

@@ -22,6 +22,7 @@ import { readAddress } from "../feature_store/online/redis-client.ts";
 import { redisKeys } from "../feature_store/online/redis-keys.ts";
 import { WRITE_VALUES } from "../feature_store/online/redis-scripts.ts";
 import { DEAD_LETTER_THRESHOLD, mostBad } from "../ingestion/dead-letter-share.ts";
+import type { BeamFiles } from "./beam-files.ts";
 import { beamParquet } from "./beam-parquet.ts";
 import { sourceTable } from "./source-pipeline.ts";
 
@@ -49,7 +50,7 @@ export interface BeamJobOptions {
 export interface BeamJobSource {
   readonly source: SourceMeta;
   readonly input: BeamInput;
-  readonly cells?: "json" | "text";
+  readonly cells?: BeamFiles["cells"];
   readonly nulls?: readonly string[];
   readonly from?: number | null;
   readonly until?: number | null;

@@ -59,25 +59,28 @@ function serviceOf(withCards: boolean): FeatureServiceMeta {
 }
 
 it("takes the files that a source names, and the raw events that jobs keep as Parquet for the others", async () => {
-  const history = await beamFitHistory(serviceOf(true), [], join(folder, "lake"), folder);
+  const history = await beamFitHistory(serviceOf(true), [], { parquet: join(folder, "lake"), cache: folder });
   const found = Object.fromEntries([...history].map(([source, { input, cells }]) => [source, [input.files, cells]]));
   expect(found.payments).toMatchObject([[{ format: "parquet" }], "json"]);
   expect(found.cards).toMatchObject([[{ format: "csv", path: join(folder, "cards.csv") }], "text"]);
 });
 
 it("takes files by their source's name, and a path with an equals sign where there is one source", async () => {
-  const named = await beamFitHistory(serviceOf(true), [`payments=${folder}/day=1.jsonl`], undefined, folder);
+  const named = await beamFitHistory(serviceOf(true), [`payments=${folder}/day=1.jsonl`], { cache: folder });
   expect(named.get("payments")!.input.files).toMatchObject([{ format: "jsonl", path: join(folder, "day=1.jsonl") }]);
-  const only = await beamFitHistory(serviceOf(false), [`${folder}/day=1.jsonl`], join(folder, "lake"), folder);
+  const only = await beamFitHistory(serviceOf(false), [`${folder}/day=1.jsonl`], {
+    parquet: join(folder, "lake"),
+    cache: folder,
+  });
   expect(only.get("payments")!.input.files).toMatchObject([{ format: "jsonl" }]);
 });
 
 it("names the view that has no history", async () => {
-  await expect(beamFitHistory(serviceOf(true), [], undefined, folder)).rejects.toMatchObject({
+  await expect(beamFitHistory(serviceOf(true), [], { cache: folder })).rejects.toMatchObject({
     code: "BEAM_HISTORY_MISSING",
     message: expect.stringContaining("paying of source 'payments'"),
   });
-  await expect(beamFitHistory(serviceOf(true), [`${folder}/day=1.jsonl`], undefined, folder)).rejects.toMatchObject({
+  await expect(beamFitHistory(serviceOf(true), [`${folder}/day=1.jsonl`], { cache: folder })).rejects.toMatchObject({
     code: "OPTION_INVALID",
   });
 });

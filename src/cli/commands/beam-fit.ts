@@ -1,6 +1,7 @@
 import { existsSync, statSync } from "node:fs";
 import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import type { ResolvedConfig } from "../../config/config.ts";
 import { loadDeclarations } from "../../config/load-declarations.ts";
 import { millraceError } from "../../definitions/errors.ts";
 import type { FeatureServiceMeta } from "../../definitions/feature-service.ts";
@@ -8,12 +9,15 @@ import { beamHost } from "../../feature_engineering/beam/beam-host.ts";
 import { EMBEDDED_FLINK } from "../../feature_engineering/beam/flink-options.ts";
 import { mergeOptions } from "../../feature_engineering/beam/merge-options.ts";
 import { type BeamProgress, runBeamJob } from "../../feature_engineering/beam/run-beam-job.ts";
+import type { OfflineStore } from "../../feature_store/offline/offline-store.ts";
 import { createServiceRuntime } from "../../feature_store/service-runtime.ts";
 import type { TrainingManifest } from "../../feature_store/training-set.ts";
 import { createViewRuntime } from "../../feature_store/view-runtime.ts";
 import { beamFitJob, fitManifest } from "../../pipeline/beam-fit.ts";
-import { beamFitFrame } from "../../pipeline/beam-fit-frame.ts";
-import { beamFitHistory } from "../../pipeline/beam-fit-history.ts";
+import { type BeamFitFrame, beamFitFrame } from "../../pipeline/beam-fit-frame.ts";
+import { beamFitHistory, type FitHistoryPlaces } from "../../pipeline/beam-fit-history.ts";
+import { beamFitLog } from "../../pipeline/beam-fit-log.ts";
+import { openOfflineStore } from "../../pipeline/stores.ts";
 import { configOf, type GlobalOptions, print } from "../global-options.ts";
 
 interface BeamFitOptions extends GlobalOptions {
@@ -44,7 +48,8 @@ export async function beamFit(name: string, beamOptions: readonly string[], opti
   const fits = runtime.row.fits.length;
   const needsJob = fits > 0 || options.profile;
   const files = join(home, "files");
-  const history = needsJob ? await beamFitHistory(service, options.files, config.beam.parquet, files) : new Map();
+  const places = { parquet: config.beam.parquet, cache: files, ...logOf(config, frame, folder, stack) };
+  const history = needsJob ? await beamFitHistory(service, options.files, places) : new Map();
   const job = {
     ...{ service, frame, history, knowledge: options.knowledge, profile: options.profile, script: "" },
     result: join(folder, "result.jsonl"),
@@ -85,6 +90,25 @@ export async function beamFit(name: string, beamOptions: readonly string[], opti
       `in ${seconds.toFixed(1)} s`,
     ].join("\n"),
   );
+}
+
+/** History of PostgreSQL, which is opened when a source needs it. An embedded cold store may be another process's. */
+function logOf(
+  config: ResolvedConfig,
+  { first, last }: BeamFitFrame,
+  folder: string,
+  stack: AsyncDisposableStack,
+): Pick<FitHistoryPlaces, "log"> {
+  if (config.offline.store !== "postgres") return {};
+  let opened: Promise<OfflineStore> | null = null;
+  return {
+    async log(source, views) {
+      opened ??= openOfflineStore(config).then((store) => stack.use(store));
+      const files = await beamFitLog({ source, views, store: await opened, first, last, folder });
+      if (files !== null) process.stderr.write(`${source.name}: history was read from PostgreSQL\n`);
+      return files;
+    },
+  };
 }
 
 function serviceUnknown(name: string, services: readonly FeatureServiceMeta[]): Error {

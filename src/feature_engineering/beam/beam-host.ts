@@ -6,6 +6,7 @@ import { homedir, tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { millraceError } from "../../definitions/errors.ts";
+import { cleanHosts, useHost } from "./host-cache.ts";
 
 /** What runs a Beam job: a Java, the class path of the host, and the script for its workers. */
 export interface BeamHost {
@@ -77,7 +78,7 @@ async function buildHost(java: string, parts: readonly string[], onBuild: (what:
   for (const file of files) if (file.includes(".")) hash.update(file).update(readFileSync(join(sources, file)));
   const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "millrace");
   const folder = join(cache, `beam-host-${hash.digest("hex").slice(0, 16)}`);
-  if (existsSync(folder)) return folder;
+  if (useHost(folder)) return folder;
   onBuild("building the Beam host with Maven, once");
   await mkdir(cache, { recursive: true });
   const work = await mkdtemp(join(cache, "beam-build-"));
@@ -103,6 +104,8 @@ async function buildHost(java: string, parts: readonly string[], onBuild: (what:
         if (!existsSync(folder)) throw error;
       },
     );
+    useHost(folder);
+    cleanHosts(cache, Date.now());
     return folder;
   } finally {
     await rm(work, { recursive: true, force: true });

@@ -8,7 +8,8 @@ import { createEvaluatedEvent, type EvaluatedEvent, evaluateEvent } from "../../
 import { writeEventEntry } from "./fit-entries.ts";
 import { createFitBlocks, type FitBlocks, type FitOutput } from "./fit-output.ts";
 import type { FitPlan, FitView } from "./fit-plan.ts";
-import { readPartitions, visitMessages } from "./message-frame.ts";
+import { readLoggedLine } from "./logged-line.ts";
+import { type BinaryMessage, readPartitions, visitMessages } from "./message-frame.ts";
 import { isFailure, type SourceRuntime } from "./source-runtime.ts";
 
 /** The first byte of a group's block: events, or rows that look them up. */
@@ -26,6 +27,20 @@ export function createFitEvents(
   const decoders = new Map<string, ReturnType<SourceRuntime["decoder"]>>();
   const adders = views.map((index) => createAdder(plan, index));
   const { name } = runtime.source;
+  const isLogged = runtime.settings.cells === "logged";
+  const types = runtime.source.columns.map(({ type }) => type);
+
+  function eventOf(
+    message: string | BinaryMessage,
+    decode: ReturnType<SourceRuntime["decoder"]>,
+    offset: number,
+    arrival: number | null,
+  ) {
+    if (isLogged && typeof message === "string") return readLoggedLine(message, types);
+    const row = decode(message);
+    return isFailure(row) ? row : runtime.toEvent(row as readonly Value[], offset, arrival);
+  }
+
   return (text, frame, out) => {
     const decode = readPartitions(frame).map(({ header }) => {
       const known = decoders.get(header) ?? runtime.decoder(header);
@@ -40,8 +55,7 @@ export function createFitEvents(
       frame,
       text,
       (_index, message, offset, arrival, partition) => {
-        const row = message === null ? null : decode[partition]!(message);
-        const event = row === null || isFailure(row) ? row : runtime.toEvent(row as readonly Value[], offset, arrival);
+        const event = message === null ? null : eventOf(message, decode[partition]!, offset, arrival);
         if (event === null) return;
         if (isFailure(event)) {
           bad++;

@@ -13,7 +13,7 @@ export interface FitFrameRow {
 }
 
 export function writeFrameRow({ row, time, lookup, labels }: FitFrameRow): string {
-  return JSON.stringify([row, time, lookup.map(toJson), labels.map(toJson)]);
+  return JSON.stringify([row, time, lookup.map(jsonOfValue), labels.map(jsonOfValue)]);
 }
 
 export function readFrameRow(
@@ -25,19 +25,20 @@ export function readFrameRow(
   return {
     row,
     time,
-    lookup: looked.map((json, index) => ofJson(json, lookup[index]!)),
-    labels: learned.map((json, index) => ofJson(json, labels[index]!)),
+    lookup: looked.map((json, index) => valueOfJson(json, lookup[index]!)),
+    labels: learned.map((json, index) => valueOfJson(json, labels[index]!)),
   };
 }
 
-function toJson(value: Value): unknown {
+/** A value as JSON that {@link valueOfJson} reads. */
+export function jsonOfValue(value: Value): unknown {
   if (typeof value === "bigint") return String(value);
-  return Array.isArray(value) ? value.map(toJson) : value;
+  return Array.isArray(value) ? value.map(jsonOfValue) : value;
 }
 
-function ofJson(json: unknown, type: ColumnTypeSpec): Value {
+export function valueOfJson(json: unknown, type: ColumnTypeSpec): Value {
   if (json === null) return null;
   if (type.kind === "int64") return BigInt(json as string);
-  if (type.kind === "list") return (json as unknown[]).map((item) => ofJson(item, type.item!));
+  if (type.kind === "list") return (json as unknown[]).map((item) => valueOfJson(item, type.item!));
   return json as Value;
 }

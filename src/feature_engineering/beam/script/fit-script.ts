@@ -139,9 +139,10 @@ export function openFit(
     ),
     describe: () =>
       JSON.stringify({
-        sources: plan.sources.map(({ runtime: { source } }) => ({
+        sources: plan.sources.map(({ runtime: { source, settings: own } }) => ({
           name: source.name,
-          has_id: source.id !== null || source.kind === "table_source",
+          // The log has each event once.
+          has_id: own.cells !== "logged" && (source.id !== null || source.kind === "table_source"),
         })),
         // Per pass the transforms that are fitted in it.
         passes: Array.from({ length: plan.row.passes }, (_, index) =>

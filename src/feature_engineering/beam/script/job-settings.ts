@@ -21,8 +21,11 @@ export interface SourceSettings {
   readonly until: number | null;
   /** Whether rows for the history table are wanted. */
   readonly history: boolean;
-  /** `text`: messages are records of a CSV file, and each partition has its header. */
-  readonly cells: "json" | "text";
+  /**
+   * `text`: messages are records of a CSV file, and each partition has its header; `logged`: events as the cold store
+   * keeps them, see `logged-line.ts`, which only fitting reads.
+   */
+  readonly cells: "json" | "text" | "logged";
   /** Cells that mean null besides the empty one; text only. */
   readonly nulls: readonly string[];
 }
