@@ -129,7 +129,7 @@ async function found(): Promise<unknown> {
 /** What they must be of the events of these numbers. */
 function wanted(numbers: readonly number[]): unknown {
   return [0, 1].map((card) => {
-    const own = numbers.filter((n) => Math.abs(n % 2) === card);
+    const own = numbers.filter((n) => n % 2 === card);
     return [own.length, own.reduce((sum, n) => sum + n, 0)];
   });
 }
@@ -153,67 +153,41 @@ async function untilValues(job: Running, numbers: readonly number[]): Promise<vo
   await until(job, async () => JSON.stringify(await found()) === values, values);
 }
 
-it("stops a backfill of mostly bad lines with the share, the first reasons and what to do, and takes it again", async () => {
-  const lines = [...clicksOf(-200, 100, null), ...clicksOf(-1_400, 1_200, null), ...clicksOf(-100, 100)];
-  await writeFile(join(folder, "history.jsonl"), lines.join("\n"));
-  const args = ["--json", "beam", "backfill", "--files", "history.jsonl", "--until", new Date(MOMENT).toISOString()];
-  const stopped = await start(args).ended;
-  expect(stopped.err).toMatch(
-    /^DEAD_LETTER_THRESHOLD: The source "clicks" was stopped: \d+ of the last 1000 messages cannot be used, more than 50%\. The first: .*note.*Correct the schema.*deadLetters\.share/m,
-  );
-  expect([stopped.code, await found()]).toEqual([
-    2,
-    [
-      [0, 0],
-      [0, 0],
-    ],
-  ]);
-  const whole = await start(args, { MILLRACE_DEAD_LETTER_SHARE: "1" }).ended;
-  expect(whole.code, whole.err).toBe(0);
-  expect(JSON.parse(whole.out)).toMatchObject({ state: "done", counters: { clicks: { events: 100 } } });
-  expect([await found(), stored("events_clicks"), stored("dead_letters")]).toEqual([
-    wanted(range(-100, 0)),
-    100,
-    1_300,
-  ]);
-  postgres.sql("DELETE FROM millrace.dead_letters", database);
-}, 180_000);
-
 it("streams on through a first run that died, stores that are killed or frozen, and a producer's mistake: nothing lost, nothing twice", async () => {
   await produce(clicksOf(0, 40), 1);
   const first = stream(3_600_000);
-  await untilValues(first, range(-100, 40));
+  await untilValues(first, range(0, 40));
   first.child.kill("SIGKILL");
   await first.ended;
 
   const job = stream(1_000);
   await produce(clicksOf(40, 10));
-  await untilValues(job, range(-100, 50));
+  await untilValues(job, range(0, 50));
   expect(job.err()).toMatch(/clicks: the job ended before its first checkpoint, and begins again where it began/);
 
   await postgres.kill();
   await produce(clicksOf(50, 10));
   await until(
     job,
-    () => /begins again from its last checkpoint: .*Connection.*refused/.test(job.err()),
+    () => /begins again from its last checkpoint: [\s\S]*Connection[\s\S]*refused/.test(job.err()),
     "PostgreSQL away",
   );
   await postgres.start();
-  await untilValues(job, range(-100, 60));
-  await until(job, () => stored("events_clicks") === 160, "all events in history");
+  await untilValues(job, range(0, 60));
+  await until(job, () => stored("events_clicks") === 60, "all events in history");
 
   await redis.kill();
   const said = job.err().length;
   await produce(clicksOf(60, 10));
-  await until(job, () => /begins again .*(Jedis|connection)/i.test(job.err().slice(said)), "Redis away");
+  await until(job, () => /begins again [\s\S]*(Jedis|connection)/i.test(job.err().slice(said)), "Redis away");
   await redis.start();
-  await untilValues(job, range(-100, 70));
+  await untilValues(job, range(0, 70));
 
   redis.freeze();
   await produce(clicksOf(70, 10));
-  await until(job, () => stored("events_clicks") === 180, "history beside a frozen Redis");
+  await until(job, () => stored("events_clicks") === 80, "history beside a frozen Redis");
   redis.thaw();
-  await untilValues(job, range(-100, 80));
+  await untilValues(job, range(0, 80));
 
   // A field that becomes null, and good events behind it.
   await produce([...clicksOf(80, 1_500, null), ...clicksOf(1_580, 20)]);
@@ -222,15 +196,15 @@ it("streams on through a first run that died, stores that are killed or frozen, 
   expect(stopped.code).toBe(2);
   await writeFile(join(folder, "features.ts"), FEATURES("t.string().nullable()"));
   const mended = stream(1_000);
-  await until(mended, () => stored("events_clicks") + stored("dead_letters") === 100 + 1_600, "all read again");
+  await until(mended, () => stored("events_clicks") + stored("dead_letters") === 1_600, "all read again");
   expect(stored("dead_letters")).toBeLessThan(500);
   const letters = postgres.sql('SELECT "offset" FROM millrace.dead_letters', database).split("\n").filter(Boolean);
   const bad = new Set(letters.map(Number));
   await untilValues(
     mended,
-    range(-100, 1_600).filter((n) => !bad.has(n)),
+    range(0, 1_600).filter((n) => !bad.has(n)),
   );
   mended.child.kill("SIGTERM");
   const end = await mended.ended;
   expect(end.code, end.err).toBe(0);
-}, 300_000);
+}, 600_000);

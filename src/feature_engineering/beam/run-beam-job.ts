@@ -79,7 +79,7 @@ export async function runBeamJob(
     const told = progressOf(line);
     if (told === null) return;
     // What is told of a failure is not to have what a former one said.
-    if (told.state === "running") causes = [];
+    if (told.state === "running" && last?.state === "restarting") causes = [];
     last = told.state === "restarting" ? { ...told, cause: causeOf(words, causes) } : told;
     options.onProgress?.(last);
   });
