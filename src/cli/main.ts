@@ -17,6 +17,14 @@ const whole = (text: string): number => {
   if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError("it must be a whole number from 1.");
   return value;
 };
+/** A moment so far from now is one that a date can still say. */
+const wholeUpTo =
+  (most: number) =>
+  (text: string): number => {
+    const value = whole(text);
+    if (value > most) throw new InvalidArgumentError(`it must be a whole number from 1 to ${most}.`);
+    return value;
+  };
 
 program
   .command("init")
@@ -296,7 +304,7 @@ keys
   .description("make a key and print it, this once")
   .requiredOption("--scope <scope...>", "predict, read, push, admin (all)")
   .option("--name <name>", "what it is for")
-  .option("--expires <days>", "after which it is refused", whole)
+  .option("--expires <days>", "after which it is refused", wholeUpTo(36_500))
   .option("--rate <n>", "requests per second, of each process that serves; default: server.rateLimit", whole)
   .action(async (_options, command: Command) =>
     (await import("./commands/keys.ts")).createKey(command.optsWithGlobals()),
@@ -304,8 +312,8 @@ keys
 keys
   .command("rotate <id>")
   .description("make a key that may do the same, print it, and let the old one end")
-  .option("--grace <hours>", "for which the old one still counts", whole, 24)
-  .option("--expires <days>", "after which the new one is refused", whole)
+  .option("--grace <hours>", "for which the old one still counts", wholeUpTo(8_760), 24)
+  .option("--expires <days>", "after which the new one is refused", wholeUpTo(36_500))
   .action(async (id: string, _options, command: Command) =>
     (await import("./commands/keys.ts")).rotateKey(id, command.optsWithGlobals()),
   );

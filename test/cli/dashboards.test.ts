@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
@@ -31,4 +31,12 @@ it("lets alerts point to where the runbooks are", async () => {
 
 it("refuses an address of runbooks that is none", async () => {
   await expect(dashboards({ config: "", out, runbooks: "wiki" })).rejects.toMatchObject({ code: "OPTION_INVALID" });
+});
+
+it("says which file cannot be written, where the folder is a file", async () => {
+  await writeFile(path.join(out, "file"), "");
+  await expect(dashboards({ config: "", out: path.join(out, "file") })).rejects.toMatchObject({
+    code: "FILE_UNWRITABLE",
+    kind: "user",
+  });
 });

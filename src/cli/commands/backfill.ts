@@ -51,7 +51,7 @@ export async function backfill(
     progress.end();
   }
   if (job.state !== "done") {
-    throw millraceError("BACKFILL_STOPPED", `The ${kind} ${job.state}: ${job.error ?? "run it again, it goes on"}.`, {
+    throw millraceError("BACKFILL_STOPPED", `The ${kind} ${job.state}: ${job.error ?? "run it again, it goes on."}`, {
       kind: "operational",
     });
   }

@@ -29,11 +29,15 @@ export async function dashboards(options: DashboardsOptions): Promise<void> {
   for (const file of files) {
     const text = await readFile(path.join(DEPLOY, file), "utf8");
     const target = path.join(out, file);
-    await mkdir(path.dirname(target), { recursive: true });
-    await writeFile(
-      target,
-      runbooks === undefined ? text : text.replaceAll(RUNBOOKS, `${runbooks.replace(/\/$/, "")}/`),
-    );
+    const pages = runbooks?.replace(/\/$/, "");
+    try {
+      await mkdir(path.dirname(target), { recursive: true });
+      await writeFile(target, pages === undefined ? text : text.replaceAll(RUNBOOKS, () => `${pages}/`));
+    } catch (cause) {
+      throw millraceError("FILE_UNWRITABLE", `The file ${target} cannot be written: check its folder (--out).`, {
+        cause,
+      });
+    }
   }
   print(options, { out, files }, () => files.map((file) => path.join(out, file)).join("\n"));
 }

@@ -1,6 +1,6 @@
-import { millraceError } from "../../definitions/errors.ts";
 import { connect } from "../connect.ts";
 import { configOf, type GlobalOptions, print } from "../global-options.ts";
+import { keyValues } from "../key-values.ts";
 
 interface Erasure {
   readonly entity: string;
@@ -15,13 +15,7 @@ interface Erasure {
 
 /** Erases one entity everywhere, for good. */
 export async function deleteEntity(entity: string, pairs: readonly string[], options: GlobalOptions): Promise<void> {
-  const key = Object.fromEntries(
-    pairs.map((pair) => {
-      const at = pair.indexOf("=");
-      if (at < 1) throw millraceError("OPTION_INVALID", `'${pair}' must be key=value.`);
-      return [pair.slice(0, at), pair.slice(at + 1)];
-    }),
-  );
+  const key = Object.fromEntries(keyValues(pairs));
   await using connection = await connect(await configOf(options));
   const erasure = await connection.ask<Erasure>("POST", "/v1/erasures", { entity, key });
   print(options, erasure, () =>

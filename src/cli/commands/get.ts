@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { millraceError } from "../../definitions/errors.ts";
 import { connect } from "../connect.ts";
 import { configOf, type GlobalOptions, print, table } from "../global-options.ts";
+import { keyValues } from "../key-values.ts";
 
 interface GetOptions extends GlobalOptions {
   readonly rows?: string;
@@ -59,11 +60,7 @@ export async function get(service: string, pairs: readonly string[], options: Ge
 
 function parsePairs(pairs: readonly string[], lookup: readonly LookupColumn[]): Record<string, unknown> {
   return Object.fromEntries(
-    pairs.map((pair) => {
-      const at = pair.indexOf("=");
-      if (at < 1) throw millraceError("OPTION_INVALID", `'${pair}' is no lookup column: write key=value.`);
-      const name = pair.slice(0, at);
-      const text = pair.slice(at + 1);
+    [...keyValues(pairs)].map(([name, text]) => {
       const type = lookup.find((column) => column.name === name)?.type;
       if (text === "null") return [name, null];
       if (type === "float64" || type === "int32") return [name, Number(text)];
