@@ -1,7 +1,7 @@
 /** The server that `predict` measures: the flights replayed to the end, then quiet. Prints its address and memory. */
 import { fileURLToPath } from "node:url";
 import pino from "pino";
-import { loadConfig } from "../src/config/config.ts";
+import { loadConfig } from "../src/config/resolve-config.ts";
 import { openPlatform } from "../src/platform.ts";
 
 const file = fileURLToPath(new URL("../examples/flight_delays/millrace.config.ts", import.meta.url));

@@ -6,7 +6,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { loadConfig } from "../src/config/config.ts";
+import { loadConfig } from "../src/config/resolve-config.ts";
 import { npmPackage } from "./services/npm-package.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));

@@ -5,7 +5,7 @@ import pino from "pino";
 import { switchedMonitoring } from "./switched-monitoring.ts";
 
 const monitoring = switchedMonitoring();
-const { loadConfig } = await import("../../src/config/config.ts");
+const { loadConfig } = await import("../../src/config/resolve-config.ts");
 const { openPlatform } = await import("../../src/platform.ts");
 const file = fileURLToPath(new URL("../../examples/flight_delays/millrace.config.ts", import.meta.url));
 const loaded = await loadConfig(file, { MILLRACE_DATA: process.argv[2], MILLRACE_PORT: "0" });

@@ -1,7 +1,7 @@
 /** One of those that `tracing-cost` compares: the flights' server, traced or not as its variables say. Folder. */
 import { fileURLToPath } from "node:url";
 import pino from "pino";
-import { loadConfig } from "../../src/config/config.ts";
+import { loadConfig } from "../../src/config/resolve-config.ts";
 import { openPlatform } from "../../src/platform.ts";
 
 const file = fileURLToPath(new URL("../../examples/flight_delays/millrace.config.ts", import.meta.url));

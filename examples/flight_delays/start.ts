@@ -5,7 +5,7 @@
 import { rm } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import pino from "pino";
-import { loadConfig } from "../../src/config/config.ts";
+import { loadConfig } from "../../src/config/resolve-config.ts";
 import { openPlatform } from "../../src/platform.ts";
 import { readFlights } from "./replay/flights.ts";
 import { createScreen } from "./replay/screen.ts";

@@ -12,7 +12,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import pino from "pino";
-import { loadConfig } from "../../src/config/config.ts";
+import { loadConfig } from "../../src/config/resolve-config.ts";
 import { openPlatform } from "../../src/platform.ts";
 import { readFlights } from "./replay/flights.ts";
 

@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
-import { loadConfig, type ResolvedConfig } from "../config/config.ts";
+import type { ResolvedConfig } from "../config/config.ts";
+import { loadConfig } from "../config/resolve-config.ts";
 import { openLog } from "../monitoring/logging/open-log.ts";
 import { secretsOf } from "../monitoring/logging/secrets-of.ts";
 

@@ -134,7 +134,7 @@ import { mkdirSync, readdirSync, readlinkSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 const { default: pino } = await import(${JSON.stringify(createRequire(import.meta.url).resolve("pino"))});
-const { resolveConfig } = await import(${JSON.stringify(`${src}config/config.ts`)});
+const { resolveConfig } = await import(${JSON.stringify(`${src}config/resolve-config.ts`)});
 const { openPlatform } = await import(${JSON.stringify(`${src}platform.ts`)});
 const { createWorkerMethods } = await import(${JSON.stringify(`${src}processes/worker-methods.ts`)});
 const log = pino({ level: "silent" });

@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { loadConfig, type MillraceConfig, resolveConfig } from "../../src/config/config.ts";
+import type { MillraceConfig } from "../../src/config/config.ts";
+import { loadConfig, resolveConfig } from "../../src/config/resolve-config.ts";
 import { isMillraceError } from "../../src/definitions/errors.ts";
 
 const SECRET = "planted-Secret-7";
