@@ -44,7 +44,7 @@ export function leaseTests(openWith: OpenWith): void {
       expect(await leases.claim("orders", shard, other, 60_000)).toBe(true);
       expect(await leases.claim("payments", "short", other, 1)).toBe(true);
       await expect
-        .poll(async () => [...(await leases.holders("payments"))], { timeout: 5_000 })
+        .poll(async () => [...(await leases.holders("payments"))], { timeout: 30_000 })
         .toEqual([[shard, holder]]);
       expect(await leases.claim("payments", "short", holder, 60_000)).toBe(true);
       await leases.release("payments", shard, other);
@@ -61,11 +61,11 @@ export function leaseTests(openWith: OpenWith): void {
 
     test("end if they are not renewed; then the next owner fences the last one", async ({ skip }) => {
       const { store, leases } = await open(skip);
-      const partition = await leases.acquire("payments", "http:", "a", 200);
+      const partition = await leases.acquire("payments", "http:", "a", 60_000);
       const first = await store.own("payments", partition);
-      expect(await leases.renew("payments", partition, "a", 300)).toBe(true);
-      expect(await leases.renew("payments", partition, "b", 300)).toBe(false);
-      await expect.poll(() => leases.renew("payments", partition, "a", 1), { timeout: 5_000 }).toBe(false);
+      expect(await leases.renew("payments", partition, "a", 60_000)).toBe(true);
+      expect(await leases.renew("payments", partition, "b", 60_000)).toBe(false);
+      await expect.poll(() => leases.renew("payments", partition, "a", 1), { timeout: 30_000 }).toBe(false);
       expect(await leases.acquire("payments", "http:", "b", 60_000)).toBe(partition);
       expect(await leases.renew("payments", partition, "a", 60_000)).toBe(false);
       await store.own("payments", partition);

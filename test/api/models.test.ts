@@ -110,7 +110,7 @@ describe("the models' routes", () => {
     await vi.waitFor(async () => {
       const { body } = await other.predict([{ card_id: "c", amount: 1 }]);
       expect(body.version).toBe("1");
-    }, 10_000);
+    }, 30_000);
     await other.close();
   });
 });

@@ -27,5 +27,5 @@ describe("millrace backfill and materialize", () => {
     expect(reports).toMatchObject([{ mismatches: 0, entities: 2 }]);
     expect((await project.run(["materialize", "nothing"])).stderr).toContain("VIEW_UNKNOWN");
     expect((await project.run(["backfill", "--files", "a.csv"])).stderr).toContain("--source");
-  }, 120_000);
+  });
 });

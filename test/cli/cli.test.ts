@@ -105,7 +105,7 @@ describe("the millrace command", () => {
     const letters: { dead_letters: { code: string; source: string }[] } = await json(["dead-letters", "list"]);
     expect(letters.dead_letters).toMatchObject([{ source: "payments", code: "INVALID_VALUE" }]);
     expect((await run(["plan"])).stdout).toBe("No changes.\n");
-  }, 60_000);
+  });
 
   it("makes a training set with its manifest", async () => {
     await writeFile(
@@ -122,7 +122,7 @@ describe("the millrace command", () => {
     ]);
     const manifest = JSON.parse(await readFile(join(folder, "millrace.json"), "utf8")) as object;
     expect(manifest).toMatchObject({ service: "risk", features: ["n", "spend", "last"], keys: ["card_id"] });
-  }, 60_000);
+  });
 
   it("serves until it is told to stop, and answers other commands meanwhile", async () => {
     const server = start(["serve"]);
@@ -140,7 +140,7 @@ describe("the millrace command", () => {
     expect(second.stderr).toContain("DATA_FOLDER_IN_USE");
     server.kill("SIGTERM");
     expect(await ended).toBe(0);
-  }, 60_000);
+  });
 
   it("fills a changed view from history before it serves", async () => {
     await writeFile(
@@ -151,7 +151,7 @@ describe("the millrace command", () => {
     expect(plan.stdout).toContain("activity");
     const read: { columns: string[]; rows: unknown[] } = await json(["get", "risk", "card_id=a"]);
     expect(read.rows).toEqual([[2, 3, 7.5, 2]]);
-  }, 60_000);
+  });
 
   it.each([
     ["an unknown service", ["get", "nothing", "card_id=a"], {}, "SERVICE_UNKNOWN"],
@@ -184,5 +184,5 @@ describe("the millrace command", () => {
     await writeFile(join(folder, "features.ts"), FEATURES('"1h"'));
     const read: { rows: unknown[] } = await json(["get", "risk", "card_id=a"]);
     expect(read.rows).toEqual([[2, 7.5, 2]]);
-  }, 60_000);
+  });
 });

@@ -24,5 +24,5 @@ describe("millrace delete", () => {
     expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringContaining("ENTITY_KEY_INVALID")]);
     const unknown = await project.run(["delete", "nobody", "card_id=b"]);
     expect([unknown.code, unknown.stderr]).toEqual([2, expect.stringContaining("ENTITY_UNKNOWN")]);
-  }, 120_000);
+  });
 });

@@ -68,7 +68,7 @@ describe("millrace dev", () => {
     await says("Ready.");
     url = await project.url();
     while ((await ask()).spend !== EVENTS) await new Promise((resolve) => setImmediate(resolve));
-  }, 60_000);
+  });
   afterEach(() => project[Symbol.asyncDispose]());
 
   it("takes over a file that is imported from afar, while every request and push is answered", async () => {
@@ -96,7 +96,7 @@ describe("millrace dev", () => {
     // What was asked meanwhile was answered by the old declarations or by the new ones, both filled.
     expect([...seen]).toEqual([JSON.stringify({ spend: EVENTS }), JSON.stringify(row)]);
     expect(await project.url()).toBe(url);
-  }, 60_000);
+  });
 
   it("refuses what cannot be loaded and what breaks stored data, with the reason, and goes on", async () => {
     await project.write("lib/deep/windows.ts", "export const windows = ;\n");
@@ -118,7 +118,7 @@ describe("millrace dev", () => {
     );
     await says("Taken over.");
     expect(await ask()).toEqual({ spend: EVENTS, clicked: 1 });
-  }, 60_000);
+  });
 
   it("starts anew with a changed configuration, and goes on with the old one if that is wrong", async () => {
     const config = await readFile(join(project.folder, "millrace.config.ts"), "utf8");
@@ -137,7 +137,7 @@ describe("millrace dev", () => {
     expect(await ask()).toEqual({ spend: EVENTS, clicked: 0 });
     dev.child.kill("SIGTERM");
     expect(await dev.ended).toBe(0);
-  }, 60_000);
+  });
 
   it("takes declarations over that change with the configuration, and those that change after it", async () => {
     const config = await readFile(join(project.folder, "millrace.config.ts"), "utf8");
@@ -159,7 +159,7 @@ describe("millrace dev", () => {
     await project.write("millrace.config.ts", config.replace("port: 0", "port: 0, maxRows: 2"));
     await says("The change is not taken over, and what was there goes on. DECLARATIONS_INVALID");
     expect(await ask()).toEqual({ spend_2h: EVENTS, spend_24h: EVENTS, clicked: 0 });
-  }, 60_000);
+  });
 });
 
 /** A port that somebody has. */

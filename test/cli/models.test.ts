@@ -30,7 +30,7 @@ it("shows, pins, loads, unloads and rolls back the models of a running server, b
     const found = await project.url();
     expect((await fetch(`${found}/readyz`)).status).toBe(200);
     return found;
-  }, 50_000);
+  }, 120_000);
   const models = async (...args: string[]): Promise<string> => {
     const done = await project.run(["models", ...args]);
     expect(done.code, done.stderr).toBe(0);
@@ -46,11 +46,11 @@ it("shows, pins, loads, unloads and rolls back the models of a running server, b
   await save(project, 3, ["amount", "unknown_column"]);
   await vi.waitFor(async () => {
     expect(await models("status", "risk", "--url", url)).toMatch(/3 +.*MODEL_SERVICE_MISMATCH.*unknown_column/);
-  }, 30_000);
+  }, 120_000);
   expect(await models("status", "risk")).toMatch(/^risk reads row_v1: serving, update fails\n/);
   const refused = await project.run(["models", "rollback", "risk", "--url", url]);
   expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining("Authorization")]);
-}, 180_000);
+}, 240_000);
 
 it("says that there is no running server to change the models of", async () => {
   await using project = await createProject({ "features.ts": FEATURES });

@@ -53,7 +53,7 @@ it("replays dead letters without a running server, once the declarations take th
   expect(taken.code).toBe(0);
   expect(await answer(project)).toEqual([2, 10]);
   expect((await project.run(["dead-letters", "list"])).stdout).toBe("No dead letters.\n");
-}, 60_000);
+});
 
 it("takes pushes where no source is read", async () => {
   await using project = await projectOf(features('"1h"'));
@@ -68,7 +68,7 @@ it("takes pushes where no source is read", async () => {
   const status = (await (await fetch(`${await project.url()}/v1/sources/status`)).json()) as object;
   expect(status).toMatchObject({ sources: [{ source: "payments", state: "running", messages: 1 }] });
   expect(await answer(project)).toEqual([1, 3]);
-}, 60_000);
+});
 
 it("applies beside a running server: that one takes the declarations over, or they are refused", async () => {
   await using project = await projectOf(features('"1h"'));
@@ -95,7 +95,7 @@ it("applies beside a running server: that one takes the declarations over, or th
   const elsewhere = await project.run(["--config", "other.config.ts", "apply"]);
   expect([elsewhere.code, elsewhere.stderr]).toEqual([2, expect.stringContaining("PLAN_DIFFERS")]);
   expect(await answer(project)).toEqual([1, 1, 10]);
-}, 60_000);
+});
 
 it("shows the main thread's metrics, and that the pipeline is gone, once its thread has died", async () => {
   const dying = `if (!isMainThread) setInterval(() => {
@@ -122,7 +122,7 @@ it("shows the main thread's metrics, and that the pipeline is gone, once its thr
   const ready = await fetch(`${url}/readyz`, { headers: { connection: "close" } });
   expect([ready.status, await ready.text()]).toEqual([503, expect.stringContaining("killed by the test")]);
   expect(server.child.exitCode).toBeNull();
-}, 60_000);
+});
 
 it("leaves no store open if opening fails late", async () => {
   await using project = await projectOf(features('"1h"'));
@@ -167,4 +167,4 @@ console.log(JSON.stringify({ late: late.code, afterLate, worker: worker.code, af
     afterWorker: [],
     open: true,
   });
-}, 60_000);
+});

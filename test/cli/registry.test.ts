@@ -28,5 +28,5 @@ describe("millrace registry", () => {
     expect(diff.stdout).toContain("7200000");
     const unknown = await project.run(["registry", "show", "nothing"]);
     expect([unknown.code, unknown.stderr]).toEqual([2, expect.stringContaining("ENTRY_UNKNOWN")]);
-  }, 120_000);
+  });
 });

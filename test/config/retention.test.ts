@@ -111,7 +111,7 @@ it("drops what is older by the source's clock, and nothing of a source without r
     knowledge: "event_time",
   });
   await expect(all[Symbol.asyncIterator]().next()).rejects.toMatchObject({ code: "HISTORY_DROPPED" });
-}, 60_000);
+});
 
 it("looks again when the clock has moved an hour and a minute has passed, and after a failure", async () => {
   const asked: number[] = [];

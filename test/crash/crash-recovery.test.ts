@@ -20,10 +20,10 @@ describe("a pipeline that is killed", () => {
     expect(run.mismatches).toBe(0);
     expect(run.crashes).toBeGreaterThanOrEqual(6);
     expect(run.values).toBeGreaterThan(10_000);
-  }, 120_000);
+  });
 
   it("would not without the recovery code", async () => {
     const run = await runWithCrashes(at("after-commit", 20, 40), "no-recovery");
     expect(run.mismatches).toBeGreaterThan(0);
-  }, 120_000);
+  });
 });

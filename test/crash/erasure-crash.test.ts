@@ -72,7 +72,7 @@ describe("an erasure that is killed", () => {
     filled.pipeline.memory("payments").end();
     await filled.pipeline.start();
     await filled.pipeline.finished();
-  }, 60_000);
+  });
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
   it("has not begun, or ends erased after a restart, at whatever step it is killed", async () => {
@@ -110,5 +110,5 @@ describe("an erasure that is killed", () => {
       expect(again.rows[2]![2]).toBe(20);
     }
     expect(kills).toBeGreaterThan(5);
-  }, 120_000);
+  });
 });

@@ -164,7 +164,7 @@ describe("an erasure", () => {
       ),
       { numRuns: 40 },
     );
-  }, 60_000);
+  });
 
   it("leaves nothing to find: neither online nor in history, nor under earlier versions of a view", async () => {
     const online = memoryOnlineStore();

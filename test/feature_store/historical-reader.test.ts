@@ -68,7 +68,7 @@ describe("reading history", () => {
       }),
       { numRuns: 40, interruptAfterTimeLimit: 60_000 },
     );
-  }, 120_000);
+  });
 
   it("gives the oracle's values where windows hold thousands of events", async () => {
     const list = fc.sample(saleOf(fc.constant("a")), { numRuns: 5_000, seed: 7 });
@@ -83,5 +83,5 @@ describe("reading history", () => {
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
-  }, 60_000);
+  });
 });

@@ -151,7 +151,7 @@ describe("a training set in a file", () => {
     const other = join(folder, "other.parquet");
     expect(await writeTrainingFile(store, { service: "fitted", entities, out: other, partRows: 10 })).toEqual(manifest);
     expect((await readFrame(out)).rows).toEqual((await readFrame(other)).rows);
-  }, 60_000);
+  });
 
   it.each([
     ["9,2026-01-01T00:00:00Z,x,true,n", "LOOKUP_INVALID", "Row 57"],

@@ -93,7 +93,7 @@ describe("windows computed on threads", () => {
       }),
       { numRuns: 6, interruptAfterTimeLimit: 60_000 },
     );
-  }, 120_000);
+  });
 
   it("gives the same to the bit where an entity has thousands of events", async () => {
     const list = fc.sample(saleOf(fc.constantFrom("a", "b", "c")), { numRuns: 6_000, seed: 11 });
@@ -104,7 +104,7 @@ describe("windows computed on threads", () => {
     const read = (threads: number): Promise<HistoricalInputs> =>
       readHistory(reader, windowed, frameOf(rows), "event_time", { threads, threadedFrom: 1 });
     expect(bytesOf(await read(3))).toEqual(bytesOf(await read(1)));
-  }, 60_000);
+  });
 
   const none = { starts: Int32Array.of(0, 1), rows: Int32Array.of(0), times: Float64Array.of(10) };
   const one = {

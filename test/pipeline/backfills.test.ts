@@ -161,7 +161,7 @@ describe("a backfill", () => {
       await expectHistory(world);
       await second.close();
     }
-  }, 60_000);
+  });
 
   it("that is stopped keeps no trace of whom it did last once it is done", async () => {
     const world = await newWorld();

@@ -45,7 +45,7 @@ describe("leases that processes share", () => {
     const silent = sharedLeases({ leases: store, source: "x", holder: "a", forMs: 20 });
     expect((await silent.balance(["s0", "s1"])).size).toBe(2);
     const other = sharedLeases({ leases: store, source: "x", holder: "b" });
-    await expect.poll(async () => (await other.balance(["s0", "s1"])).size, { timeout: 5_000 }).toBe(2);
+    await expect.poll(async () => (await other.balance(["s0", "s1"])).size, { timeout: 30_000 }).toBe(2);
     expect((await silent.balance(["s0", "s1"])).size).toBe(0);
   });
 

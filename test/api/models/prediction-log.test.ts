@@ -72,7 +72,7 @@ describe("the prediction log", () => {
       await offline.close();
       await rm(folder, { recursive: true, force: true });
     }
-  }, 60_000);
+  });
 
   it("drops and counts what does not fit, and what cannot be written, and never fails a request", async () => {
     const online = memoryOnlineStore();

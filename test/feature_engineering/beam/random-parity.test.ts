@@ -57,7 +57,7 @@ test("whatever is declared and sent, however bundles, panes and restarts fall, t
     }),
     { numRuns: CASES },
   );
-}, 120_000);
+});
 
 function valuesOf(store: ScriptStore, view: FeatureViewMeta): StoredValues {
   const number = viewNumber(viewVersion(view));

@@ -83,7 +83,7 @@ describe("the engine", () => {
       ),
       { numRuns: 400 },
     );
-  }, 120_000);
+  });
 
   it("marks nothing before it is written, while a backlog is written in parts beside other writers", async () => {
     await fc.assert(
@@ -149,7 +149,7 @@ describe("the engine", () => {
       ),
       { numRuns: 250 },
     );
-  }, 120_000);
+  });
 
   it("writes a value that many events of a backlog change once, when the last batch of it is folded", async () => {
     const offline = await paymentsLog();

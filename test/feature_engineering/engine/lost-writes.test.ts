@@ -97,7 +97,7 @@ describe("the engine on a hot store that loses writes", () => {
       ),
       { numRuns: 1_500 },
     );
-  }, 120_000);
+  });
 
   it("repairs a store that lost everything while nothing came, as soon as it is tended", async () => {
     const offline = await paymentsLog();

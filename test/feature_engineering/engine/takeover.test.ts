@@ -167,5 +167,5 @@ describe("two engines on one log and one hot store", () => {
       ),
       { numRuns: 300 },
     );
-  }, 120_000);
+  });
 });

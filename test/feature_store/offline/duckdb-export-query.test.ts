@@ -37,5 +37,5 @@ describe("a query of the DuckDB store", () => {
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
-  }, 60_000);
+  });
 });
