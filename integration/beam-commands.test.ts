@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { existsSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -15,6 +15,7 @@ import { featuresOf } from "./beam/read-values.ts";
 import { type KafkaCluster, kafkaCluster } from "./services/kafka-cluster.ts";
 import { type PostgresServer, startPostgres } from "./services/postgres-server.ts";
 import { type RedisServer, startRedis } from "./services/redis-server.ts";
+import { spawnService } from "./services/spawn-service.ts";
 
 const INDEX = JSON.stringify(fileURLToPath(new URL("../src/index.ts", import.meta.url)));
 const MAIN = fileURLToPath(new URL("../src/cli/main.ts", import.meta.url));
@@ -106,7 +107,7 @@ function start(
   args: readonly string[],
   own: Record<string, string> = {},
 ): { child: ChildProcess; err(): string; ended: Promise<Ended> } {
-  const child = spawn(process.execPath, [MAIN, ...args], {
+  const child = spawnService(process.execPath, [MAIN, ...args], {
     cwd: folder,
     env: { ...process.env, ...env, ...own },
     stdio: ["ignore", "pipe", "pipe"],

@@ -1,4 +1,4 @@
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync } from "node:child_process";
 import { once } from "node:events";
 import {
   chmodSync,
@@ -20,6 +20,7 @@ import { freePorts } from "./services/free-ports.ts";
 import { type KafkaCluster, kafkaCluster } from "./services/kafka-cluster.ts";
 import { type PostgresServer, startPostgres } from "./services/postgres-server.ts";
 import { type RedisServer, startRedis } from "./services/redis-server.ts";
+import { spawnService } from "./services/spawn-service.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const read = (path: string): string => readFileSync(join(ROOT, path), "utf8");
@@ -124,7 +125,7 @@ it("computes and serves by what the Dockerfile's steps make, as a user without r
     const data = join(root, `data-${command}`);
     mkdirSync(data);
     chmodSync(data, 0o777);
-    const child = spawn(process.execPath, [program, "--config", join(app, "millrace.config.ts"), command], {
+    const child = spawnService(process.execPath, [program, "--config", join(app, "millrace.config.ts"), command], {
       ...NOBODY,
       cwd: app,
       stdio: ["ignore", "inherit", "inherit"],
@@ -157,7 +158,7 @@ it("computes and serves by what the Dockerfile's steps make, as a user without r
   const admin = new Admin(client);
   await admin.createTopics({ topics: ["payments"], partitions: 2, replicas: 1 });
   await admin.close();
-  const producer = new Producer(client);
+  const producer = new Producer({ ...client, idempotent: true });
   const at = new Date().toISOString();
   const events = [40, 2.5].map((amount, i) => ({ payment_id: `p${i}`, card_id: "c1", amount, at }));
   await producer.send({

@@ -26,7 +26,7 @@ let environment: Record<string, string>;
 
 beforeAll(async () => {
   [cluster, redis, postgres] = await Promise.all([kafkaCluster(), startRedis(), startPostgres()]);
-  producer = new Producer({ clientId: "tests", bootstrapBrokers: [...cluster.brokers] });
+  producer = new Producer({ clientId: "tests", bootstrapBrokers: [...cluster.brokers], idempotent: true });
   const admin = new Admin({ clientId: "tests", bootstrapBrokers: [...cluster.brokers] });
   await admin.createTopics({ topics: ["orders"], partitions: 3, replicas: 1 });
   await admin.close();
@@ -55,7 +55,7 @@ async function produce(count: number): Promise<void> {
     const value = JSON.stringify({ customer: "c", at: new Date().toISOString() });
     return { topic: "orders", partition: i % 2, value: Buffer.from(value) };
   });
-  await producer.send({ messages: messages as never, acks: 1 });
+  await producer.send({ messages: messages as never });
 }
 
 /** What `/metrics` says, by the transport's partition. */

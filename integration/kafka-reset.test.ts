@@ -1,4 +1,3 @@
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -8,6 +7,7 @@ import { Admin, Producer } from "@platformatic/kafka";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type KafkaCluster, kafkaCluster } from "./services/kafka-cluster.ts";
 import { millraceProcess } from "./services/millrace-process.ts";
+import { spawnService } from "./services/spawn-service.ts";
 
 const root = (path: string): string => JSON.stringify(fileURLToPath(new URL(path, import.meta.url)));
 const MAIN = fileURLToPath(new URL("../src/cli/main.ts", import.meta.url));
@@ -21,7 +21,7 @@ let environment: Record<string, string>;
 
 beforeAll(async () => {
   cluster = await kafkaCluster();
-  producer = new Producer({ clientId: "tests", bootstrapBrokers: [...cluster.brokers] });
+  producer = new Producer({ clientId: "tests", bootstrapBrokers: [...cluster.brokers], idempotent: true });
   const admin = new Admin({ clientId: "tests", bootstrapBrokers: [...cluster.brokers] });
   await admin.createTopics({ topics: ["orders", "unreadable"], partitions: 2, replicas: 1 });
   await admin.close();
@@ -72,7 +72,7 @@ async function produce(topic: string, isBad: (n: number) => boolean): Promise<vo
   const messages = Array.from({ length: ORDERS }, (_, n) => {
     return { topic, partition: n % 2, timestamp: BigInt(START + n * 1_000), value: Buffer.from(text(n, isBad)) };
   });
-  await producer.send({ messages: messages as never, acks: 1 });
+  await producer.send({ messages: messages as never });
 }
 
 interface Ended {
@@ -85,11 +85,11 @@ const millrace = (...args: readonly string[]): Promise<Ended> => millraceIn(envi
 
 async function millraceIn(data: string, ...args: readonly string[]): Promise<Ended> {
   const env = { ...process.env, ...environment, MILLRACE_DATA: data };
-  const child = spawn(process.execPath, [MAIN, ...args], { cwd: folder, env });
+  const child = spawnService(process.execPath, [MAIN, ...args], { cwd: folder, env });
   let out = "";
   let err = "";
-  child.stdout.on("data", (data) => (out += data));
-  child.stderr.on("data", (data) => (err += data));
+  child.stdout!.on("data", (data) => (out += data));
+  child.stderr!.on("data", (data) => (err += data));
   const [code] = (await once(child, "close")) as [unknown];
   return { code, out, err };
 }

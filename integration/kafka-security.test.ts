@@ -21,7 +21,7 @@ beforeAll(async () => {
   const admin = new Admin(client);
   await admin.createTopics({ topics: [TOPIC], partitions: 1, replicas: 1 });
   await admin.close();
-  const producer = new Producer(client);
+  const producer = new Producer({ ...client, idempotent: true });
   await producer.send({ messages: [{ topic: TOPIC, partition: 0, value: Buffer.from("hello") }] as never, acks: -1 });
   await producer.close();
 });
@@ -144,7 +144,7 @@ describe("a Kafka source on TLS with certificates of both sides", () => {
     const admin = new Admin({ clientId: "tests", bootstrapBrokers: [...guarded.brokers] });
     await admin.createTopics({ topics: [TOPIC], partitions: 1, replicas: 1 });
     await admin.close();
-    const producer = new Producer({ clientId: "tests", bootstrapBrokers: [...guarded.brokers] });
+    const producer = new Producer({ clientId: "tests", bootstrapBrokers: [...guarded.brokers], idempotent: true });
     await producer.send({ messages: [{ topic: TOPIC, partition: 0, value: Buffer.from("hello") }] as never, acks: -1 });
     await producer.close();
   });

@@ -28,7 +28,12 @@ async function newTopic(partitions = 1): Promise<string> {
 }
 
 function producer(options: object = {}): Producer {
-  const made = new Producer({ clientId: "tests", bootstrapBrokers: [...cluster.brokers], ...options });
+  const made = new Producer({
+    clientId: "tests",
+    bootstrapBrokers: [...cluster.brokers],
+    idempotent: true,
+    ...options,
+  });
   closing.push(() => Promise.resolve(made.close(true)));
   return made;
 }
@@ -86,7 +91,7 @@ for (const groupProtocol of ["classic", "consumer"] as const) {
     it("gives all messages of all partitions, in order, from where the cold store is", async () => {
       const topic = await newTopic(3);
       const out = producer();
-      for (let p = 0; p < 3; p++) await out.send({ messages: messages(topic, p * 1_000, 500, p), acks: 1 });
+      for (let p = 0; p < 3; p++) await out.send({ messages: messages(topic, p * 1_000, 500, p) });
       const from = source(topic, { groupProtocol });
       await from.open(async (partition) => ({ offset: partition === `${topic}:1` ? 99 : -1, cursor: null }));
       const { texts, offsets } = await read(from, 1_400);
@@ -97,7 +102,7 @@ for (const groupProtocol of ["classic", "consumer"] as const) {
       expect(lag.map(({ partition, messages: behind }) => [partition, behind]).sort()).toEqual(
         [0, 1, 2].map((p) => [`${topic}:${p}`, 0]),
       );
-      await out.send({ messages: messages(topic, 5_000, 10, 2), acks: 1 });
+      await out.send({ messages: messages(topic, 5_000, 10, 2) });
       expect((await read(from, 10)).offsets.get(`${topic}:2`)).toEqual(Array.from({ length: 10 }, (_, i) => 500 + i));
       await from.close();
     });
@@ -127,16 +132,16 @@ for (const groupProtocol of ["classic", "consumer"] as const) {
       const members = stops.map(() => source(topic, { groupProtocol }));
       await members[0]!.open(resume);
       const runs = [run(members[0]!, stops[0]!.signal)];
-      for (let p = 0; p < 4; p++) await out.send({ messages: messages(topic, p * 1_000, 300, p), acks: 1 });
+      for (let p = 0; p < 4; p++) await out.send({ messages: messages(topic, p * 1_000, 300, p) });
       await members[1]!.open(resume);
       runs.push(run(members[1]!, stops[1]!.signal));
       await expect.poll(async () => (await members[1]!.lag()).length, { timeout: 60_000 }).toBe(2);
-      for (let p = 0; p < 4; p++) await out.send({ messages: messages(topic, 10_000 + p * 1_000, 300, p), acks: 1 });
+      for (let p = 0; p < 4; p++) await out.send({ messages: messages(topic, 10_000 + p * 1_000, 300, p) });
       await expect.poll(() => new Set(seen).size, { timeout: 60_000 }).toBe(2_400);
       stops[0]!.abort();
       await runs[0];
       await members[0]!.close();
-      for (let p = 0; p < 4; p++) await out.send({ messages: messages(topic, 20_000 + p * 1_000, 100, p), acks: 1 });
+      for (let p = 0; p < 4; p++) await out.send({ messages: messages(topic, 20_000 + p * 1_000, 100, p) });
       await expect.poll(() => new Set(seen).size, { timeout: 60_000 }).toBe(2_800);
       stops[1]!.abort();
       await runs[1];
@@ -154,7 +159,7 @@ describe("a Kafka source", () => {
     for (let round = 0; round < 6; round++) {
       const transaction = await out.beginTransaction();
       await transaction.send({ messages: messages(topic, round * 100, 20) });
-      await plain.send({ messages: messages(topic, 10_000 + round * 100, 5), acks: 1 });
+      await plain.send({ messages: messages(topic, 10_000 + round * 100, 5) });
       await transaction.send({ messages: messages(topic, round * 100 + 20, 20) });
       if (round % 2 === 0) await transaction.commit();
       else await transaction.abort();
@@ -178,7 +183,7 @@ describe("a Kafka source", () => {
   it("holds no more ready than it may while its reader is slow, and gives everything all the same", async () => {
     const topic = await newTopic();
     const out = producer();
-    for (let i = 0; i < 40; i++) await out.send({ messages: messages(topic, i * 20, 20), acks: 1 });
+    for (let i = 0; i < 40; i++) await out.send({ messages: messages(topic, i * 20, 20) });
     const from = source(topic, { readyBytes: 300, maxPartitionBytes: 600 });
     await from.open(async () => ({ offset: -1, cursor: null }));
     const signal = AbortSignal.timeout(30_000);
@@ -203,9 +208,9 @@ describe("a Kafka source", () => {
     const out = producer();
     const kinds = ["none", "gzip", "snappy", "lz4", "zstd"] as const;
     for (const [i, compression] of kinds.entries()) {
-      await out.send({ messages: messages(topic, i * 100, 100), acks: 1, compression });
+      await out.send({ messages: messages(topic, i * 100, 100), compression });
     }
-    await out.send({ messages: [{ topic, partition: 0, key: Buffer.from("gone") } as never], acks: 1 });
+    await out.send({ messages: [{ topic, partition: 0, key: Buffer.from("gone") } as never] });
     const from = source(topic);
     await from.open(async () => ({ offset: -1, cursor: null }));
     const signal = AbortSignal.timeout(30_000);
@@ -223,7 +228,7 @@ describe("a Kafka source", () => {
   it("starts at the end or at a moment if it is told so, and remembers where that was", async () => {
     const topic = await newTopic();
     const out = producer();
-    await out.send({ messages: messages(topic, 0, 10), acks: 1 });
+    await out.send({ messages: messages(topic, 0, 10) });
     const moment = Date.now() + 50;
     await expect.poll(() => Date.now()).toBeGreaterThan(moment);
     const latest = source(topic, { start: "latest", groupId: "late" });
@@ -238,7 +243,7 @@ describe("a Kafka source", () => {
       )
       .toBe(1);
     await latest.close();
-    await out.send({ messages: messages(topic, 100, 10), acks: 1 });
+    await out.send({ messages: messages(topic, 100, 10) });
     const again = source(topic, { start: "latest", groupId: "late" });
     await again.open(async () => ({ offset: -1, cursor: null }));
     expect((await read(again, 10)).texts[0]).toBe("m100");
@@ -250,7 +255,7 @@ describe("a Kafka source", () => {
   it("says so when its topic is deleted", async () => {
     const topic = await newTopic();
     const out = producer();
-    await out.send({ messages: messages(topic, 0, 10), acks: 1 });
+    await out.send({ messages: messages(topic, 0, 10) });
     const from = source(topic);
     await from.open(async () => ({ offset: -1, cursor: null }));
     await read(from, 10);
@@ -310,8 +315,8 @@ describe("a Kafka source", () => {
     await from.open(async (partition) => ({ offset: committed.get(partition) ?? -1, cursor: null }));
     const seen = new Set<string>();
     for (let round = 0; round < 3; round++) {
-      const out = new Producer(client);
-      for (const p of [0, 1]) await out.send({ messages: messages("away", round * 100 + p * 50, 20, p), acks: 1 });
+      const out = new Producer({ ...client, idempotent: true });
+      for (const p of [0, 1]) await out.send({ messages: messages("away", round * 100 + p * 50, 20, p) });
       await out.close(true);
       const deadline = AbortSignal.timeout(90_000);
       while (seen.size < (round + 1) * 40) {

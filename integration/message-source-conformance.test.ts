@@ -28,7 +28,7 @@ let names = 0;
 beforeAll(async () => {
   process.env.METADATA_SERVER_DETECTION = "none";
   [kafka, pubsub] = await Promise.all([kafkaCluster(), pubsubServer()]);
-  producer = new Producer({ clientId: "tests", bootstrapBrokers: [...kafka.brokers] });
+  producer = new Producer({ clientId: "tests", bootstrapBrokers: [...kafka.brokers], idempotent: true });
   google = new PubSub({ projectId: "tests", apiEndpoint: pubsub.address, emulatorMode: true });
 });
 afterAll(async () => {
@@ -57,7 +57,7 @@ for (const groupProtocol of ["classic", "consumer"] as const) {
           const sent = messages.map((message) => {
             return { topic, partition: message.n % 2, value: Buffer.from(JSON.stringify(message)) };
           });
-          await producer.send({ messages: sent as never, acks: 1 });
+          await producer.send({ messages: sent as never });
         },
         remove: async () => void (await Promise.all(made.map((source) => source.close()))),
       };

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -23,6 +23,7 @@ import { createFeatureStore } from "../src/feature_store/feature-store.ts";
 import { memoryOnlineStore } from "../src/feature_store/online/memory-online-store.ts";
 import { freePorts } from "./services/free-ports.ts";
 import { type MlflowServer, startMlflow } from "./services/mlflow-server.ts";
+import { spawnService } from "./services/spawn-service.ts";
 
 const SCRIPT = fileURLToPath(new URL("mlflow/log_models.py", import.meta.url));
 const request = requestSource({ n: t.float64(), spend: t.float64(), amount: t.float64(), word: t.string() });
@@ -121,7 +122,7 @@ async function answers(models: ModelHost): Promise<unknown[]> {
 /** `mlflow models serve` of a registered model, on a free port. */
 async function serveModel(uri: string): Promise<{ readonly url: string; stop(): Promise<void> }> {
   const [port] = await freePorts(1);
-  const child: ChildProcess = spawn(
+  const child: ChildProcess = spawnService(
     join(mlflow.bin, "mlflow"),
     ["models", "serve", "-m", uri, "--env-manager", "local", "--host", "127.0.0.1", "--port", String(port)],
     {

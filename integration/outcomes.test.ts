@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawnSync } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,6 +9,7 @@ import { outcomeQuality } from "../src/feature_engineering/outcomes/outcome-qual
 import { type PostgresServer, startPostgres } from "./services/postgres-server.ts";
 import { pythonEnvironment } from "./services/python-environment.ts";
 import { type RedisServer, startRedis } from "./services/redis-server.ts";
+import { spawnService } from "./services/spawn-service.ts";
 
 const MAIN = fileURLToPath(new URL("../src/cli/main.ts", import.meta.url));
 const INDEX = JSON.stringify(fileURLToPath(new URL("../src/index.ts", import.meta.url)));
@@ -140,7 +141,7 @@ interface Server {
 }
 
 async function start(command: readonly string[], env: Readonly<Record<string, string>>): Promise<Server> {
-  const child = spawn(process.execPath, [MAIN, ...command], {
+  const child = spawnService(process.execPath, [MAIN, ...command], {
     cwd: folder,
     env: { ...process.env, MILLRACE_PORT: "0", MILLRACE_ADMIN_TOKEN: "it-is-the-operators", ...env },
     stdio: ["ignore", "ignore", "pipe"],

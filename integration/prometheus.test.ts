@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawnSync } from "node:child_process";
 import { channel } from "node:diagnostics_channel";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -16,7 +16,9 @@ import * as ingestion from "../src/ingestion/channels.ts";
 import { mergeExpositions } from "../src/monitoring/merge-expositions.ts";
 import { METRIC_SECTIONS } from "../src/monitoring/metric-sections.ts";
 import { createMetrics, type Metrics } from "../src/monitoring/metrics.ts";
+import { freePorts } from "./services/free-ports.ts";
 import { prometheusTool } from "./services/prometheus-tool.ts";
+import { spawnService } from "./services/spawn-service.ts";
 
 const PREDICTIONS = 20_000;
 const main: Metrics = createMetrics({ thread: "main" });
@@ -235,8 +237,8 @@ scrape_configs:
     static_configs: [{ targets: ["127.0.0.1:${await listen(target)}"] }]
 `;
     await writeFile(join(folder, "prometheus.yml"), config);
-    address = `127.0.0.1:${await freePort()}`;
-    prometheus = spawn(program, [
+    address = `127.0.0.1:${(await freePorts(1))[0]!}`;
+    prometheus = spawnService(program, [
       `--config.file=${join(folder, "prometheus.yml")}`,
       `--storage.tsdb.path=${join(folder, "data")}`,
       `--web.listen-address=${address}`,
@@ -311,12 +313,4 @@ async function listen(server: Server): Promise<number> {
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   return (server.address() as AddressInfo).port;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  const port = await listen(server);
-  server.close();
-  await once(server, "close");
-  return port;
 }

@@ -1,15 +1,16 @@
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { copyFile, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterEach, expect, it, vi } from "vitest";
+import { afterEach, expect, it } from "vitest";
 import type { ScoringOptions } from "../src/api/models/scoring-client.ts";
 import { scoringRunner } from "../src/api/models/scoring-runner.ts";
 import { CLIENTS, MLSERVER } from "./protocols/protocol-checks.ts";
+import { answers } from "./services/answers.ts";
 import { freePorts } from "./services/free-ports.ts";
 import { pythonEnvironment } from "./services/python-environment.ts";
+import { spawnService } from "./services/spawn-service.ts";
 
 const stops: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -57,16 +58,13 @@ async function startKserve(): Promise<ScoringOptions> {
 }
 
 async function startServer(command: string, args: string[], port: number, cwd: string): Promise<ScoringOptions> {
-  const child = spawn(command, args, { cwd, stdio: "ignore", env: { ...process.env, PYTHONPATH: cwd } });
+  const child = spawnService(command, args, { cwd, stdio: "ignore", env: { ...process.env, PYTHONPATH: cwd } });
+  const ended = once(child, "exit");
   stops.unshift(async () => {
-    const ended = once(child, "exit");
     child.kill("SIGKILL");
     await ended;
   });
   const url = `http://127.0.0.1:${port}`;
-  await vi.waitFor(async () => expect((await fetch(`${url}/v2/models/sum/ready`)).status).toBe(200), {
-    timeout: 120_000,
-    interval: 100,
-  });
+  await expect.poll(() => answers(`${url}/v2/models/sum/ready`), { timeout: 120_000, interval: 100 }).toBe(true);
   return { url, protocol: "open_inference", model: "sum" };
 }

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { createHmac } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -12,6 +12,7 @@ import { writeModel } from "../test/api/models/write-model.ts";
 import { type OtlpReceiver, startOtlpReceiver } from "./services/otlp-receiver.ts";
 import { type PostgresServer, startPostgres } from "./services/postgres-server.ts";
 import { type RedisServer, startRedis } from "./services/redis-server.ts";
+import { spawnService } from "./services/spawn-service.ts";
 
 /** Planted where a secret may stand; what none of the outputs may hold. */
 const SECRETS = {
@@ -127,7 +128,7 @@ interface Output {
 }
 
 function millrace(commands: readonly string[], more: Readonly<Record<string, string>> = {}): Output {
-  const child = spawn(process.execPath, [MAIN, "--config", join(folder, "millrace.config.ts"), ...commands], {
+  const child = spawnService(process.execPath, [MAIN, "--config", join(folder, "millrace.config.ts"), ...commands], {
     env: { ...process.env, ...environment, ...more },
     stdio: ["ignore", "pipe", "pipe"],
   });

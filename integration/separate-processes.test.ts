@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,6 +9,7 @@ import { redisOnlineStore } from "../src/feature_store/online/redis-online-store
 import { checkValues } from "../test/crash/check-values.ts";
 import { type PostgresServer, startPostgres } from "./services/postgres-server.ts";
 import { type RedisServer, startRedis } from "./services/redis-server.ts";
+import { spawnService } from "./services/spawn-service.ts";
 
 const file = (path: string): string => JSON.stringify(fileURLToPath(new URL(path, import.meta.url)));
 const FEATURES = `
@@ -55,7 +56,7 @@ afterAll(async () => {
 });
 
 async function start(command: string): Promise<{ child: ChildProcess; url: string; text: () => string }> {
-  const child = spawn(process.execPath, [MAIN, command], {
+  const child = spawnService(process.execPath, [MAIN, command], {
     cwd: folder,
     env: { ...process.env, ...env },
     stdio: ["ignore", "ignore", "pipe"],

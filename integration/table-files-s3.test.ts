@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -9,8 +9,10 @@ import { DuckDBInstance } from "@duckdb/node-api";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parquet } from "../src/definitions/index.ts";
 import { stageTableFiles } from "../src/feature_store/offline/duckdb-table-files.ts";
+import { answers } from "./services/answers.ts";
 import { freePorts } from "./services/free-ports.ts";
 import { pythonEnvironment } from "./services/python-environment.ts";
+import { spawnService } from "./services/spawn-service.ts";
 
 const columns = [
   { name: "shop", type: { kind: "string", nullable: false } },
@@ -29,12 +31,12 @@ describe("history in S3-compatible storage", () => {
     folder = await mkdtemp(join(tmpdir(), "millrace-s3-"));
     const bin = pythonEnvironment(["moto[server]"]);
     const [port] = await freePorts(1);
-    server = spawn(join(bin, "moto_server"), ["-H", "127.0.0.1", "-p", String(port)], { stdio: "ignore" });
+    server = spawnService(join(bin, "moto_server"), ["-H", "127.0.0.1", "-p", String(port)], { stdio: "ignore" });
     endpoint = `http://127.0.0.1:${port}`;
     // The client's default chain finds the credentials here.
     Object.assign(process.env, { AWS_ACCESS_KEY_ID: "key", AWS_SECRET_ACCESS_KEY: "secret", AWS_REGION: "us-east-1" });
     const deadline = performance.now() + 60_000;
-    while (!(await fetch(endpoint).catch(() => null))?.ok) {
+    while (!(await answers(endpoint))) {
       if (performance.now() > deadline) throw new TypeError("moto_server does not answer");
       await wait(100);
     }

@@ -63,7 +63,7 @@ afterAll(async () => {
 });
 
 it("links what a batch causes, in the pipeline's thread, to the trace of the message's producer", async () => {
-  const producer = new Producer({ clientId: "traced", bootstrapBrokers: [...cluster.brokers] });
+  const producer = new Producer({ clientId: "traced", bootstrapBrokers: [...cluster.brokers], idempotent: true });
   await producer.send({
     messages: [
       {

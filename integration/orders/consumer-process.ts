@@ -1,6 +1,7 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import { spawnService } from "../services/spawn-service.ts";
 import type { ConsumerPlan } from "./consumer-plan.ts";
 
 /** A consumer in a process of its own. */
@@ -22,7 +23,7 @@ export interface ConsumerProcess {
 
 export function startConsumer(plan: ConsumerPlan): ConsumerProcess {
   const script = new URL("consumer-child.ts", import.meta.url).pathname;
-  const child: ChildProcess = spawn(process.execPath, [script, JSON.stringify(plan)], {
+  const child: ChildProcess = spawnService(process.execPath, [script, JSON.stringify(plan)], {
     stdio: ["ignore", "pipe", "pipe"],
   });
   let lag: Record<string, number | null> = {};

@@ -1,13 +1,15 @@
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { MillraceError } from "../../src/definitions/errors.ts";
+import { answers } from "../services/answers.ts";
 import { type MillraceProcess, millraceProcess } from "../services/millrace-process.ts";
 import { MLFLOW } from "../services/mlflow-version.ts";
 import { pythonEnvironment } from "../services/python-environment.ts";
+import { spawnService } from "../services/spawn-service.ts";
 
 /** The clients that are run, as pip wants them. KServe's package has its model server too. */
 export const CLIENTS: readonly string[] = ["tritonclient[http]==2.73.0", "kserve==0.21.0"];
@@ -146,7 +148,7 @@ export async function mlflowServe(
   port: number,
 ): Promise<AsyncDisposable & { readonly url: string }> {
   const bin = pythonEnvironment(MLFLOW);
-  const child = spawn(
+  const child = spawnService(
     join(bin, "mlflow"),
     ["models", "serve", "-m", modelFolder, "--env-manager", "local", "-h", "127.0.0.1", "-p", String(port)],
     // It starts uvicorn by name, and that in a group of its own which ends with it.
@@ -157,19 +159,15 @@ export async function mlflowServe(
     },
   );
   let said = "";
-  child.stderr.on("data", (data: Buffer) => {
+  child.stderr!.on("data", (data: Buffer) => {
     said = (said + String(data)).slice(-5_000);
   });
   const ended = once(child, "exit");
   const url = `http://127.0.0.1:${port}`;
   const deadline = performance.now() + 120_000;
-  const isUp = (): Promise<boolean> =>
-    fetch(`${url}/ping`).then(
-      ({ ok }) => ok,
-      () => false,
-    );
-  while (!(await isUp())) {
+  while (!(await answers(`${url}/ping`))) {
     if (child.exitCode !== null || performance.now() > deadline) {
+      process.kill(-child.pid!, "SIGKILL");
       throw failed(`mlflow models serve did not start: ${said}`);
     }
     await new Promise((resolve) => setTimeout(resolve, 100));

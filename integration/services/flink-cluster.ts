@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { MillraceError } from "../../src/definitions/errors.ts";
 import { freePorts } from "./free-ports.ts";
+import { spawnService } from "./spawn-service.ts";
 
 /** A Flink of two processes, one that manages jobs and one that runs their tasks, as a standalone cluster has them. */
 export interface FlinkCluster {
@@ -56,7 +57,7 @@ export async function startFlink(java: string, classPath: string): Promise<Flink
   await writeFile(join(folder, "flink-conf.yaml"), lines.join(""));
   let words = "";
   const children = MAINS.map((main): ChildProcess => {
-    const child = spawn(
+    const child = spawnService(
       java,
       [
         ...["-Xmx768m", "-XX:+UseSerialGC", "-XX:MaxDirectMemorySize=256m"],
@@ -90,7 +91,7 @@ export async function startFlink(java: string, classPath: string): Promise<Flink
 
 async function freeSlots(port: number): Promise<number> {
   try {
-    const response = await fetch(`http://127.0.0.1:${port}/overview`);
+    const response = await fetch(`http://127.0.0.1:${port}/overview`, { signal: AbortSignal.timeout(5_000) });
     return Number(((await response.json()) as { "slots-available"?: number })["slots-available"] ?? 0);
   } catch {
     return 0;

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
@@ -9,6 +9,7 @@ import { MillraceError } from "../../src/definitions/errors.ts";
 import { debianProgram } from "./debian-program.ts";
 import { freePorts } from "./free-ports.ts";
 import { mavenJars } from "./maven-jars.ts";
+import { spawnService } from "./spawn-service.ts";
 
 export interface KafkaClusterOptions {
   /** Default 1. */
@@ -120,7 +121,7 @@ export async function kafkaCluster(options: KafkaClusterOptions = {}): Promise<K
   }
 
   async function start(broker: number): Promise<void> {
-    const child = spawn(
+    const child = spawnService(
       java,
       [
         "-Xmx384m",

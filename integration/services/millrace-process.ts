@@ -1,10 +1,10 @@
-import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { MillraceError } from "../../src/definitions/errors.ts";
+import { spawnService } from "./spawn-service.ts";
 
 /** A Millrace of its own, started by the command line with a configuration and an empty data folder. */
 export interface MillraceProcess extends AsyncDisposable {
@@ -24,7 +24,7 @@ export async function millraceProcess(
 ): Promise<MillraceProcess> {
   const folder = await mkdtemp(join(tmpdir(), "millrace-process-"));
   const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
-  const child = spawn(process.execPath, [main, "--config", config, command], {
+  const child = spawnService(process.execPath, [main, "--config", config, command], {
     env: { ...process.env, MILLRACE_PORT: "0", MILLRACE_DATA: folder, MILLRACE_LOG_LEVEL: "error", ...environment },
     stdio: ["ignore", "ignore", "pipe"],
   });

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createWriteStream } from "node:fs";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -6,9 +6,11 @@ import { setPriority, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { MillraceError } from "../../src/definitions/errors.ts";
+import { answers } from "./answers.ts";
 import { freePorts } from "./free-ports.ts";
 import { MLFLOW } from "./mlflow-version.ts";
 import { pythonEnvironment } from "./python-environment.ts";
+import { spawnService } from "./spawn-service.ts";
 
 export interface MlflowServerOptions {
   /** Runs MLflow's own basic-auth app; the user is `admin`. */
@@ -38,6 +40,7 @@ export interface MlflowServer extends AsyncDisposable {
 }
 
 const READY_SECONDS = 120;
+const ANSWER_MS = 60_000;
 
 export async function startMlflow(options: MlflowServerOptions = {}): Promise<MlflowServer> {
   const bin = pythonEnvironment(MLFLOW);
@@ -57,7 +60,7 @@ export async function startMlflow(options: MlflowServerOptions = {}): Promise<Ml
 
   async function start(): Promise<void> {
     const log = createWriteStream(join(folder, "log"), { flags: "a" });
-    child = spawn(
+    child = spawnService(
       join(bin, "mlflow"),
       [
         "server",
@@ -89,7 +92,7 @@ export async function startMlflow(options: MlflowServerOptions = {}): Promise<Ml
     child.stderr?.pipe(log);
     if (options.niceness !== undefined && child.pid !== undefined) setPriority(child.pid, options.niceness);
     const until = Date.now() + READY_SECONDS * 1_000;
-    while (!(await isUp())) {
+    while (!(await answers(`${url}/health`))) {
       if (child.exitCode !== null || Date.now() > until) {
         const said = await readFile(join(folder, "log"), "utf8").catch(() => "");
         throw new MillraceError("TOOL_FAILED", `mlflow server did not start: ${said.slice(-2_000)}`, {
@@ -97,14 +100,6 @@ export async function startMlflow(options: MlflowServerOptions = {}): Promise<Ml
         });
       }
       await pause(100);
-    }
-  }
-
-  async function isUp(): Promise<boolean> {
-    try {
-      return (await fetch(`${url}/health`)).ok;
-    } catch {
-      return false;
     }
   }
 
@@ -125,6 +120,7 @@ export async function startMlflow(options: MlflowServerOptions = {}): Promise<Ml
   ): Promise<Response> {
     const answer = await fetch(`${url}${path}`, {
       method,
+      signal: AbortSignal.timeout(ANSWER_MS),
       ...(body === undefined ? {} : { body }),
       headers: {
         ...(authorization === null ? {} : { authorization }),

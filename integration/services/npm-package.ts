@@ -1,9 +1,9 @@
-import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { MillraceError } from "../../src/definitions/errors.ts";
+import { download } from "./download.ts";
 
 /**
  * The folder of a package (`kinesalite@3.3.3`) that only tests run, installed once into the user's cache folder, so that
@@ -16,7 +16,7 @@ export function npmPackage(spec: string): string {
   if (existsSync(join(folder, "complete"))) return join(folder, "node_modules", name);
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true }));
-  const result = spawnSync("npm", ["install", "--no-audit", "--no-fund", "--ignore-scripts", spec], {
+  const result = download("npm", ["install", "--no-audit", "--no-fund", "--ignore-scripts", spec], {
     cwd: folder,
     encoding: "utf8",
   });

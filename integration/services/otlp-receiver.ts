@@ -1,8 +1,8 @@
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { pythonEnvironment } from "./python-environment.ts";
+import { spawnService } from "./spawn-service.ts";
 
 export interface ReceivedSpan {
   readonly name: string;
@@ -25,9 +25,10 @@ export interface OtlpReceiver extends AsyncDisposable {
 
 export async function startOtlpReceiver(): Promise<OtlpReceiver> {
   const bin = pythonEnvironment(["opentelemetry-proto==1.37.0"]);
-  const child = spawn(`${bin}/python`, [fileURLToPath(new URL("otlp_receiver.py", import.meta.url))], {
+  const child = spawnService(`${bin}/python`, [fileURLToPath(new URL("otlp_receiver.py", import.meta.url))], {
     stdio: ["ignore", "pipe", "inherit"],
   });
+  const ended = once(child, "exit");
   const spans: ReceivedSpan[] = [];
   const lines = createInterface(child.stdout!);
   const [port] = (await once(lines, "line")) as [string];
@@ -36,7 +37,6 @@ export async function startOtlpReceiver(): Promise<OtlpReceiver> {
     url: `http://127.0.0.1:${port}`,
     spans,
     async [Symbol.asyncDispose]() {
-      const ended = once(child, "exit");
       child.kill("SIGKILL");
       await ended;
     },

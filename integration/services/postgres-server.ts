@@ -1,14 +1,15 @@
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { cpSync, existsSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { MillraceError } from "../../src/definitions/errors.ts";
 import { debianProgram } from "./debian-program.ts";
+import { freePorts } from "./free-ports.ts";
 import { npmPackage } from "./npm-package.ts";
+import { spawnService } from "./spawn-service.ts";
 
 export interface PostgresServerOptions {
   /** The major version; default: the newest that is installed. */
@@ -100,7 +101,7 @@ export async function startPostgres(options: PostgresServerOptions = {}): Promis
     ...["--encoding=UTF8", "--locale=C", "--no-sync"],
   ]);
   if (options.tls === true) makeCertificate(data, asOther);
-  const port = await freePort();
+  const port = (await freePorts(1))[0]!;
   const settings: Record<string, string> = {
     listen_addresses: "'127.0.0.1'",
     unix_socket_directories: `'${folder}'`,
@@ -129,7 +130,9 @@ export async function startPostgres(options: PostgresServerOptions = {}): Promis
 
   async function start(): Promise<void> {
     const [command, ...prefix] = [...asOther, program("postgres")];
-    const started = spawn(command!, [...prefix, "-D", data], { stdio: ["ignore", "ignore", "pipe"] });
+    // Changing the user forgets who the child is bound to: it binds itself as the other user.
+    const bound = asOther.length > 0 ? [...prefix.slice(0, -1), "--pdeathsig=KILL", ...prefix.slice(-1)] : prefix;
+    const started = spawnService(command!, [...bound, "-D", data], { stdio: ["ignore", "ignore", "pipe"] });
     let words = "";
     started.stderr!.on("data", (bytes: Buffer) => {
       words = (words + bytes.toString()).slice(-4_000);
@@ -245,13 +248,4 @@ function killQuietly(pid: number): void {
   } catch {
     // It has ended by itself.
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { readonly port: number };
-  server.close();
-  await once(server, "close");
-  return port;
 }

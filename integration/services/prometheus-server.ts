@@ -1,4 +1,3 @@
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -8,6 +7,7 @@ import { prometheusYaml, rulesYaml } from "../../scripts/monitoring/rules-yaml.t
 import { MillraceError } from "../../src/definitions/errors.ts";
 import { freePorts } from "./free-ports.ts";
 import { prometheusTool } from "./prometheus-tool.ts";
+import { spawnService } from "./spawn-service.ts";
 
 export interface PrometheusSample {
   readonly labels: Readonly<Record<string, string>>;
@@ -41,14 +41,14 @@ export async function startPrometheus(target: string, scale: number): Promise<Pr
   await writeFile(join(folder, "millrace-rules.yml"), rulesYaml(scale, 1));
   const [port] = await freePorts(1);
   const url = `http://127.0.0.1:${port}`;
-  const child = spawn(prometheusTool("prometheus"), [
+  const child = spawnService(prometheusTool("prometheus"), [
     `--config.file=${join(folder, "prometheus.yml")}`,
     `--storage.tsdb.path=${join(folder, "data")}`,
     `--web.listen-address=127.0.0.1:${port}`,
     "--enable-feature=exemplar-storage",
   ]);
   let log = "";
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+  child.stderr!.setEncoding("utf8").on("data", (text: string) => {
     log += text;
   });
   const ended = once(child, "exit");

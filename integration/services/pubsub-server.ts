@@ -1,4 +1,3 @@
-import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync } from "node:fs";
 import { homedir } from "node:os";
@@ -7,6 +6,8 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { MillraceError } from "../../src/definitions/errors.ts";
 import { debianProgram } from "./debian-program.ts";
+import { download } from "./download.ts";
+import { spawnService } from "./spawn-service.ts";
 
 export interface PubsubServerOptions {
   /** The shortest deadline for acknowledgements that a subscription may have. Default: none has to be given. */
@@ -35,7 +36,7 @@ export interface PubsubServer {
 
 /** Google's own stand-in for Pub/Sub, of its Go client's tests. */
 export async function pubsubServer(options: PubsubServerOptions = {}): Promise<PubsubServer> {
-  const child = spawn(
+  const child = spawnService(
     build(),
     [
       `-min-ack-deadline=${options.minAckDeadlineSeconds ?? 0}s`,
@@ -72,7 +73,7 @@ function build(): string {
   if (existsSync(program)) return program;
   mkdirSync(folder, { recursive: true });
   const go = debianProgram("go", { package: "golang-go", paths: ["/usr/local/go/bin/go"], probe: ["version"] });
-  const built = spawnSync(go, ["build", "-o", program, "."], {
+  const built = download(go, ["build", "-o", program, "."], {
     cwd: fileURLToPath(new URL("./pstest", import.meta.url)),
     encoding: "utf8",
   });

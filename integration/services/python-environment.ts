@@ -1,9 +1,9 @@
-import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { MillraceError } from "../../src/definitions/errors.ts";
+import { download } from "./download.ts";
 
 /**
  * The `bin` folder of a virtual environment with these pinned requirements (`["feast[redis]==0.67.0"]`), made once and
@@ -25,7 +25,7 @@ export function pythonEnvironment(requirements: readonly string[]): string {
 }
 
 function run(program: string, args: readonly string[]): void {
-  const result = spawnSync(program, args, { encoding: "utf8", maxBuffer: 2 ** 26 });
+  const result = download(program, args);
   if (result.status === 0) return;
   throw new MillraceError(
     "TOOL_MISSING",

@@ -1,13 +1,14 @@
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { MillraceError } from "../../src/definitions/errors.ts";
 import { debianProgram } from "./debian-program.ts";
+import { freePorts } from "./free-ports.ts";
+import { spawnService } from "./spawn-service.ts";
 
 export interface RedisServerOptions {
   /** The default user's password. */
@@ -51,7 +52,8 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
   const program = options.program ?? debianProgram("redis-server", { paths: ["/usr/bin/redis-server"] });
   const client = debianProgram("redis-cli", { package: "redis-tools", paths: ["/usr/bin/redis-cli"] });
   const folder = await mkdtemp(join(tmpdir(), "millrace-redis-"));
-  const port = await freePort(options.clusterNode === true);
+  // The bus of a cluster node is 10,000 above.
+  const [port] = await freePorts(1, options.clusterNode === true ? { second: 10_000 } : {});
   const ca = options.tls === true ? await makeCertificate(folder) : null;
   const lines = [
     "bind 127.0.0.1",
@@ -93,7 +95,7 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
 
   async function start(): Promise<void> {
     const log = openSync(join(folder, "redis.log"), "a");
-    child = spawn(program, [file], { stdio: ["ignore", log, log] });
+    child = spawnService(program, [file], { stdio: ["ignore", log, log] });
     closeSync(log);
     const until = performance.now() + READY_SECONDS * 1_000;
     while (cli("ping") !== "PONG") {
@@ -128,7 +130,7 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
   const version = /redis_version:(\S+)/.exec(cli("info", "server"))?.[1] ?? "";
   return {
     host: "127.0.0.1",
-    port,
+    port: port!,
     ca,
     version,
     cli,
@@ -210,23 +212,4 @@ async function makeCertificate(folder: string): Promise<string> {
   );
   if (made.status !== 0) throw new MillraceError("SERVICE_DOWN", `openssl made no certificate: ${made.stderr}`);
   return readFile(join(folder, "cert.pem"), "utf8");
-}
-
-/** A port that is free now; for a cluster node also that of its bus, 10,000 above. */
-async function freePort(withBus: boolean): Promise<number> {
-  for (;;) {
-    const port = await listenOnce(0);
-    if (!withBus) return port;
-    if (port <= 55_535 && (await listenOnce(port + 10_000).catch(() => -1)) > 0) return port;
-  }
-}
-
-async function listenOnce(port: number): Promise<number> {
-  const server = createServer();
-  server.listen(port, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  return typeof address === "object" && address !== null ? address.port : -1;
 }

@@ -1,12 +1,15 @@
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { MillraceError } from "../../src/definitions/errors.ts";
+import { answers } from "./answers.ts";
 import { debianProgram } from "./debian-program.ts";
+import { download } from "./download.ts";
 import { freePorts } from "./free-ports.ts";
+import { spawnService } from "./spawn-service.ts";
 
 /** A schema registry that speaks Confluent's API: Apicurio, in memory. */
 export interface SchemaRegistryServer {
@@ -23,7 +26,7 @@ export async function schemaRegistryServer(): Promise<SchemaRegistryServer> {
   const folder = unpacked();
   const jar = readdirSync(folder).find((file) => file.endsWith("-runner.jar"))!;
   const [port] = await freePorts(1);
-  const child = spawn(
+  const child = spawnService(
     java,
     ["-Xmx384m", `-Dquarkus.http.port=${port}`, "-Dquarkus.http.host=127.0.0.1", "-jar", join(folder, jar)],
     { cwd: tmpdir(), stdio: "ignore" },
@@ -54,7 +57,7 @@ function unpacked(): string {
   mkdirSync(folder, { recursive: true });
   const mvn = debianProgram("mvn", { package: "maven" });
   const artifact = `io.apicurio:apicurio-registry-app:${VERSION}:tar.gz:all`;
-  const copied = spawnSync(
+  const copied = download(
     mvn,
     ["-q", "-B", "dependency:copy", `-Dartifact=${artifact}`, `-DoutputDirectory=${folder}`],
     {
@@ -72,11 +75,4 @@ function unpacked(): string {
 
 function failed(why: string): MillraceError {
   return new MillraceError("TOOL_MISSING", `The schema registry did not start: ${why}`, { kind: "operational" });
-}
-
-function answers(url: string): Promise<boolean> {
-  return fetch(url).then(
-    (response) => response.ok,
-    () => false,
-  );
 }
