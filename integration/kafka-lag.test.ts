@@ -75,13 +75,13 @@ const NONE = { "orders:0": 0, "orders:1": 0, "orders:2": 0 };
 it("shows the lag of each partition in /metrics, of idle ones too, and stays ready while others join and leave", async () => {
   await produce(100);
   await using first = await ingest();
-  await expect.poll(() => lag(first, "messages"), { timeout: 30_000 }).toEqual(NONE);
+  await expect.poll(() => lag(first, "messages"), { timeout: 60_000 }).toEqual(NONE);
   expect(await lag(first, "seconds")).toEqual(NONE);
 
   await postgres.kill();
   await produce(200);
   await expect
-    .poll(() => lag(first, "messages"), { timeout: 30_000 })
+    .poll(() => lag(first, "messages"), { timeout: 60_000 })
     .toEqual({ "orders:0": 100, "orders:1": 100, "orders:2": 0 });
   const seconds = await lag(first, "seconds");
   expect(seconds["orders:2"]).toBe(0);

@@ -154,7 +154,7 @@ describe("pipelines that share the partitions of Kafka, on Redis and PostgreSQL"
               .filter(([partition]) => partition.startsWith(producer.topic))
               .map(([, owner]) => owner),
           ).size;
-        await expect.poll(owners, { timeout: 30_000 }).toBe(2);
+        await expect.poll(owners, { timeout: 60_000 }).toBe(2);
       }
       for (const member of members) await member.kill("SIGTERM");
       await producer.close();

@@ -124,7 +124,7 @@ it("is read again from a time after a fix: what could not be decoded counts, and
   );
   {
     await using before = await millraceProcess(config(), environment);
-    await expect.poll(() => spending(before.url), { timeout: 30_000 }).toEqual(without);
+    await expect.poll(() => spending(before.url), { timeout: 60_000 }).toEqual(without);
     // What could not be taken is exported as it came, with its place.
     const { out } = await millrace("dead-letters", "export", "--limit", "1000");
     const letters = out
@@ -152,13 +152,13 @@ it("is read again from a time after a fix: what could not be decoded counts, and
     () => true,
     (n) => (isComma(n) ? n + 0.5 : n),
   );
-  await expect.poll(() => spending(after.url), { timeout: 30_000 }).toEqual(all);
+  await expect.poll(() => spending(after.url), { timeout: 60_000 }).toEqual(all);
   const partitions = async (): Promise<readonly object[]> => {
     const status = await (await fetch(`${after.url}/v1/sources/status`)).json();
     const [{ partitions: found }] = (status as { sources: [{ partitions: { partition: string }[] }] }).sources;
     return found.filter(({ partition }) => !partition.startsWith("http:"));
   };
-  await expect.poll(partitions, { timeout: 30_000 }).toMatchObject([
+  await expect.poll(partitions, { timeout: 60_000 }).toMatchObject([
     { partition: "orders:0", committed: 299, lag_messages: 0 },
     { partition: "orders:1", committed: 299, lag_messages: 0 },
   ]);
@@ -193,7 +193,7 @@ it("is read into a new version of a view as another source, which takes over onc
     () => true,
     (n) => 10 * (isComma(n) ? n + 0.5 : n),
   );
-  await expect.poll(() => spending(running.url), { timeout: 30_000 }).toEqual(before);
+  await expect.poll(() => spending(running.url), { timeout: 60_000 }).toEqual(before);
   await declare({ amount: FIXED, source: "orders_again", start: `new Date(${START + 199_500})` });
   const seen = new Set<string>();
   const applying = millraceIn(join(folder, "again"), "apply");
@@ -217,7 +217,7 @@ it("stops before messages most of which cannot be taken, and takes them once the
       const status = await (await fetch(`${stopped.url}/v1/sources/status`)).json();
       return (status as { sources: [object] }).sources[0];
     };
-    await expect.poll(state, { timeout: 30_000 }).toMatchObject({
+    await expect.poll(state, { timeout: 60_000 }).toMatchObject({
       state: "failed",
       last_error: expect.stringContaining("more than 50% of the last 1000 messages"),
     });
@@ -231,5 +231,5 @@ it("stops before messages most of which cannot be taken, and takes them once the
     () => true,
     (n) => n + 0.5,
   ).map(([count, cost]) => [2 * count!, 2 * cost!]);
-  await expect.poll(() => spending(going.url), { timeout: 30_000 }).toEqual(all);
+  await expect.poll(() => spending(going.url), { timeout: 60_000 }).toEqual(all);
 });

@@ -86,7 +86,7 @@ for (const kind of ["kinesalite", "moto"] as const) {
         );
         return described!.StreamStatus!;
       };
-      await expect.poll(status, { timeout: 20_000 }).toBe("ACTIVE");
+      await expect.poll(status, { timeout: 60_000 }).toBe("ACTIVE");
     };
 
     async function newStream(shards: number): Promise<string> {
@@ -176,7 +176,7 @@ for (const kind of ["kinesalite", "moto"] as const) {
         };
         expect(await behind()).toBeGreaterThan(1);
         await behind();
-        await expect.poll(async () => (await from.lag())[0]!.seconds, { timeout: 10_000 }).toBe(0);
+        await expect.poll(async () => (await from.lag())[0]!.seconds, { timeout: 60_000 }).toBe(0);
       });
     }
 
@@ -260,16 +260,16 @@ for (const kind of ["kinesalite", "moto"] as const) {
       };
       await put(stream, names(0, 100));
       const first = worker("a");
-      await expect.poll(() => seen.length, { timeout: 30_000 }).toBe(100);
+      await expect.poll(() => seen.length, { timeout: 60_000 }).toBe(100);
       const second = worker("b");
       const shards = async (): Promise<number[]> => [(await first.from.lag()).length, (await second.from.lag()).length];
-      await expect.poll(shards, { timeout: 30_000 }).toEqual([2, 2]);
+      await expect.poll(shards, { timeout: 60_000 }).toEqual([2, 2]);
       await put(stream, names(1_000, 100));
-      await expect.poll(() => seen.length, { timeout: 30_000 }).toBe(200);
+      await expect.poll(() => seen.length, { timeout: 60_000 }).toBe(200);
       // It stands still as a killed process does: its leases end by themselves.
       first.stop.abort();
       await put(stream, names(2_000, 100));
-      await expect.poll(() => seen.length, { timeout: 30_000 }).toBe(300);
+      await expect.poll(() => seen.length, { timeout: 60_000 }).toBe(300);
       expect(seen.sort()).toEqual([...names(0, 100), ...names(1_000, 100), ...names(2_000, 100)].sort());
       expect((await second.from.lag()).length).toBe(4);
       second.stop.abort();

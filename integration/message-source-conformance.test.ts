@@ -87,7 +87,7 @@ for (const kind of ["kinesalite", "moto"] as const) {
         const status = async (): Promise<string> =>
           (await client.send(new DescribeStreamSummaryCommand({ StreamName: stream }))).StreamDescriptionSummary!
             .StreamStatus!;
-        await expect.poll(status, { timeout: 20_000 }).toBe("ACTIVE");
+        await expect.poll(status, { timeout: 60_000 }).toBe("ACTIVE");
       }
       const made: { close(): Promise<void> }[] = [];
       return {

@@ -64,7 +64,7 @@ async function read(): Promise<unknown> {
   return JSON.parse(text).rows[0];
 }
 async function until(holds: () => Promise<boolean>): Promise<void> {
-  for (const deadline = performance.now() + 30_000; !(await holds()); await pause(50)) {
+  for (const deadline = performance.now() + 60_000; !(await holds()); await pause(50)) {
     expect(performance.now(), "the condition did not come true").toBeLessThan(deadline);
   }
 }

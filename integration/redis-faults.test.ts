@@ -308,7 +308,7 @@ describe("a cluster", () => {
       replica.thaw();
       const feeding = feed(engine, 200, 1);
       await expect
-        .poll(() => replica.cli("info", "replication").includes("role:master"), { timeout: 30_000 })
+        .poll(() => replica.cli("info", "replication").includes("role:master"), { timeout: 60_000 })
         .toBe(true);
       await feeding;
       await settle(online, engine);
@@ -320,7 +320,7 @@ describe("durability", () => {
   it("moves no position before so many replicas have the writes, and goes on folding meanwhile", async () => {
     const server = await redis();
     const replica = await redis({ replicaOf: server });
-    await expect.poll(() => replica.cli("info", "replication"), { timeout: 20_000 }).toContain("master_link_status:up");
+    await expect.poll(() => replica.cli("info", "replication"), { timeout: 60_000 }).toContain("master_link_status:up");
     const { engine: start, feed, settle, offline } = await world();
     const online = await open(server, { durability: { replicas: 1 }, timeoutMs: 500 });
     const engine = await start(online);

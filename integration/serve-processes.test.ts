@@ -89,7 +89,7 @@ async function predicted(): Promise<number> {
   return Number(/^millrace_predictions_total\{model="risk"\} (\d+)$/m.exec(text)?.[1] ?? 0);
 }
 async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  for (const deadline = performance.now() + 20_000; !(await holds()); await pause(25)) {
+  for (const deadline = performance.now() + 60_000; !(await holds()); await pause(25)) {
     expect(performance.now(), "the condition did not come true").toBeLessThan(deadline);
   }
 }

@@ -106,7 +106,7 @@ async function shown(url: string): Promise<string> {
 const serial = ({ cert }: Pair): string => new X509Certificate(cert).serialNumber;
 
 async function until(holds: () => Promise<boolean>): Promise<void> {
-  for (const deadline = performance.now() + 20_000; !(await holds()); await pause(50)) {
+  for (const deadline = performance.now() + 60_000; !(await holds()); await pause(50)) {
     expect(performance.now(), "the condition did not come true").toBeLessThan(deadline);
   }
 }

@@ -85,7 +85,7 @@ it("links what a batch causes, in the pipeline's thread, to the trace of the mes
       expect(new Set(parts.map(({ trace }) => trace))).toEqual(new Set([batch!.trace]));
       expect(batch!.trace).not.toBe(PRODUCERS);
     },
-    { timeout: 20_000, interval: 50 },
+    { timeout: 60_000, interval: 50 },
   );
 });
 
@@ -102,6 +102,6 @@ it("gives Prometheus exemplars whose traces the collector has", async () => {
       expect(receiver.spans.some(({ name, trace }) => name === "run model" && trace === CALLERS)).toBe(true);
       for (const { value } of exemplars) expect(value).toBeGreaterThan(0);
     },
-    { timeout: 30_000, interval: 250 },
+    { timeout: 60_000, interval: 250 },
   );
 });

@@ -67,7 +67,7 @@ async function spansNamed(names: readonly string[], trace?: string): Promise<rea
       expect(found.map((span) => span?.name)).toEqual(names);
       return found as readonly ReceivedSpan[];
     },
-    { timeout: 10_000, interval: 50 },
+    { timeout: 60_000, interval: 50 },
   );
 }
 
@@ -106,7 +106,7 @@ it("links the traces of requests that were predicted together", async () => {
       expect(new Set(shared?.links).size).toBe(Number(shared?.attributes["millrace.requests"]));
       expect(shared!.links.length).toBeGreaterThan(1);
     },
-    { timeout: 10_000, interval: 100 },
+    { timeout: 60_000, interval: 100 },
   );
 });
 
