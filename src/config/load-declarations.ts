@@ -1,4 +1,5 @@
-import { millraceError } from "../definitions/errors.ts";
+import { pathToFileURL } from "node:url";
+import { isMillraceError, millraceError } from "../definitions/errors.ts";
 import { collectDeclarations, type Declarations } from "../feature_engineering/plan/collect-declarations.ts";
 import { importModule } from "./module-loader.ts";
 
@@ -17,14 +18,28 @@ export async function loadDeclarations(paths: readonly string[], revision = 0): 
         throw millraceError("DECLARATIONS_INVALID", "the module exports nothing.");
       }
     } catch (error) {
-      const code =
-        error instanceof Error && "code" in error && error.name === "MillraceError" ? `${String(error.code)}: ` : "";
+      const code = isMillraceError(error) ? `${error.code}: ` : "";
+      const why = error instanceof Error ? error.message : String(error);
+      // Declarations leave it to the compiler to say what a value must be.
+      const advice =
+        error instanceof TypeError ? ". A value has not the type that is wanted there: see `npx tsc --noEmit`." : "";
       throw millraceError(
         "DECLARATIONS_INVALID",
-        `The declarations in ${path} cannot be loaded: ${code}${error instanceof Error ? error.message : String(error)}`,
+        `The declarations in ${path}${lineOf(error, path)} cannot be loaded: ${code}${why}${advice}`,
         { cause: error },
       );
     }
   }
   return collectDeclarations(all);
+}
+
+/** Where the module was when it failed, as " (line 12)"; nothing if the error does not tell. */
+function lineOf(error: unknown, path: string): string {
+  const stack = error instanceof Error ? (error.stack ?? "") : "";
+  for (const name of [pathToFileURL(path).href, path]) {
+    const after = stack.split(name)[1];
+    const line = after === undefined ? null : /^(?:\?[^:)\s]*)?:(\d+):\d+/.exec(after);
+    if (line !== null) return ` (line ${line[1]})`;
+  }
+  return "";
 }
