@@ -30,6 +30,8 @@ export interface DirectRequestsOptions {
 
 /** As Fastify's routes have them. */
 const ROUTES = { predict: "/v1/models/:name/predict", infer: "/v2/models/:name/infer" } as const;
+/** Larger bodies are not gathered where there is too much work already. */
+const LARGE_BYTES = 65_536;
 const starts = channel(HTTP_START_CHANNEL);
 const requests = channel(HTTP_REQUEST_CHANNEL);
 
@@ -83,7 +85,8 @@ export function directRequests(options: DirectRequestsOptions): DirectHandler {
     if (asksForCertificates) return;
     const began = performance.now();
     const { kind } = head;
-    if (!admission.admits("predict")) {
+    // Whether a small one is taken shows when it is whole, as if it had come at once.
+    if (head.bodyBytes > LARGE_BYTES && !admission.admits("predict")) {
       refuse(admission.refuse("predict", kind === "infer"));
       return;
     }
