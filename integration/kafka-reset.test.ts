@@ -219,7 +219,7 @@ it("stops before messages most of which cannot be taken, and takes them once the
     };
     await expect.poll(state, { timeout: 60_000 }).toMatchObject({
       state: "failed",
-      last_error: expect.stringContaining("more than 50% of the last 1000 messages"),
+      last_error: expect.stringContaining("600 of the last 1000 messages cannot be used, more than 50%"),
     });
   }
   await declare({ amount: FIXED, source: "unreadable", topic: "unreadable" });

@@ -268,7 +268,7 @@ describe("a Kafka source", () => {
   it("stops where its topic was made anew, and passes over none of the new messages", async () => {
     const topic = await newTopic();
     const out = producer();
-    await out.send({ messages: messages(topic, 0, 10), acks: 1 });
+    await out.send({ messages: messages(topic, 0, 10) });
     const from = source(topic, { groupId: "remade" });
     await from.open(async () => ({ offset: -1, cursor: null }));
     await read(from, 10);
@@ -276,7 +276,7 @@ describe("a Kafka source", () => {
     const signal = AbortSignal.timeout(60_000);
     await repeated(() => admin.createTopics({ topics: [topic], partitions: 1, replicas: 1 }), signal);
     const again = producer();
-    await repeated(() => again.send({ messages: messages(topic, 0, 30), acks: 1 }), signal);
+    await repeated(() => again.send({ messages: messages(topic, 0, 30) }), signal);
     const error = await repeated(
       () =>
         from.fetch(10, signal).then(

@@ -1,4 +1,6 @@
 import { type ChildProcess, type SpawnOptions, spawn, spawnSync } from "node:child_process";
+import { accessSync, constants } from "node:fs";
+import { delimiter, join } from "node:path";
 
 let bound: readonly string[] | null = null;
 
@@ -8,8 +10,27 @@ let bound: readonly string[] | null = null;
  * `setpriv` (of util-linux), the child stays.
  */
 export function spawnService(program: string, args: readonly string[], options: SpawnOptions = {}): ChildProcess {
-  bound ??=
-    spawnSync("setpriv", ["--pdeathsig", "KILL", "true"]).status === 0 ? ["setpriv", "--pdeathsig", "KILL"] : [];
+  bound ??= binding();
   const [first, ...rest] = [...bound, program, ...args];
   return spawn(first!, rest, options);
+}
+
+function binding(): readonly string[] {
+  // The whole path, since the child may have a PATH of its own.
+  const setpriv = (process.env.PATH ?? "")
+    .split(delimiter)
+    .map((folder) => join(folder, "setpriv"))
+    .find(isProgram);
+  if (setpriv === undefined) return [];
+  const bind = [setpriv, "--pdeathsig", "KILL"];
+  return spawnSync(setpriv, [...bind.slice(1), "true"]).status === 0 ? bind : [];
+}
+
+function isProgram(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
