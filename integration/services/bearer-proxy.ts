@@ -2,6 +2,14 @@ import { createServer, type IncomingMessage, request, type ServerResponse } from
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 
+/** Where an answer is cut off, as by a network that breaks. */
+export interface Cut {
+  /** Of its body that are sent. */
+  readonly bytes: number;
+  /** Resolves when it may break: a client forgets what it has received and not read yet. */
+  readonly when: () => Promise<void>;
+}
+
 export interface BearerProxy extends AsyncDisposable {
   readonly url: string;
   /** The requests that came, newest last: method and path. */
@@ -10,13 +18,13 @@ export interface BearerProxy extends AsyncDisposable {
 
 /**
  * What stands before an MLflow in many companies: asks for a bearer token, and passes the rest on with the credentials
- * that MLflow itself wants; over TLS if it has a key and a certificate. `cut` may end an answer after so many bytes of its body, as a network that breaks.
+ * that MLflow itself wants; over TLS if it has a key and a certificate. `cut` may cut an answer off.
  */
 export async function bearerProxy(
   target: string,
   token: string,
   authorization: string,
-  cut: (path: string) => number | null = () => null,
+  cut: (path: string) => Cut | null = () => null,
   tls: { readonly key: string; readonly cert: string } | null = null,
 ): Promise<BearerProxy> {
   const requests: string[] = [];
@@ -29,20 +37,24 @@ export async function bearerProxy(
       return;
     }
     const { method, headers, url = "/" } = incoming;
-    const limit = cut(url);
+    const broken = cut(url);
     const passed = request(`${target}${url}`, { method, headers: { ...headers, authorization } }, (answer) => {
       outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
-      if (limit === null) {
+      if (broken === null) {
         answer.pipe(outgoing);
         return;
       }
-      let sent = 0;
+      let left = broken.bytes;
       answer.on("data", (bytes: Buffer) => {
-        outgoing.write(bytes.subarray(0, limit - sent));
-        sent += bytes.length;
-        if (sent >= limit) setImmediate(() => outgoing.destroy());
+        if (left === 0) return;
+        const part = bytes.subarray(0, left);
+        left -= part.length;
+        outgoing.write(part);
+        if (left === 0) void broken.when().finally(() => outgoing.destroy());
       });
-      answer.on("end", () => outgoing.end());
+      answer.on("end", () => {
+        if (left > 0) outgoing.end();
+      });
     });
     passed.on("error", () => outgoing.destroy());
     incoming.pipe(passed);
